@@ -1,0 +1,61 @@
+"""Queueing models of one LLM inference replica: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from queue_models.base import Metric, QueueMetrics, QueueModel, Statistic, Target, Targets
+from queue_models.birth_death import BirthDeathChain, SteadyState
+from queue_models.erlang import (
+    MMcKQueue,
+    MMcQueue,
+    erlang_b,
+    erlang_c,
+    mmc_queue,
+    mmc_wait_quantile,
+    mmck_queue,
+    mmck_wait_quantile,
+)
+from queue_models.errors import (
+    BrokenPluginError,
+    MissingExtraError,
+    OutsideValidityError,
+    QueueModelError,
+    ServiceProcessError,
+    UnknownQueueModelError,
+    UnstableError,
+)
+from queue_models.process import IterationTiming, PrefillDecodeTiming, ServiceProcess, Timing
+from queue_models.registry import PluginInfo, describe, get, names
+
+__all__ = [
+    "BirthDeathChain",
+    "BrokenPluginError",
+    "IterationTiming",
+    "MMcKQueue",
+    "MMcQueue",
+    "Metric",
+    "MissingExtraError",
+    "OutsideValidityError",
+    "PluginInfo",
+    "PrefillDecodeTiming",
+    "QueueMetrics",
+    "QueueModel",
+    "QueueModelError",
+    "ServiceProcess",
+    "ServiceProcessError",
+    "Statistic",
+    "SteadyState",
+    "Target",
+    "Targets",
+    "Timing",
+    "UnknownQueueModelError",
+    "UnstableError",
+    "describe",
+    "erlang_b",
+    "erlang_c",
+    "get",
+    "mmc_queue",
+    "mmc_wait_quantile",
+    "mmck_queue",
+    "mmck_wait_quantile",
+    "names",
+]

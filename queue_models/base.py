@@ -1,0 +1,252 @@
+"""The abstract queue model: what every model, ours or a guest, promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from queue_models.errors import OutsideValidityError, ServiceProcessError
+from queue_models.process import BoolArray, FloatArray, ServiceProcess, Timing
+
+__all__ = ["Metric", "QueueMetrics", "QueueModel", "Statistic", "Target", "Targets"]
+
+
+class Metric(StrEnum):
+    """A latency of a request, in ms."""
+
+    WAIT = "wait_ms"  # queueing before the first iteration
+    TTFT = "ttft_ms"  # time to first token, queueing included
+    ITL = "itl_ms"  # time between two consecutive tokens, over all tokens
+    TPOT = "tpot_ms"  # (E2E - TTFT) / (output tokens - 1) of one request
+    E2E = "e2e_ms"  # arrival to last token
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Statistic:
+    """Mean or percentile of a metric, over accepted requests (over tokens for ITL).
+
+    Parameters
+    ----------
+    metric
+        Which latency.
+    percentile
+        0 < percentile < 100, or None for the mean.
+    """
+
+    metric: Metric
+    percentile: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.percentile is not None and not 0 < self.percentile < 100:
+            raise ServiceProcessError(
+                f"percentile = {self.percentile}: must lie between 0 and 100, both excluded"
+            )
+
+    def __str__(self) -> str:
+        """As in `ttft_ms mean`, `itl_ms p99`."""
+        which = "mean" if self.percentile is None else f"p{self.percentile:g}"
+        return f"{self.metric} {which}"
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Upper bound on a statistic, per pair.
+
+    Parameters
+    ----------
+    statistic
+        What is bounded.
+    bound
+        Broadcasts to the process's shape, > 0 ms; `inf` where the pair has no such bound.
+    """
+
+    statistic: Statistic
+    bound: FloatArray
+
+    def __init__(self, statistic: Statistic, bound: ArrayLike) -> None:
+        array = np.array(bound, dtype=np.float64)
+        if not np.all(array > 0):
+            raise ServiceProcessError(f"bound on {statistic}: must be greater than 0 (ms)")
+        array.flags.writeable = False
+        object.__setattr__(self, "statistic", statistic)
+        object.__setattr__(self, "bound", array)
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Everything a pair must hold.
+
+    Parameters
+    ----------
+    targets
+        Upper bounds; several may concern one metric.
+    promised_throughput
+        Broadcasts to the process's shape: pairs whose class promises a throughput. Models that
+        keep a margin below saturation for such pairs apply it; None: no pair.
+    """
+
+    targets: tuple[Target, ...] = ()
+    promised_throughput: BoolArray | None = None
+
+    @property
+    def statistics(self) -> tuple[Statistic, ...]:
+        """The bounded statistics, in order."""
+        return tuple(target.statistic for target in self.targets)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class QueueMetrics:
+    """Steady state of every pair; each array has the broadcast shape of process and rate.
+
+    Where a pair is not `stable` (infinite queue and load at or above capacity), waits and what
+    includes them are `inf`, and throughput is the capacity.
+
+    Parameters
+    ----------
+    stable
+        Whether a steady state exists.
+    throughput_rps
+        Accepted (hence completed) requests per second.
+    blocking_probability
+        Share of arrivals refused by a full queue.
+    utilization
+        Mean share of the batch in use, in [0, 1].
+    concurrency
+        Mean number of requests in service.
+    queue_length
+        Mean number of requests waiting.
+    wait_ms, ttft_ms, itl_ms, tpot_ms, e2e_ms
+        Means over accepted requests.
+    percentiles
+        The statistics asked for that are percentiles.
+    """
+
+    stable: BoolArray
+    throughput_rps: FloatArray
+    blocking_probability: FloatArray
+    utilization: FloatArray
+    concurrency: FloatArray
+    queue_length: FloatArray
+    wait_ms: FloatArray
+    ttft_ms: FloatArray
+    itl_ms: FloatArray
+    tpot_ms: FloatArray
+    e2e_ms: FloatArray
+    percentiles: Mapping[Statistic, FloatArray] = field(default_factory=dict)
+
+    def value(self, statistic: Statistic) -> FloatArray:
+        """Return the array of a statistic.
+
+        Raises
+        ------
+        KeyError
+            If it is a percentile that was not asked for.
+        """
+        if statistic.percentile is not None:
+            return self.percentiles[statistic]
+        mean: FloatArray = getattr(self, str(statistic.metric))
+        return mean
+
+
+class QueueModel(ABC):
+    """A queueing model of one replica.
+
+    Concrete models are final, stateless and safe in threads. They are registered in the
+    entry-point group `fleetopt.queue_models`.
+
+    Attributes
+    ----------
+    name
+        Name in the registry.
+    summary
+        One line on what it is and when to choose it.
+    timings
+        Kinds of timing it understands.
+    assumptions
+        What it takes for granted, a sentence each.
+    ignores
+        Fields of `ServiceProcess` that it does not use.
+    source
+        Where the formulas come from.
+    checks_zero_load
+        Whether a service without load must still hold its SLOs at zero load; False for models that
+        reproduce a system that does not check.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    timings: ClassVar[frozenset[type[Timing]]]
+    assumptions: ClassVar[tuple[str, ...]] = ()
+    ignores: ClassVar[frozenset[str]] = frozenset()
+    source: ClassVar[str] = ""
+    checks_zero_load: ClassVar[bool] = True
+
+    @abstractmethod
+    def refusals(
+        self, service: ServiceProcess, statistics: Sequence[Statistic] = ()
+    ) -> Mapping[str, BoolArray]:
+        """Return why the model does not hold: a reason in words -> mask of the pairs it concerns.
+
+        Empty when it holds everywhere.
+        """
+
+    @abstractmethod
+    def evaluate(
+        self,
+        service: ServiceProcess,
+        arrival_rate_rps: ArrayLike,
+        statistics: Sequence[Statistic] = (),
+    ) -> QueueMetrics:
+        """Return the steady state at these arrival rates.
+
+        Parameters
+        ----------
+        service
+            The pairs.
+        arrival_rate_rps
+            Offered requests per second per replica, >= 0; broadcasts with the process.
+        statistics
+            Percentiles wanted beside the means; means may be listed and are always there.
+
+        Raises
+        ------
+        OutsideValidityError
+            If `refusals` is not empty.
+        ServiceProcessError
+            If a rate is negative, NaN or infinite.
+        """
+
+    @abstractmethod
+    def max_rate(self, service: ServiceProcess, targets: Targets) -> FloatArray:
+        """Return the largest rate one replica carries with every target held, per pair.
+
+        It is the accepted throughput at the largest offered rate at which every target holds
+        [requests/s]; 0 where no positive rate holds them.
+
+        Raises
+        ------
+        OutsideValidityError
+            If `refusals` is not empty.
+        """
+
+    def require(self, service: ServiceProcess, statistics: Sequence[Statistic] = ()) -> None:
+        """Raise where the model does not hold.
+
+        Raises
+        ------
+        OutsideValidityError
+            Naming the model, every reason and the first pairs concerned.
+        """
+        refusals = self.refusals(service, statistics)
+        if refusals:
+            reasons = "; ".join(
+                f"{reason} (pairs {np.flatnonzero(mask)[:5].tolist()}, {int(mask.sum())} in all)"
+                for reason, mask in refusals.items()
+            )
+            raise OutsideValidityError(f"queue model '{self.name}': {reasons}")

@@ -1,0 +1,220 @@
+"""How long a request stays in service, in prefill and per token, when n are in service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from queue_models.process import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    IterationTiming,
+    PrefillDecodeTiming,
+    ServiceProcess,
+)
+
+__all__ = ["ServiceLaw", "impossible_services", "service_law"]
+
+_MS_PER_S = 1000.0
+
+# A time that exceeds its bound by this share does so by rounding.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ServiceLaw:
+    """Times linear in the number n in service, up to a knee where the token budget binds.
+
+    S(n) = prefill(n) + intervals x decode(n), and the pair completes n/S(n) requests per ms. Above
+    the knee a larger n adds no throughput: decode(n) stays and prefill(n) takes the rest.
+    All arrays have shape (P,), all times are in ms.
+
+    Attributes
+    ----------
+    slots
+        Largest n, B.
+    intervals
+        Mean decode intervals of a request: output tokens less one.
+    prefill_base, prefill_slope
+        prefill(n) = base + slope n.
+    decode_base, decode_slope
+        decode(n) = base + slope n.
+    knee
+        Largest n before the token budget binds, `inf` where none does.
+    """
+
+    slots: IntArray
+    intervals: FloatArray
+    prefill_base: FloatArray
+    prefill_slope: FloatArray
+    decode_base: FloatArray
+    decode_slope: FloatArray
+    knee: FloatArray
+
+    def take(self, pairs: IntArray) -> ServiceLaw:
+        """Return the law of some pairs."""
+        return ServiceLaw(**{f.name: getattr(self, f.name)[pairs] for f in fields(self)})
+
+    def at_full_batch(self) -> ServiceLaw:
+        """Return the law under which every request is served as in a full batch."""
+        full = self.slots.astype(np.float64)
+        none = np.zeros_like(full)
+        return ServiceLaw(
+            slots=self.slots,
+            intervals=self.intervals,
+            prefill_base=self.prefill(full),
+            prefill_slope=none,
+            decode_base=self.decode(full),
+            decode_slope=none,
+            knee=np.full_like(full, np.inf),
+        )
+
+    @property
+    def _stretch(self) -> FloatArray:
+        """Slope of S(n) above the knee: the inverse of the budget's throughput [ms/request]."""
+        knee = np.where(self.binding, self.knee, 1.0)
+        return np.where(self.binding, self._linear_time(knee) / knee, 0.0)
+
+    @property
+    def binding(self) -> BoolArray:
+        """Where the token budget binds before the batch is full."""
+        return self.knee < self.slots
+
+    def _linear_time(self, present: FloatArray) -> FloatArray:
+        """S(n) as it would be without a knee."""
+        base = self.prefill_base + self.intervals * self.decode_base
+        return base + (self.prefill_slope + self.intervals * self.decode_slope) * present
+
+    def decode(self, present: FloatArray, capped: FloatArray | None = None) -> FloatArray:
+        """decode(n) [ms]; n real, >= 1, shape (P,).
+
+        Linear in n and min(n, knee), so that means of these (as `capped`) give its mean.
+        """
+        low = np.minimum(present, self.knee) if capped is None else capped
+        return self.decode_base + self.decode_slope * low
+
+    def prefill(self, present: FloatArray, capped: FloatArray | None = None) -> FloatArray:
+        """prefill(n) [ms], as `decode`."""
+        low = np.minimum(present, self.knee) if capped is None else capped
+        return self.prefill_base + self.prefill_slope * low + self._stretch * (present - low)
+
+    def time_in_service(self, present: FloatArray, capped: FloatArray | None = None) -> FloatArray:
+        """S(n) [ms], as `decode`."""
+        low = np.minimum(present, self.knee) if capped is None else capped
+        return self._linear_time(low) + self._stretch * (present - low)
+
+    def prefill_reach(self, bound: FloatArray) -> FloatArray:
+        """Return the number of n in 1..B with prefill(n) <= bound, per pair."""
+        return self._reach(self.prefill, bound)
+
+    def decode_reach(self, bound: FloatArray) -> FloatArray:
+        """Return the number of n in 1..B with decode(n) <= bound, per pair."""
+        return self._reach(self.decode, bound)
+
+    def _reach(self, time: Callable[[FloatArray], FloatArray], bound: FloatArray) -> FloatArray:
+        """Count the n in 1..B at which a time that grows with n is within the bound."""
+        low, high = np.zeros(len(self.slots)), self.slots.astype(np.float64)
+        while np.any(low < high):
+            middle = np.ceil((low + high) / 2.0)
+            within = time(middle) <= bound * (1.0 + _ROUNDING)
+            low, high = np.where(within, middle, low), np.where(within, high, middle - 1.0)
+        return low
+
+    def service_rates(self) -> FloatArray:
+        """mu(n) for n = 1..B [requests/s], shape (P, max B); beyond B it is not meaningful."""
+        present = np.arange(1.0, float(self.slots.max(initial=1)) + 1.0)
+        base = self._linear_time(np.zeros_like(self.knee))
+        slope = self._linear_time(np.ones_like(self.knee)) - base
+        if not self.binding.any():
+            present = present[None, :]
+            return _MS_PER_S / (base[:, None] / present + slope[:, None])
+        low = np.minimum(present, self.knee[:, None])
+        capped: FloatArray = _MS_PER_S / (base[:, None] / low + slope[:, None])
+        return capped
+
+
+def service_law(service: ServiceProcess) -> ServiceLaw:
+    """Return the law of a service process, flattened to shape (P,).
+
+    With `PrefillDecodeTiming` prefill(n) and decode(n) are the timing's own.
+
+    With `IterationTiming` every one of the request's K = k_p + E[Lo] - 1 iterations takes base +
+    n w/K on average, w being the request's own work in ms: work is conserved, so that in K
+    iterations each of the n requests present does w of it. Of its own work, that of prefill falls
+    into the k_p prefill iterations and the rest into the decode iterations::
+
+        prefill(n) = k_p (base + (n - 1) w/K) + own prefill work
+        decode(n)  = base + (n - 1) w/K + own decode work/(E[Lo] - 1)
+        S(n)       = base K + n w
+
+    w = b_p E[Li] + b_d (E[Lo] - 1) + g (E[Li](E[Lo] - 1) + E[Lo(Lo - 1)]/2 + E[Li]), in which the
+    second moment of Lo matters; a mean of one output token leaves no variability. The number of
+    prefill iterations k_p is E[Li]/room, at least 1, where room is the chunk budget C less the
+    decode tokens of a saturated iteration, min(B, C (E[Lo] - 1)/(E[Li] + E[Lo] - 1)).
+
+    The budget C also bounds the throughput, by C/(base (E[Li] + E[Lo] - 1) + C w); the knee is the
+    n at which n/S(n) reaches it, C K/(E[Li] + E[Lo] - 1).
+    """
+    slots = service.max_batch.ravel().astype(np.int64)
+    if isinstance(service.timing, PrefillDecodeTiming):
+        return _prefill_decode_law(service, service.timing, slots)
+    return _iteration_law(service, service.timing, slots)
+
+
+def _prefill_decode_law(
+    service: ServiceProcess, timing: PrefillDecodeTiming, slots: IntArray
+) -> ServiceLaw:
+    prompt = service.input_tokens.ravel()
+    return ServiceLaw(
+        slots=slots,
+        intervals=service.output_tokens.ravel() - 1.0,
+        prefill_base=np.where(prompt > 0, timing.prefill_base_ms.ravel(), 0.0),
+        prefill_slope=timing.prefill_ms_per_token.ravel() * prompt,
+        decode_base=timing.decode_base_ms.ravel(),
+        decode_slope=timing.decode_ms_per_request.ravel(),
+        knee=np.full(len(slots), np.inf),
+    )
+
+
+def _iteration_law(service: ServiceProcess, timing: IterationTiming, slots: IntArray) -> ServiceLaw:
+    base, per_decode = timing.base_ms.ravel(), timing.decode_ms_per_token.ravel()
+    per_prompt, per_kv = timing.prefill_ms_per_token.ravel(), timing.kv_ms_per_token.ravel()
+    prompt, chunk = service.input_tokens.ravel(), service.chunk_tokens.ravel()
+    intervals = service.output_tokens.ravel() - 1.0
+    tokens = np.maximum(prompt + intervals, 1.0)
+
+    # Li/(C - min(B, C (Lo - 1)/(Li + Lo - 1))), without the difference.
+    spare = chunk - slots
+    shared_budget = tokens / chunk
+    own_budget = np.where(spare > 0, prompt / np.where(spare > 0, spare, 1.0), shared_budget)
+    prefills = np.maximum(1.0, np.minimum(own_budget, shared_budget))
+    iterations = prefills + intervals
+
+    own_prefill = (per_prompt + per_kv) * prompt
+    several = intervals > 0
+    mean = intervals + 1.0
+    pairs_of_tokens = mean * (mean * (1.0 + service.output_tokens_scv.ravel()) - 1.0) / 2.0
+    held = np.where(several, pairs_of_tokens / np.where(several, intervals, 1.0), 0.0)
+    own_decode = per_decode + per_kv * (prompt + held)
+    shared = (own_prefill + intervals * own_decode) / iterations
+    return ServiceLaw(
+        slots=slots,
+        intervals=intervals,
+        prefill_base=prefills * (base - shared) + own_prefill,
+        prefill_slope=prefills * shared,
+        decode_base=base - shared + own_decode,
+        decode_slope=shared,
+        knee=chunk * iterations / tokens,
+    )
+
+
+def impossible_services(service: ServiceProcess) -> Mapping[str, BoolArray]:
+    """Return the refusals of services that no law can serve."""
+    law = service_law(service)
+    timeless = (law.time_in_service(np.ones(len(law.slots))) <= 0).reshape(service.shape)
+    if not timeless.any():
+        return {}
+    return {"a request takes no time: no prefill time and a single output token": timeless}
