@@ -1,0 +1,181 @@
+"""The abstract solver: what every solver, ours or a guest, promises."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from solvers.errors import SolverOptionError, UnsupportedFeatureError
+from solvers.problem import AllocationProblem, IntArray
+from solvers.result import SolveResult
+
+__all__ = ["Feature", "NoOptions", "SolveParams", "Solver", "Start", "required_features"]
+
+
+class Feature(StrEnum):
+    """What a solver can do; asked by callers and tests instead of testing names."""
+
+    EXACT = "exact"  # proves optimality and infeasibility, given time
+    DUAL_BOUND = "dual_bound"  # reports a bound tighter than the capacity-free one
+    TIME_LIMIT = "time_limit"
+    WARM_START = "warm_start"
+    MULTI_THREAD = "multi_thread"
+    STRICT_PRIORITIES = "strict_priorities"  # lexicographic stages, see AllocationProblem.priority
+    PARTIAL = "partial"  # may take fewer parts of a column, see AllocationProblem.parts
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """For solvers without options of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolveParams:
+    """The parameters that mean the same for every solver.
+
+    Parameters
+    ----------
+    time_limit_s
+        Wall-clock seconds, > 0; None: no limit. Not a hard limit: a back end may overrun a little.
+    relative_gap
+        Stop when the proven relative gap is at most this, >= 0.
+    seed
+        Seed of whatever is random, >= 0. Same problem, parameters and version: same answer.
+    threads
+        Threads the back end may use, >= 1; solvers without `Feature.MULTI_THREAD` use one.
+    options
+        The solver's own options, by name; see the solver's `Options` class.
+
+    Raises
+    ------
+    SolverOptionError
+        If a common parameter is out of range.
+    """
+
+    time_limit_s: float | None = None
+    relative_gap: float = 1e-6
+    seed: int = 0
+    threads: int = 1
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} = {value!r}: must be {wanted}"
+            for name, value, wanted, good in (
+                ("time_limit_s", self.time_limit_s, "greater than 0 seconds, or None",
+                 self.time_limit_s is None or self.time_limit_s > 0),
+                ("relative_gap", self.relative_gap, "at least 0", self.relative_gap >= 0),
+                ("seed", self.seed, "between 0 and 2147483647", 0 <= self.seed < 2**31),
+                ("threads", self.threads, "at least 1", self.threads >= 1),
+            )
+            if not good
+        ]  # fmt: skip
+        if faults:
+            raise SolverOptionError("; ".join(faults))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """A solution to start from: `x` of shape (n,), 0/1, not necessarily feasible."""
+
+    x: IntArray
+
+
+class Solver(ABC):
+    """A method that solves `AllocationProblem`s.
+
+    Concrete solvers are final, hold no state between calls and are safe in threads unless their
+    docstring says otherwise. They are registered in the entry-point group `fleetopt.solvers`.
+
+    Attributes
+    ----------
+    name
+        Name in the registry.
+    summary
+        One line on what it is and when to choose it.
+    features
+        What it can do.
+    Options
+        Frozen dataclass of the solver's own options, every field with a default.
+    requires
+        What `pip install` must be given for `is_available` to become true.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    features: ClassVar[frozenset[Feature]]
+    Options: ClassVar[type[Any]] = NoOptions
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def is_available(cls) -> bool:
+        """Whether its back end is installed: the cheapest possible probe, importing nothing."""
+        return True
+
+    @abstractmethod
+    def solve(
+        self,
+        problem: AllocationProblem,
+        params: SolveParams,
+        start: Start | None = None,
+    ) -> SolveResult:
+        """Solve the problem; infeasible and out of time are results, not exceptions.
+
+        Raises
+        ------
+        UnsupportedFeatureError
+            If the problem or the parameters need a feature that the solver lacks.
+        SolverOptionError
+            If an option is unknown or out of range.
+        SolverBackendError
+            If the back end failed.
+        """
+
+    def require(self, problem: AllocationProblem, params: SolveParams) -> None:
+        """Refuse what this solver cannot do, naming what is missing.
+
+        Raises
+        ------
+        UnsupportedFeatureError
+            If a needed feature is not declared.
+        """
+        missing = sorted(required_features(problem, params) - self.features)
+        if missing:
+            raise UnsupportedFeatureError(
+                f"solver '{self.name}' lacks {', '.join(missing)}, which this problem needs; "
+                f"`fleetopt solvers` lists the solvers that have it"
+            )
+
+    def parse_options(self, params: SolveParams) -> Any:
+        """Return the solver's `Options` made from `params.options`.
+
+        Raises
+        ------
+        SolverOptionError
+            If an option is unknown, or its class refuses the value.
+        """
+        known = [f.name for f in dataclasses.fields(self.Options)]
+        unknown = sorted(set(params.options) - set(known))
+        if unknown:
+            raise SolverOptionError(
+                f"solver '{self.name}' has no option {', '.join(map(repr, unknown))}; "
+                f"it has: {', '.join(known) or 'none'}"
+            )
+        try:
+            return self.Options(**params.options)
+        except (TypeError, ValueError) as error:
+            raise SolverOptionError(f"solver '{self.name}': {error}") from error
+
+
+def required_features(problem: AllocationProblem, params: SolveParams) -> frozenset[Feature]:
+    """Return the features without which the problem would not be the one that was asked."""
+    needed = set()
+    if problem.priority is not None:
+        needed.add(Feature.STRICT_PRIORITIES)
+    if params.time_limit_s is not None:
+        needed.add(Feature.TIME_LIMIT)
+    return frozenset(needed)

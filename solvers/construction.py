@@ -1,0 +1,286 @@
+"""Building a solution: the regret heuristic under several orders, improved, the best one kept."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from solvers.bounds import relaxed_solution
+from solvers.exact import is_feasible
+from solvers.exchange import ExchangeSearch
+from solvers.lexicographic import group_weights, is_better, lexicographic_value, priority_levels
+from solvers.placement import NOTHING, Placement
+from solvers.problem import AllocationProblem, IntArray
+from solvers.regret import RegretKey, place_by_regret, regret
+from solvers.repair import repaired_choices
+from solvers.saturation import SaturationPolicy, priority_of, saturate_placement
+
+__all__ = ["Construction", "construct"]
+
+# Orders tried by number of groups: all of them are instant up to some hundred groups, and one pass
+# over a hundred thousand groups takes about a second.
+_ALL_ORDERS_UP_TO = 500
+_SOME_ORDERS_UP_TO = 5_000
+_SHUFFLES = 4
+# The usage entries that all exchange searches of one construction may look at together.
+_EXCHANGE_BUDGET = 60_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Construction:
+    """What the heuristics built.
+
+    Parameters
+    ----------
+    x
+        (n,), a feasible solution; None where none was found.
+    parts
+        (n,), parts taken; None when every column is whole.
+    orders
+        Number of orders tried.
+    """
+
+    x: IntArray | None
+    parts: IntArray | None = None
+    orders: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Order:
+    """How one run breaks ties, and by what it orders groups."""
+
+    ties: list[int]
+    key: RegretKey
+
+
+def construct(
+    problem: AllocationProblem,
+    policy: SaturationPolicy = SaturationPolicy.NONE,
+    *,
+    delayed: bool = False,
+    seed: int = 0,
+    start: IntArray | None = None,
+) -> Construction:
+    """Return the lexicographically best of several deterministic regret runs and improvements.
+
+    Parameters
+    ----------
+    policy
+        Who gets parts of what is left; per priority, or once at the end if `delayed`.
+    seed
+        Of the tie orders that are shuffled.
+    start
+        (n,), a feasible solution to improve as well; not used under a policy other than none.
+
+    Notes
+    -----
+    Under a policy the plain runs set the bar (unserved by priority, then cost, a group that holds
+    parts being served); among all runs that reach it, the one that serves most groups in full is
+    kept.
+    """
+    relaxed = relaxed_solution(problem)
+    if relaxed is not None and is_feasible(problem, relaxed):
+        return Construction(relaxed)  # nothing can be better
+    orders = list(_orders(problem, seed))
+    plain = [_run(problem, order, policy, delayed, budget=0) for order in orders]
+    budget = _EXCHANGE_BUDGET // len(orders)
+    improved = [_run(problem, order, policy, delayed, budget=budget) for order in orders]
+    if policy is SaturationPolicy.NONE:
+        improved += _from_choices(problem, start, plain, budget)
+    found = [placement for placement in plain + improved if placement is not None]
+    if not found:
+        return Construction(None, orders=len(orders))
+    best = _best(problem, [p for p in plain if p is not None], found)
+    return Construction(best.solution(), best.parts(), len(orders))
+
+
+def _best(problem: AllocationProblem, plain: list[Placement], found: list[Placement]) -> Placement:
+    values = {id(placement): _value(problem, placement) for placement in found}
+    best = _first_best(found, values)
+    if not any(placement.taken for placement in found):
+        return best
+    bar = values[id(_first_best(plain or found, values))]
+    reaching = [p for p in found if not is_better(bar, values[id(p)])]
+    return _first_best(reaching, {id(p): _full_value(problem, p) for p in reaching})
+
+
+def _first_best(placements: list[Placement], values: dict[int, tuple[float, ...]]) -> Placement:
+    best = placements[0]
+    for placement in placements[1:]:
+        if is_better(values[id(placement)], values[id(best)]):
+            best = placement
+    return best
+
+
+def _value(problem: AllocationProblem, placement: Placement) -> tuple[float, ...]:
+    """Return unserved weights by priority, then the cost with parts paid in proportion."""
+    weights = lexicographic_value(problem, placement.solution())[:-1]
+    return (*weights, placed_cost(placement))
+
+
+def _full_value(problem: AllocationProblem, placement: Placement) -> tuple[float, ...]:
+    """Return the weights of groups not served in full by priority, then `_value`."""
+    value = _value(problem, placement)
+    weight, levels = group_weights(problem), priority_of(problem)
+    lacking = list(value[:-1])
+    for rank, level in enumerate(priority_levels(problem)):
+        lacking[rank] += sum(float(weight[g]) for g in placement.taken if levels[g] == level)
+    return (*lacking, *value)
+
+
+def placed_cost(placement: Placement) -> float:
+    """Return the cost of what is placed; a part of a column costs its share."""
+    whole = [
+        placement.cost[column]
+        * placement.taken.get(group, placement.whole(column))
+        / placement.whole(column)
+        for group, column in enumerate(placement.choice)
+        if column != NOTHING
+    ]
+    return float(np.sum(whole))
+
+
+def _orders(problem: AllocationProblem, seed: int) -> Iterator[_Order]:
+    """Yield the orders tried: the reference's first, then others of the same, then other keys."""
+    groups = problem.groups
+    forward = list(range(groups))
+    yield _Order(forward, regret)
+    if groups > _SOME_ORDERS_UP_TO:
+        return
+    share = _capacity_share(problem)
+    yield _Order(forward, _by_size(share))
+    yield _Order(forward, _by_saving_per_size(share))
+    if groups > _ALL_ORDERS_UP_TO:
+        return
+    yield _Order(forward[::-1], regret)
+    yield _Order(forward, _by_regret_per_size(share))
+    yield _Order(forward, _by_cheapness)
+    generator = random.Random(seed)
+    for _ in range(_SHUFFLES):
+        ties = forward[:]
+        generator.shuffle(ties)
+        yield _Order(ties, regret)
+
+
+def _capacity_share(problem: AllocationProblem) -> list[float]:
+    """Return what each column takes of the rows' capacities, summed over rows, as (n,)."""
+    matrix = problem.usage
+    capacity = problem.capacity[matrix.rows]
+    share = matrix.values / np.where(capacity > 0, capacity, np.inf)
+    shares: list[float] = np.bincount(
+        matrix.columns, weights=share, minlength=problem.columns
+    ).tolist()
+    return shares
+
+
+def _by_size(share: list[float]) -> RegretKey:
+    def key(placement: Placement, group: int, rank: int) -> tuple[float, ...]:
+        return (share[placement.candidates[group][rank]], *regret(placement, group, rank))
+
+    return key
+
+
+def _by_regret_per_size(share: list[float]) -> RegretKey:
+    def key(placement: Placement, group: int, rank: int) -> tuple[float, ...]:
+        loss, value = regret(placement, group, rank)
+        size = share[placement.candidates[group][rank]]
+        return (loss / size if size > 0 else -np.inf, value)
+
+    return key
+
+
+def _by_saving_per_size(share: list[float]) -> RegretKey:
+    """Order by what the candidate saves against the group's dearest, per share of capacity."""
+
+    def key(placement: Placement, group: int, rank: int) -> tuple[float, ...]:
+        candidates = placement.candidates[group]
+        saving = placement.cost[candidates[-1]] - placement.cost[candidates[rank]]
+        size = share[candidates[rank]]
+        return (-saving / size if size > 0 else -np.inf, *regret(placement, group, rank))
+
+    return key
+
+
+def _by_cheapness(placement: Placement, group: int, rank: int) -> tuple[float, ...]:
+    loss, value = regret(placement, group, rank)
+    return (-value, loss)
+
+
+def _run(
+    problem: AllocationProblem,
+    order: _Order,
+    policy: SaturationPolicy,
+    delayed: bool,
+    budget: int,
+) -> Placement | None:
+    """Place priority by priority; with a budget, improve; None if a group cannot be placed."""
+    placement = Placement(problem)
+    levels = priority_of(problem)
+    strict = problem.priority is not None
+    search = _search(placement, budget) if budget else None
+    waiting: list[int] = []
+    for level in np.unique(levels).tolist():
+        groups = np.flatnonzero(levels == level).tolist()
+        left = place_by_regret(placement, groups, order.ties, order.key)
+        if search is not None:
+            search.reload()
+            left = search.insert(left)
+        if not delayed:
+            saturate_placement(placement, left, policy)
+        waiting += left
+    if search is not None:
+        search.reload()
+        if strict:
+            search.lower_cost()
+    if delayed:
+        saturate_placement(placement, waiting, policy)
+    if not placement.complete():
+        return None
+    if not strict and search is not None and problem.unserved is not None:
+        placement.admit_unserved()
+        search = _search(placement, search.budget)
+    if not strict and search is not None:
+        search.lower_cost()
+    return placement
+
+
+def _search(placement: Placement, budget: int) -> ExchangeSearch:
+    problem = placement.problem
+    return ExchangeSearch(placement, priority_of(problem), group_weights(problem), budget)
+
+
+def _from_choices(
+    problem: AllocationProblem,
+    start: IntArray | None,
+    plain: list[Placement | None],
+    budget: int,
+) -> list[Placement | None]:
+    """Improve the start, and repaired choices where no regret run placed every group."""
+    choices: list[IntArray] = []
+    if start is not None:
+        columns = np.flatnonzero(start)
+        choices.append(columns[np.argsort(problem.group[columns])])
+    if all(placement is None for placement in plain):
+        choices += repaired_choices(problem)
+    return [_improved_choice(problem, choice, budget) for choice in choices]
+
+
+def _improved_choice(problem: AllocationProblem, choice: IntArray, budget: int) -> Placement | None:
+    placement = Placement(problem)
+    strict = problem.priority is not None
+    waiting = []
+    for group, column in enumerate(choice.tolist()):
+        if strict and problem.unserved is not None and problem.unserved[column]:
+            waiting.append(group)
+        else:
+            placement.place(group, column)
+    if not strict:
+        placement.admit_unserved()
+    search = _search(placement, budget)
+    levels = priority_of(problem)
+    search.insert(sorted(waiting, key=lambda group: (levels[group], group)))
+    search.lower_cost()
+    return placement if placement.complete() else None

@@ -1,0 +1,202 @@
+"""Allocation problems as files: JSON to read and compare, `.npz` for large ones."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from solvers.errors import ProblemError
+from solvers.problem import AllocationProblem
+from solvers.sparse_columns import SparseColumns
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "problem_from_json",
+    "problem_to_json",
+    "read_problem",
+    "write_problem",
+]
+
+SCHEMA_VERSION = 1
+_KIND = "fleetopt.allocation_problem"
+_REQUIRED = ("cost", "capacity", "group")
+_OPTIONAL = ("priority", "unserved", "weight", "parts")
+_USAGE = ("indptr", "rows", "values")
+
+
+def problem_to_json(problem: AllocationProblem) -> str:
+    """Return the problem as one JSON document; numbers keep every bit, unlimited rows are "inf"."""
+    usage = problem.usage
+    document: dict[str, Any] = {
+        "kind": _KIND,
+        "schema_version": SCHEMA_VERSION,
+        "cost": problem.cost.tolist(),
+        "usage": {
+            "shape": list(usage.shape),
+            "indptr": usage.indptr.tolist(),
+            "rows": usage.rows.tolist(),
+            "values": usage.values.tolist(),
+        },
+        "capacity": ["inf" if np.isinf(b) else b for b in problem.capacity.tolist()],
+        "group": problem.group.tolist(),
+    }
+    for name in _OPTIONAL:
+        array = getattr(problem, name)
+        if array is not None:
+            document[name] = array.tolist()
+    return json.dumps(document, allow_nan=False)
+
+
+def problem_from_json(text: str, where: str = "JSON") -> AllocationProblem:
+    """Return the problem of a JSON document.
+
+    Parameters
+    ----------
+    where
+        Named in errors, such as the file's name.
+
+    Raises
+    ------
+    ProblemError
+        If the text is not JSON, not such a document, of another version, or not a valid problem.
+    """
+    try:
+        document = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(f"{where}: not a JSON document: {error}") from error
+    if not isinstance(document, dict) or document.get("kind") != _KIND:
+        raise ProblemError(f'{where}: no allocation problem: "kind": "{_KIND}" is wanted')
+    _check_version(where, document.get("schema_version"))
+    usage = document.get("usage")
+    if not isinstance(usage, dict):
+        raise ProblemError(f"{where}: usage: an object with shape, {', '.join(_USAGE)} is wanted")
+    capacity = document.get("capacity")
+    if isinstance(capacity, list):
+        document["capacity"] = [float("inf") if b == "inf" else b for b in capacity]
+    known = {"kind", "schema_version", "usage", *_REQUIRED, *_OPTIONAL}
+    _refuse_unknown(where, set(document), known)
+    return _assemble(where, document, usage)
+
+
+def write_problem(problem: AllocationProblem, path: str | Path) -> None:
+    """Write a problem as `.json` or `.npz`, by the name's ending.
+
+    Raises
+    ------
+    ProblemError
+        If the name ends otherwise.
+    """
+    target = Path(path)
+    if _ending(target) == ".json":
+        target.write_text(problem_to_json(problem), encoding="utf-8")
+        return
+    usage = problem.usage
+    arrays = {
+        "schema_version": np.array(SCHEMA_VERSION),
+        "shape": np.array(usage.shape),
+        **{name: getattr(usage, name) for name in _USAGE},
+        **{name: getattr(problem, name) for name in (*_REQUIRED, *_OPTIONAL)},
+    }
+    with target.open("wb") as stream:
+        np.savez_compressed(stream, **{k: v for k, v in arrays.items() if v is not None})
+
+
+def read_problem(path: str | Path) -> AllocationProblem:
+    """Read a problem from `.json` or `.npz`.
+
+    Raises
+    ------
+    ProblemError
+        If the file cannot be read or does not hold a valid problem; the message names the file.
+    """
+    source = Path(path)
+    ending = _ending(source)
+    try:
+        if ending == ".json":
+            return problem_from_json(source.read_text(encoding="utf-8"), str(source))
+        with np.load(source, allow_pickle=False) as archive:
+            arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
+    except UnicodeDecodeError as error:
+        raise ProblemError(f"{source}: not a text file: {error}") from error
+    except OSError as error:
+        raise ProblemError(f"{source}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        if isinstance(error, ProblemError):
+            raise
+        raise ProblemError(f"{source}: not an .npz archive of arrays: {error}") from error
+    version = arrays.pop("schema_version", None)
+    _check_version(str(source), None if version is None else version.item())
+    usage = {name: arrays.pop(name, None) for name in ("shape", *_USAGE)}
+    _refuse_unknown(str(source), set(arrays), {*_REQUIRED, *_OPTIONAL})
+    return _assemble(str(source), arrays, usage)
+
+
+def _ending(path: Path) -> str:
+    if path.suffix not in (".json", ".npz"):
+        raise ProblemError(f"{path}: the name must end in .json or .npz")
+    return path.suffix
+
+
+def _no_constant(token: str) -> NoReturn:
+    raise ValueError(f'{token} is not JSON; unlimited capacities are written "inf"')
+
+
+def _check_version(where: str, version: object) -> None:
+    if version != SCHEMA_VERSION:
+        raise ProblemError(
+            f"{where}: schema_version = {version!r}: {SCHEMA_VERSION} is wanted; "
+            f"write the file again with this version of fleetopt"
+        )
+
+
+def _refuse_unknown(where: str, given: set[str], known: set[str]) -> None:
+    unknown = sorted(given - known)
+    if unknown:
+        raise ProblemError(f"{where}: unknown keys {', '.join(unknown)}")
+
+
+def _assemble(where: str, arrays: dict[str, Any], usage: dict[str, Any]) -> AllocationProblem:
+    missing = [name for name in _REQUIRED if arrays.get(name) is None]
+    missing += [f"usage {name}" for name in ("shape", *_USAGE) if usage.get(name) is None]
+    if missing:
+        raise ProblemError(f"{where}: missing {', '.join(missing)}")
+    try:
+        return AllocationProblem(
+            arrays["cost"],
+            _matrix(usage),
+            arrays["capacity"],
+            arrays["group"],
+            **{name: arrays.get(name) for name in _OPTIONAL},
+        )
+    except ProblemError as error:
+        raise ProblemError(f"{where}: {error}") from error
+
+
+def _matrix(usage: dict[str, Any]) -> SparseColumns:
+    """Check the compressed columns before anything indexes with them."""
+    try:
+        m, n = (int(size) for size in usage["shape"])
+        indptr, rows = (np.asarray(usage[k], dtype=np.int64) for k in ("indptr", "rows"))
+        values = np.asarray(usage["values"], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ProblemError(f"usage: {error}") from error
+    good = (
+        m >= 0
+        and indptr.shape == (n + 1,)
+        and rows.ndim == 1
+        and rows.shape == values.shape
+        and indptr[0] == 0
+        and indptr[-1] == len(rows)
+        and bool((np.diff(indptr) >= 0).all())
+        and bool(((rows >= 0) & (rows < m)).all())
+    )
+    if not good:
+        raise ProblemError("usage: shape, indptr, rows and values do not fit together")
+    columns = np.repeat(np.arange(n), np.diff(indptr))
+    if len(np.unique(rows + columns * max(m, 1))) != len(rows):
+        raise ProblemError("usage: a column has two entries in one row")
+    return SparseColumns.from_triplets((m, n), rows=rows, columns=columns, values=values)

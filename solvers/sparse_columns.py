@@ -1,0 +1,159 @@
+"""A column-compressed sparse matrix in plain numpy, so that `import solvers` needs no scipy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
+__all__ = ["SparseColumns"]
+
+
+@runtime_checkable
+class _ScipySparse(Protocol):
+    """What every scipy sparse form offers."""
+
+    shape: tuple[int, ...]
+
+    def tocsc(self) -> _ScipyCsc: ...
+
+
+class _ScipyCsc(Protocol):
+    shape: tuple[int, ...]
+    data: NDArray[np.float64]
+    indices: NDArray[np.int64]
+    indptr: NDArray[np.int64]
+
+    def sum_duplicates(self) -> None: ...
+
+    def copy(self) -> _ScipyCsc: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseColumns:
+    """Matrix of shape (m, n) stored column by column; rows sorted within a column, no zeros.
+
+    Parameters
+    ----------
+    shape
+        Rows m and columns n.
+    indptr
+        (n + 1,), where the entries of each column begin.
+    rows
+        (nnz,), row of each entry.
+    values
+        (nnz,), the entries.
+    """
+
+    shape: tuple[int, int]
+    indptr: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    @classmethod
+    def from_any(cls, matrix: object) -> SparseColumns:
+        """Take a numpy array, nested sequences or any scipy sparse form; copies its entries.
+
+        Raises
+        ------
+        ValueError
+            If the argument is not a two-dimensional matrix of numbers.
+        """
+        if isinstance(matrix, SparseColumns):
+            return matrix
+        if isinstance(matrix, _ScipySparse) and not isinstance(matrix, np.ndarray):
+            csc = matrix.tocsc().copy()
+            csc.sum_duplicates()
+            rows = np.asarray(csc.indices, dtype=np.int64)
+            values = np.asarray(csc.data, dtype=np.float64)
+            indptr = np.asarray(csc.indptr, dtype=np.int64)
+            if len(csc.shape) != 2:
+                raise ValueError(f"usage must have two dimensions (m, n), not {len(csc.shape)}")
+            columns = np.repeat(np.arange(csc.shape[1]), np.diff(indptr))
+            return cls.from_triplets(
+                (csc.shape[0], csc.shape[1]), rows=rows, columns=columns, values=values
+            )
+        dense = np.asarray(matrix, dtype=np.float64)
+        if dense.ndim != 2:
+            raise ValueError(f"usage must have two dimensions (m, n), not {dense.ndim}")
+        columns, rows = np.nonzero(dense.T)
+        return cls.from_triplets(
+            (dense.shape[0], dense.shape[1]),
+            rows=rows,
+            columns=columns,
+            values=dense[rows, columns],
+        )
+
+    @classmethod
+    def from_triplets(
+        cls,
+        shape: tuple[int, int],
+        *,
+        rows: ArrayLike,
+        columns: ArrayLike,
+        values: ArrayLike,
+    ) -> SparseColumns:
+        """Build from coordinates in any order; each (row, column) must occur once."""
+        row = np.asarray(rows, dtype=np.int64)
+        column = np.asarray(columns, dtype=np.int64)
+        value = np.asarray(values, dtype=np.float64)
+        kept = value != 0  # keeps NaN, which validation then reports
+        row, column, value = row[kept], column[kept], value[kept]
+        order = np.lexsort((row, column))
+        counts = np.bincount(column, minlength=shape[1])
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        arrays = (indptr, row[order], value[order])
+        for array in arrays:
+            array.flags.writeable = False
+        return cls((int(shape[0]), int(shape[1])), *arrays)
+
+    @classmethod
+    def stack(cls, blocks: Sequence[SparseColumns]) -> SparseColumns:
+        """Put matrices of equal width on top of one another."""
+        offsets = np.cumsum([0, *(block.shape[0] for block in blocks)])
+        return cls.from_triplets(
+            (int(offsets[-1]), blocks[0].shape[1]),
+            rows=np.concatenate([b.rows + o for b, o in zip(blocks, offsets, strict=False)]),
+            columns=np.concatenate([block.columns for block in blocks]),
+            values=np.concatenate([block.values for block in blocks]),
+        )
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """(nnz,), column of each entry."""
+        return np.repeat(np.arange(self.shape[1]), np.diff(self.indptr))
+
+    def dot(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the product with a vector of shape (n,), as (m,)."""
+        weights = self.values * np.asarray(x, dtype=np.float64)[self.columns]
+        sums = np.bincount(self.rows, weights=weights, minlength=self.shape[0])
+        return sums.astype(np.float64, copy=False)
+
+    def take(self, columns: NDArray[np.int64]) -> SparseColumns:
+        """Keep these columns, in this order."""
+        counts = np.diff(self.indptr)[columns]
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        starts = np.repeat(self.indptr[columns] - indptr[:-1], counts)
+        entries = starts + np.arange(indptr[-1])
+        arrays = (indptr, self.rows[entries], self.values[entries])
+        for array in arrays:
+            array.flags.writeable = False
+        return SparseColumns((self.shape[0], len(columns)), *arrays)
+
+    def to_dense(self) -> NDArray[np.float64]:
+        """Return a dense copy of shape (m, n)."""
+        dense = np.zeros(self.shape)
+        dense[self.rows, self.columns] = self.values
+        return dense
+
+    def to_scipy(self) -> csc_array:
+        """Return a scipy compressed-column array (imports scipy)."""
+        from scipy.sparse import csc_array
+
+        return csc_array((self.values, self.rows, self.indptr), shape=self.shape)

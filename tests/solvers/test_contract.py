@@ -1,0 +1,50 @@
+"""Every registered solver keeps the contract of solvers.testing."""
+
+from __future__ import annotations
+
+import pytest
+
+import solvers
+from solvers import Feature
+from solvers.testing import ContractCase, brute_force, check_case, check_refusals, contract_cases
+
+CASES = contract_cases()
+OURS = ("auto", "cp-sat", "greedy", "milp")
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_contract(name: str, case: ContractCase) -> None:
+    """Value, bounds, stages and termination agree with the optimum known by hand or enumeration."""
+    check_case(solvers.get(name), case)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_refusals(name: str) -> None:
+    """Unknown options are refused by name, never taken in silence."""
+    check_refusals(solvers.get(name))
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if not c.name.startswith("random")], ids=str)
+def test_hand_made_optima_agree_with_enumeration(case: ContractCase) -> None:
+    """The optima written by hand are those that enumeration finds."""
+    found = brute_force(case.problem)
+    if case.optimum is None:
+        assert found is None
+    else:
+        assert found == pytest.approx(case.optimum, rel=1e-12, abs=1e-12)
+
+
+def test_cases_cover_both_outcomes_of_random_problems() -> None:
+    """Random cases include strict and plain ones, and feasible ones of each."""
+    random = [case for case in CASES if case.name.startswith("random")]
+    for kind in ("whole", "real", "sparse", "strict"):
+        assert any(kind in c.name and c.optimum is not None for c in random), kind
+
+
+def test_features_say_who_is_exact() -> None:
+    """greedy is a heuristic, the others are exact; only greedy takes parts."""
+    exact = {name for name in OURS if Feature.EXACT in solvers.get(name).features}
+    assert exact == {"auto", "cp-sat", "milp"}
+    partial = {name for name in OURS if Feature.PARTIAL in solvers.get(name).features}
+    assert partial == {"greedy"}
