@@ -1,0 +1,78 @@
+"""What a user writes: the description of a fleet, its loading, its schema.
+
+A document (YAML or JSON) becomes a `FleetSpec`, which is valid in itself, or a `SpecError` that
+carries every `Fault` found.
+"""
+
+from __future__ import annotations
+
+from optimizer.errors import Fault, SpecError
+from optimizer.spec.accelerator import AcceleratorSpec, CapacitySpec, PowerSpec
+from optimizer.spec.dumping import dump
+from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.inferno import load_inferno, looks_like_inferno
+from optimizer.spec.loading import from_data, load, loads
+from optimizer.spec.model import (
+    IterationTimingSpec,
+    ModelSpec,
+    PerformanceSpec,
+    PrefillDecodeTimingSpec,
+)
+from optimizer.spec.options import (
+    CapacityMode,
+    Objective,
+    OptimizerSpec,
+    PartialService,
+    PriorityMode,
+    SaturationPolicy,
+    ThroughputTarget,
+    UnservedPolicy,
+)
+from optimizer.spec.overriding import with_options
+from optimizer.spec.schema import json_schema
+from optimizer.spec.service import (
+    BatchRangeSpec,
+    CurrentAllocationSpec,
+    LoadSpec,
+    ReplicaRangeSpec,
+    ServiceSpec,
+)
+from optimizer.spec.service_class import ServiceClassSpec, SloMetric, SloSpec, TargetSpec
+
+__all__ = [
+    "AcceleratorSpec",
+    "BatchRangeSpec",
+    "CapacityMode",
+    "CapacitySpec",
+    "CurrentAllocationSpec",
+    "Fault",
+    "FleetSpec",
+    "IterationTimingSpec",
+    "LoadSpec",
+    "ModelSpec",
+    "Objective",
+    "OptimizerSpec",
+    "PartialService",
+    "PerformanceSpec",
+    "PowerSpec",
+    "PrefillDecodeTimingSpec",
+    "PriorityMode",
+    "ReplicaRangeSpec",
+    "SaturationPolicy",
+    "ServiceClassSpec",
+    "ServiceSpec",
+    "SloMetric",
+    "SloSpec",
+    "SpecError",
+    "TargetSpec",
+    "ThroughputTarget",
+    "UnservedPolicy",
+    "dump",
+    "from_data",
+    "json_schema",
+    "load",
+    "load_inferno",
+    "loads",
+    "looks_like_inferno",
+    "with_options",
+]

@@ -1,0 +1,62 @@
+"""Accelerators, and how many cards of each type there are."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
+
+__all__ = ["AcceleratorSpec", "CapacitySpec", "PowerSpec"]
+
+
+class PowerSpec(SpecModel):
+    """Power of one accelerator instance, piecewise linear in its utilisation."""
+
+    idle_w: NonNegative = Field(description="Power at utilisation 0 [W].")
+    full_w: NonNegative = Field(description="Power at utilisation 1 [W].")
+    mid_w: NonNegative | None = Field(
+        default=None, description="Power at `mid_utilization` [W]; without it the curve is a line."
+    )
+    mid_utilization: float | None = Field(
+        default=None, gt=0, lt=1, description="Utilisation of the curve's middle point, in (0, 1)."
+    )
+
+
+class AcceleratorSpec(SpecModel):
+    """One accelerator instance that can be bought: a card, or several cards sold together."""
+
+    name: Name = Field(description="Name that performance data and plans use.")
+    catalog: Name | None = Field(
+        default=None,
+        description="Entry of the built-in catalogue that supplies what is not given here.",
+    )
+    type: Name | None = Field(
+        default=None,
+        description="Type of card that capacities count; by default the accelerator's own name.",
+    )
+    pool: Name | None = Field(
+        default=None, description="Pool (region, zone, cluster) that its cards come from."
+    )
+    cards: int = Field(default=1, ge=1, le=4096, description="Cards of that type per instance.")
+    memory_gb: Positive | None = Field(
+        default=None, description="Memory of all its cards together [GB = 1e9 bytes]."
+    )
+    bandwidth_gb_s: Positive | None = Field(
+        default=None, description="Memory bandwidth of all its cards together [GB/s]."
+    )
+    power: PowerSpec | None = Field(default=None, description="Power of one instance.")
+    cost_per_hour: NonNegative | None = Field(
+        default=None,
+        description="Price of one instance per hour, in the fleet's currency; by default the "
+        "catalogue's indicative price per card (USD) times `cards`.",
+    )
+
+
+class CapacitySpec(SpecModel):
+    """How many cards of a type can be used; a type without an entry is not limited."""
+
+    type: Name = Field(description="Type of card, as in `accelerators[].type`.")
+    pool: Name | None = Field(
+        default=None, description="Pool the limit holds for; without it, all pools together."
+    )
+    cards: int = Field(ge=0, le=10**9, description="Cards that can be used.")

@@ -1,0 +1,29 @@
+"""What every part of a spec has in common: frozen, strict about keys, documented."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["NAME_PATTERN", "Name", "NonNegative", "Positive", "SpecModel"]
+
+NAME_PATTERN = r"^[^\x00-\x1f\x7f]+$"
+"""Names stand on one line."""
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NAME_PATTERN)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class SpecModel(BaseModel):
+    """A frozen part of a spec; unknown keys are errors, numbers are finite, types are strict."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        use_attribute_docstrings=False,
+    )

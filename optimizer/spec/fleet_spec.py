@@ -1,0 +1,48 @@
+"""The whole description of a fleet."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from optimizer.spec.accelerator import AcceleratorSpec, CapacitySpec
+from optimizer.spec.base import Name, SpecModel
+from optimizer.spec.model import ModelSpec, PerformanceSpec
+from optimizer.spec.options import OptimizerSpec
+from optimizer.spec.service import ServiceSpec
+from optimizer.spec.service_class import ServiceClassSpec
+
+__all__ = ["CURRENCY_PATTERN", "FleetSpec"]
+
+CURRENCY_PATTERN = r"^[A-Z]{3}$"
+"""Currencies by their code in ISO 4217."""
+
+
+class FleetSpec(SpecModel):
+    """A fleet: what there is to serve, for whom, on what, and how to decide."""
+
+    # Not Literal[1], which would let `true` and 1.0 pass.
+    schema_version: int = Field(default=1, ge=1, le=1, description="Version of this format.")
+    name: Name = Field(default="fleet", description="Name of the fleet.")
+    currency: Annotated[str, Field(pattern=CURRENCY_PATTERN)] = Field(
+        default="USD", description="Currency of every price (ISO 4217)."
+    )
+    accelerators: tuple[AcceleratorSpec, ...] = Field(
+        strict=False, description="Accelerators that can be used."
+    )
+    capacities: tuple[CapacitySpec, ...] = Field(
+        default=(), strict=False, description="Cards available, per type and pool."
+    )
+    models: tuple[ModelSpec, ...] = Field(strict=False, description="Models.")
+    performance: tuple[PerformanceSpec, ...] = Field(
+        default=(), strict=False, description="How fast each model runs on each accelerator."
+    )
+    classes: tuple[ServiceClassSpec, ...] = Field(strict=False, description="Service classes.")
+    services: tuple[ServiceSpec, ...] = Field(strict=False, description="Services.")
+    optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec, description="How to decide.")
+    notes: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="Remarks that travel with the fleet: what an importer could not carry over.",
+    )

@@ -1,0 +1,117 @@
+"""From a file, a text or plain data to a valid `FleetSpec`, or to every fault at once.
+
+Documents of inferno are recognised and imported.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import chain
+from typing import IO
+
+from pydantic import ValidationError
+
+from optimizer.errors import SpecError
+from optimizer.spec.document import Document, DocumentFormat, parse
+from optimizer.spec.explanation import explain
+from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.inferno import load_inferno, looks_like_inferno
+from optimizer.spec.references import cross_check
+from optimizer.spec.source_text import SourceText, read_text
+
+__all__ = ["from_data", "from_document", "load", "loads"]
+
+
+def load(
+    source: str | os.PathLike[str] | IO[str] | IO[bytes],
+    format: DocumentFormat | None = None,  # noqa: A002
+) -> FleetSpec:
+    """Load a fleet from a YAML or JSON file of our own format, or from one of inferno's.
+
+    Parameters
+    ----------
+    source
+        A path, `-` for the standard input, or an open file in text or binary mode.
+    format
+        `yaml` or `json`; by default the name's suffix tells, then the text's beginning.
+
+    Returns
+    -------
+    FleetSpec
+        Valid in itself: every name refers to something, nothing that is needed is missing.
+
+    Raises
+    ------
+    SpecError
+        With every fault found, in document order.
+    """
+    return _native_or_foreign(parse(read_text(source), format))
+
+
+def loads(
+    text: str,
+    source: str = "<string>",
+    format: DocumentFormat | None = None,  # noqa: A002
+) -> FleetSpec:
+    """Load a fleet from a YAML or JSON text of our own format, or from one of inferno's.
+
+    Parameters
+    ----------
+    text
+        The document.
+    source
+        What messages call it.
+    format
+        `yaml` or `json`; by default the suffix of `source` tells, then the text's beginning.
+
+    Raises
+    ------
+    SpecError
+        With every fault found, in document order.
+    """
+    return _native_or_foreign(parse(SourceText(source, text.removeprefix("\ufeff")), format))
+
+
+def _native_or_foreign(document: Document) -> FleetSpec:
+    if looks_like_inferno(document.data):
+        return load_inferno(document)
+    return from_document(document)
+
+
+def from_data(data: object, source: str = "<data>") -> FleetSpec:
+    """Make a fleet of plain data, or check a `FleetSpec` that was built in code.
+
+    Parameters
+    ----------
+    data
+        Mappings, lists and scalars with the keys of a document; or a `FleetSpec`, whose parts are
+        valid each for itself, to have their names and needs checked against each other.
+    source
+        What messages call it.
+
+    Raises
+    ------
+    SpecError
+        With every fault found, in document order.
+    """
+    plain = data.model_dump(by_alias=True) if isinstance(data, FleetSpec) else data
+    return from_document(Document(plain, source))
+
+
+def from_document(document: Document) -> FleetSpec:
+    """Make a fleet of a document.
+
+    Raises
+    ------
+    SpecError
+        With every fault found, in document order.
+    """
+    try:
+        fleet = FleetSpec.model_validate(document.data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        findings = chain(document.findings, explain(error), cross_check(document.data))
+        raise SpecError(document.faults(findings)) from error
+    faults = document.faults(chain(document.findings, cross_check(document.data)))
+    if faults:
+        raise SpecError(faults)
+    return fleet

@@ -1,0 +1,92 @@
+"""Models, and how fast each runs on each accelerator."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
+
+__all__ = ["IterationTimingSpec", "ModelSpec", "PerformanceSpec", "PrefillDecodeTimingSpec"]
+
+
+class ModelSpec(SpecModel):
+    """A model that services serve."""
+
+    name: Name = Field(description="Name that performance data, classes and services use.")
+    catalog: Name | None = Field(
+        default=None,
+        description="Entry of the built-in catalogue (a hub id such as meta-llama/Llama-3.1-8B).",
+    )
+    parameters: Positive | None = Field(
+        default=None, description="Number of parameters, all experts included."
+    )
+    weights_gb: Positive | None = Field(
+        default=None,
+        description="Size of the weights as they are served [GB = 1e9 bytes]; with it, "
+        "accelerators they do not fit on are refused. By default, when the model comes from the "
+        "catalogue, its parameters at `weight_bits`.",
+    )
+    weight_bits: Positive | None = Field(
+        default=None,
+        description="Bits per parameter as served; by default the catalogue's native precision.",
+    )
+
+
+class IterationTimingSpec(SpecModel):
+    """Iteration time: base + decode tokens + prompt tokens + tokens in the KV cache, each linear.
+
+    The 3-parameter form of inferno (alpha, beta, gamma) is base = alpha, decode = prefill = beta,
+    kv = gamma.
+    """
+
+    base_ms: Positive = Field(description="Time of an empty iteration [ms].")
+    decode_ms_per_token: NonNegative = Field(description="Per decode token of the iteration [ms].")
+    prefill_ms_per_token: NonNegative = Field(
+        description="Per prompt token processed in the iteration [ms]."
+    )
+    kv_ms_per_token: NonNegative = Field(
+        default=0.0, description="Per token in the KV caches read by the iteration [ms]."
+    )
+
+
+class PrefillDecodeTimingSpec(SpecModel):
+    """Prefill and decode times linear in the requests in service.
+
+    prefill = prefill_base + prefill_per_token x input tokens x requests; decode = decode_base +
+    decode_per_request x requests. The 4-parameter form of inferno: decode alpha, beta; prefill
+    gamma, delta.
+    """
+
+    decode_base_ms: NonNegative = Field(description="Time per token with no other request [ms].")
+    decode_ms_per_request: NonNegative = Field(description="More per request in service [ms].")
+    prefill_base_ms: NonNegative = Field(description="Time to start a prefill [ms].")
+    prefill_ms_per_token: NonNegative = Field(
+        description="Per input token and request in service [ms]."
+    )
+
+
+class PerformanceSpec(SpecModel):
+    """How one model runs on one accelerator; measured or fitted, with at least one timing."""
+
+    model: Name = Field(description="Model, as in `models[].name`.")
+    accelerator: Name = Field(description="Accelerator, as in `accelerators[].name`.")
+    instances: int = Field(
+        default=1, ge=1, le=4096, description="Accelerator instances that one replica takes."
+    )
+    max_batch: int = Field(
+        ge=1, le=65536, description="Most requests in service together on one replica."
+    )
+    max_batch_at_output_tokens: Positive | None = Field(
+        default=None,
+        description="Output length at which `max_batch` holds; it then scales inversely with a "
+        "service's mean output length. Without it, `max_batch` holds for every length.",
+    )
+    iteration: IterationTimingSpec | None = Field(
+        default=None, description="Timing by iteration: for continuous batching."
+    )
+    prefill_decode: PrefillDecodeTimingSpec | None = Field(
+        default=None, description="Timing by phase: inferno's 4-parameter form."
+    )
+    source: str | None = Field(
+        default=None, max_length=2000, description="Where the figures come from."
+    )

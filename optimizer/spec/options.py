@@ -1,0 +1,129 @@
+"""The optimiser's options: what is minimised, how priorities count, which plug-ins answer."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
+
+__all__ = [
+    "CapacityMode",
+    "Objective",
+    "OptimizerSpec",
+    "PartialService",
+    "PriorityMode",
+    "SaturationPolicy",
+    "ThroughputTarget",
+    "UnservedPolicy",
+]
+
+
+class Objective(StrEnum):
+    """What is minimised over the services that are served."""
+
+    COST = "cost"  # money per hour
+    INFERNO_VALUE = "inferno-value"  # money per hour plus inferno's penalty for moving
+
+
+class PriorityMode(StrEnum):
+    """How the classes' priorities count."""
+
+    STRICT = "strict"  # serve as many of priority 1 as possible, then of 2, ..., then least cost
+    WEIGHTED = "weighted"  # an unserved service costs its class's penalty
+
+
+class CapacityMode(StrEnum):
+    """Whether capacities bind."""
+
+    LIMITED = "limited"
+    UNLIMITED = "unlimited"
+
+
+class UnservedPolicy(StrEnum):
+    """Whether a service may be left unserved."""
+
+    ALLOWED = "allowed"
+    FORBIDDEN = "forbidden"
+
+
+class SaturationPolicy(StrEnum):
+    """Who gets the leftovers, in parts, when not everyone can be served whole."""
+
+    NONE = "none"
+    PRIORITY_EXHAUSTIVE = "priority-exhaustive"
+    PRIORITY_ROUND_ROBIN = "priority-round-robin"
+    ROUND_ROBIN = "round-robin"
+
+
+class PartialService(StrEnum):
+    """What happens to a service that got fewer replicas than it needs."""
+
+    OVERLOAD = "overload"  # all of its load arrives; latencies are what that gives
+    SHED = "shed"  # only the rate that keeps the SLOs is admitted, the rest is refused
+
+
+class ThroughputTarget(StrEnum):
+    """What a service_tokens_per_s or service_requests_per_s target does."""
+
+    FLOOR = "floor"  # the service is sized for the larger of its load and the target
+    REPLACES_LOAD = "replaces-load"  # sized for the target alone, as inferno does
+
+
+class OptimizerSpec(SpecModel):
+    """Options of the optimisation; the command line can override most of them."""
+
+    solver: Name = Field(default="auto", description="Solver, see `fleetopt solvers`.")
+    queue_model: Name = Field(
+        default="auto", description="Queue model, see `fleetopt queue-models`."
+    )
+    objective: Objective = Field(
+        default=Objective.COST, strict=False, description="What is minimised."
+    )
+    priorities: PriorityMode = Field(
+        default=PriorityMode.STRICT, strict=False, description="How priorities count."
+    )
+    unserved: UnservedPolicy = Field(
+        default=UnservedPolicy.ALLOWED,
+        strict=False,
+        description="Whether services may be left unserved; forbidden makes capacity hard.",
+    )
+    unserved_penalty_per_hour: NonNegative | None = Field(
+        default=None,
+        description="With weighted priorities: penalty of classes that do not give their own.",
+    )
+    capacity: CapacityMode = Field(
+        default=CapacityMode.LIMITED, strict=False, description="Whether capacities limit the plan."
+    )
+    saturation_policy: SaturationPolicy = Field(
+        default=SaturationPolicy.NONE,
+        strict=False,
+        description="Who gets the leftovers in parts when not everyone can be served.",
+    )
+    delayed_best_effort: bool = Field(
+        default=False,
+        description="Give out leftovers once at the end instead of after each priority "
+        "(greedy only; exact solvers always do it at the end).",
+    )
+    partial_service: PartialService = Field(
+        default=PartialService.OVERLOAD,
+        strict=False,
+        description="What happens to a service with fewer replicas than it needs.",
+    )
+    throughput_target: ThroughputTarget = Field(
+        default=ThroughputTarget.FLOOR,
+        strict=False,
+        description="How targets on a service's throughput enter its size.",
+    )
+    transition_penalty: NonNegative = Field(
+        default=0.1,
+        description="inferno-value only: share of the old and new cost that moving to another "
+        "accelerator counts for.",
+    )
+    time_limit_s: Positive | None = Field(default=None, description="Solving time [s].")
+    relative_gap: float = Field(
+        default=1e-6, ge=0, lt=1, description="Proven relative gap at which the solver may stop."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Seed.")
+    threads: int = Field(default=1, ge=1, le=1024, description="Threads of the solver.")

@@ -1,0 +1,167 @@
+"""Names: each given once, and none that nothing bears."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from itertools import chain
+
+from optimizer.spec.consistency import check_consistency
+from optimizer.spec.coverage import check_coverage
+from optimizer.spec.finding import Finding
+from optimizer.spec.parts import Part
+from optimizer.spec.wording import show_path, suggestion
+
+__all__ = ["cross_check"]
+
+_SECTIONS = {
+    "accelerators": "accelerator",
+    "models": "model",
+    "classes": "class",
+    "services": "service",
+}
+
+
+def cross_check(data: object) -> Iterator[Finding]:
+    """Check what no part of a fleet's description can tell alone.
+
+    Parameters
+    ----------
+    data
+        The whole document; parts that the models refuse are passed over.
+    """
+    fleet = Part((), data)
+    return chain(
+        _empty_sections(fleet),
+        _repeated_names(fleet),
+        _unknown_names(fleet),
+        check_consistency(fleet),
+        check_coverage(fleet),
+    )
+
+
+def _empty_sections(fleet: Part) -> Iterator[Finding]:
+    for section, what in _SECTIONS.items():
+        if fleet.is_empty_list(section):
+            yield fleet.find(section, f"must have at least one {what}")
+
+
+def _repeated_names(fleet: Part) -> Iterator[Finding]:
+    for section, what in _SECTIONS.items():
+        yield from _repeated(
+            ((entry, entry.text("name")) for entry in fleet.entries(section)),
+            f"another {what} has this name",
+            "name",
+        )
+    yield from _repeated(
+        ((entry, _pair(entry, "model", "accelerator")) for entry in fleet.entries("performance")),
+        "another entry is for this model on this accelerator",
+        "accelerator",
+    )
+    yield from _repeated(
+        (
+            (entry, (entry.text("type"), entry.text("pool")))
+            for entry in fleet.entries("capacities")
+            if entry.text("type") is not None
+        ),
+        "another capacity is for this type and pool",
+        "type",
+    )
+    for group in fleet.entries("classes"):
+        yield from _repeated(
+            ((slo, slo.text("model") or "") for slo in group.entries("slos")),
+            "another entry of the class is for this model (or, without one, for every model)",
+            "model",
+        )
+
+
+def _pair(entry: Part, first: str, second: str) -> tuple[str, str] | None:
+    a, b = entry.text(first), entry.text(second)
+    return None if a is None or b is None else (a, b)
+
+
+def _repeated(
+    keyed: Iterable[tuple[Part, Hashable | None]], message: str, member: str
+) -> Iterator[Finding]:
+    """Find entries whose key an earlier one has; None is no key."""
+    first: dict[Hashable, Part] = {}
+    for entry, key in keyed:
+        if key is None:
+            continue
+        if key in first:
+            yield entry.find(member, f"{message}: {show_path(first[key].path)}", "keep one of them")
+        first.setdefault(key, entry)
+
+
+def _unknown_names(fleet: Part) -> Iterator[Finding]:
+    known = {section: dict.fromkeys(fleet.names(section)) for section in _SECTIONS}
+    for entry in fleet.entries("performance"):
+        yield from _unknown(known, entry, "model", "models")
+        yield from _unknown(known, entry, "accelerator", "accelerators")
+    for group in fleet.entries("classes"):
+        for slo in group.entries("slos"):
+            yield from _unknown(known, slo, "model", "models")
+    for service in fleet.entries("services"):
+        yield from _unknown(known, service, "model", "models")
+        yield from _unknown(known, service, "class", "classes")
+        yield from _unknown(known, service, "accelerator", "accelerators")
+        yield from _unknown(known, service.part("current"), "accelerator", "accelerators")
+    yield from _unknown_types(fleet)
+    yield from _unknown_entries(fleet)
+
+
+def _unknown(
+    known: Mapping[str, Mapping[str, None]], entry: Part, key: str, section: str
+) -> Iterator[Finding]:
+    """Find a name under a key that no entry of a section bears."""
+    name = entry.text(key)
+    # A section without any name is at fault itself.
+    if name is not None and known[section] and name not in known[section]:
+        message = f"there is no such {_SECTIONS[section]}"
+        yield entry.find(key, message, suggestion(name, known[section], section))
+
+
+def _unknown_types(fleet: Part) -> Iterator[Finding]:
+    """Find capacities of cards that no accelerator uses."""
+    accelerators = list(fleet.entries("accelerators"))
+    pools: dict[str, set[str]] = {}
+    for accelerator in accelerators:
+        card = accelerator.text("type") or accelerator.text("name")
+        if card is not None:
+            pools.setdefault(card, set()).add(accelerator.text("pool") or "")
+    for capacity in fleet.entries("capacities"):
+        card, pool = capacity.text("type"), capacity.text("pool")
+        if card is None or not pools:
+            continue
+        if card not in pools:
+            yield capacity.find(
+                "type",
+                "no accelerator uses cards of this type",
+                suggestion(card, pools, "types (accelerators[].type, else their names)"),
+            )
+        elif pool is not None and pool not in pools[card]:
+            known = sorted(pools[card] - {""})
+            yield capacity.find(
+                "pool",
+                f"no accelerator with cards of type {card!r} is in this pool",
+                suggestion(pool, known, f"pools of {card!r}"),
+            )
+
+
+def _unknown_entries(fleet: Part) -> Iterator[Finding]:
+    """Find names that the built-in catalogue does not have."""
+    for section in ("accelerators", "models"):
+        for entry in fleet.entries(section):
+            name = entry.text("catalog")
+            if name is None:
+                continue
+            known = _catalogued(section)
+            if name not in known:
+                hint = suggestion(name, known, "it has")
+                yield entry.find("catalog", "the catalogue has no such entry", hint)
+
+
+def _catalogued(section: str) -> tuple[str, ...]:
+    # Read only for fleets that refer to the catalogue.
+    from optimizer.catalog import accelerator_names, model_names
+
+    return accelerator_names() if section == "accelerators" else model_names()

@@ -1,0 +1,92 @@
+"""Services: a model under a class, with a load and what is deployed today."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
+
+__all__ = [
+    "BatchRangeSpec",
+    "CurrentAllocationSpec",
+    "LoadSpec",
+    "ReplicaRangeSpec",
+    "ServiceSpec",
+]
+
+
+class LoadSpec(SpecModel):
+    """Requests of a service."""
+
+    arrival_rate_rps: NonNegative = Field(description="Mean arrival rate [requests/s].")
+    input_tokens: NonNegative = Field(description="Mean prompt length [tokens].")
+    output_tokens: float = Field(
+        ge=1, allow_inf_nan=False, description="Mean output length [tokens], at least 1."
+    )
+    input_tokens_scv: NonNegative = Field(
+        default=0.0,
+        description="Squared coefficient of variation of prompt lengths (variance over squared "
+        "mean); 0: all alike, 1: geometric.",
+    )
+    output_tokens_scv: NonNegative = Field(
+        default=0.0, description="Squared coefficient of variation of output lengths."
+    )
+    arrival_scv: Positive = Field(
+        default=1.0,
+        description="Squared coefficient of variation of the times between arrivals; 1: Poisson.",
+    )
+
+
+class ReplicaRangeSpec(SpecModel):
+    """How many replicas are allowed."""
+
+    min: int = Field(default=1, ge=0, le=10**6, description="At least; 0 allows scale to zero.")
+    max: int | None = Field(default=None, ge=0, le=10**6, description="At most.")
+
+
+class BatchRangeSpec(SpecModel):
+    """Maximum batch left to the optimiser within a range."""
+
+    min: int = Field(default=1, ge=1, le=65536, description="Smallest maximum batch.")
+    max: int = Field(ge=1, le=65536, description="Largest maximum batch.")
+
+
+class CurrentAllocationSpec(SpecModel):
+    """What serves the service today."""
+
+    accelerator: Name | None = Field(default=None, description="Accelerator in use.")
+    replicas: int = Field(default=0, ge=0, le=10**6, description="Replicas in use.")
+    max_batch: int | None = Field(default=None, ge=1, description="Maximum batch in use.")
+    cost_per_hour: NonNegative | None = Field(
+        default=None, description="What it costs; by default computed from the accelerator."
+    )
+
+
+class ServiceSpec(SpecModel):
+    """A model served to one class of users."""
+
+    name: Name = Field(description="Name of the service.")
+    model: Name = Field(description="Model, as in `models[].name`.")
+    service_class: Name = Field(alias="class", description="Class, as in `classes[].name`.")
+    load: LoadSpec = Field(description="Its requests.")
+    replicas: ReplicaRangeSpec = Field(
+        default_factory=ReplicaRangeSpec, description="Allowed numbers of replicas."
+    )
+    max_batch: Annotated[int, Field(ge=1, le=65536)] | BatchRangeSpec | None = Field(
+        default=None,
+        description="Maximum batch: a number fixes it, a range lets the optimiser search it; by "
+        "default the performance data's.",
+    )
+    max_queue: int | None = Field(
+        default=None,
+        ge=0,
+        le=10**9,
+        description="Requests that may wait on one replica beyond its batch; by default the "
+        "queue model's own convention.",
+    )
+    accelerator: Name | None = Field(
+        default=None, description="Pins the service to this accelerator."
+    )
+    current: CurrentAllocationSpec | None = Field(default=None, description="What serves it today.")
