@@ -1,0 +1,40 @@
+"""The global problem: candidates, array problem, plan, explanation."""
+
+from __future__ import annotations
+
+from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.explain import Explanation, Option, OptionState, explain
+from optimizer.fleet.optimize import optimize, plan_of
+from optimizer.fleet.plan import (
+    Allocation,
+    FleetPlan,
+    Provenance,
+    ResourceUse,
+    Stage,
+    TargetOutcome,
+    UnservedService,
+)
+from optimizer.fleet.problem import FleetProblem, build_problem, problem_of
+from optimizer.fleet.sizing import build_candidates
+
+__all__ = [
+    "Allocation",
+    "CandidateTable",
+    "Explanation",
+    "FleetPlan",
+    "FleetProblem",
+    "Option",
+    "OptionState",
+    "Provenance",
+    "ResourceUse",
+    "Stage",
+    "TargetOutcome",
+    "UnservedService",
+    "Verdict",
+    "build_candidates",
+    "build_problem",
+    "explain",
+    "optimize",
+    "plan_of",
+    "problem_of",
+]

@@ -1,0 +1,105 @@
+"""The candidate table: every way to serve every service, or the reason why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.fleet.inventory import Inventory
+from optimizer.fleet.targets import ServiceTargets
+from optimizer.spec.fleet_spec import FleetSpec
+from queue_models import QueueMetrics
+
+__all__ = ["CandidateTable", "Verdict"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+class Verdict(IntEnum):
+    """Whether a candidate can serve its service, or the first reason why it cannot."""
+
+    POSSIBLE = 0
+    NO_PERFORMANCE = 1  # nobody measured the model on the accelerator
+    PINNED = 2  # the service is pinned to another accelerator
+    NO_TIMING = 3  # the entry lacks the kind of timing that the queue model needs
+    WEIGHTS = 4  # the weights are larger than the replica's memory
+    BATCH = 5  # the accelerator's maximum batch is below the service's range
+    OUTSIDE_VALIDITY = 6  # the queue model does not hold for the pair
+    SLO = 7  # no positive rate keeps every objective
+    REPLICAS = 8  # more replicas needed than the service may have
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateTable:
+    """Every (service, accelerator, maximum batch), by service in the order of the spec.
+
+    Every array has one entry per candidate. Figures of impossible candidates are 0 or NaN from
+    the step on that ruled them out.
+
+    Parameters
+    ----------
+    spec, inventory, targets
+        What the table was made from.
+    queue_model, queue_model_reason
+        Name of the queue model that answered, and why it was chosen.
+    service, accelerator, performance
+        Indices into `spec.services`, `spec.accelerators` and `spec.performance`; accelerator and
+        performance are -1 for "scaled to zero", performance also where there is no entry.
+    max_batch
+        Maximum batch of a replica.
+    verdict
+        `Verdict` as a number.
+    rate_per_replica_rps
+        Largest rate at which one replica keeps every objective; 0 where none does.
+    replicas, instances, cards
+        Replicas needed for the service's whole load; accelerator instances and cards they take.
+    cost_per_hour
+        Cost of those replicas.
+    metrics
+        Predicted steady state of one replica at its share of the load.
+    refusals
+        Words for the candidates with `Verdict.OUTSIDE_VALIDITY`, by row.
+    """
+
+    spec: FleetSpec
+    inventory: Inventory
+    targets: ServiceTargets
+    queue_model: str
+    queue_model_reason: str
+    service: IntArray
+    accelerator: IntArray
+    performance: IntArray
+    max_batch: IntArray
+    verdict: IntArray
+    rate_per_replica_rps: FloatArray
+    replicas: IntArray
+    instances: IntArray
+    cards: IntArray
+    cost_per_hour: FloatArray
+    metrics: QueueMetrics
+    refusals: dict[int, str]
+
+    def __len__(self) -> int:
+        """Return the number of candidates, possible or not."""
+        return len(self.service)
+
+    def __repr__(self) -> str:
+        """One line."""
+        possible = int((self.verdict == Verdict.POSSIBLE).sum())
+        return (
+            f"CandidateTable({len(self)} candidates, {possible} possible, "
+            f"{len(self.spec.services)} services, queue_model={self.queue_model!r})"
+        )
+
+    @property
+    def possible(self) -> IntArray:
+        """Rows that can serve their service."""
+        return np.flatnonzero(self.verdict == Verdict.POSSIBLE)
+
+    def rows_of(self, service: int) -> IntArray:
+        """Rows of a service, by index."""
+        return np.flatnonzero(self.service == service)

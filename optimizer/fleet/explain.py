@@ -1,0 +1,184 @@
+"""Why a service got what it got, or nothing: every way to serve it, side by side."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from enum import StrEnum
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from optimizer.errors import Fault, SpecError
+from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.impossible import best_reachable, why_not
+from optimizer.fleet.plan import Allocation, FleetPlan
+from optimizer.fleet.problem import FleetProblem
+
+__all__ = ["Explanation", "Option", "OptionState", "Reachable", "explain"]
+
+
+class OptionState(StrEnum):
+    """What became of a way to serve the service."""
+
+    CHOSEN = "chosen"
+    POSSIBLE = "possible"
+    TOO_LARGE = "too-large"  # more cards than there are, even with everything else gone
+    IMPOSSIBLE = "impossible"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Reachable(_Part):
+    """Best value of a bounded statistic, at vanishing load, against its bound [ms]."""
+
+    statistic: str
+    best_ms: float | None
+    bound_ms: float
+
+
+class Option(_Part):
+    """One way to serve the service."""
+
+    accelerator: str | None
+    max_batch: int
+    state: OptionState
+    replicas: int | None
+    cards: int | None
+    cost_per_hour: float | None
+    rate_per_replica_rps: float | None
+    ttft_ms: float | None
+    itl_ms: float | None
+    reachable: tuple[Reachable, ...]
+    detail: str
+
+
+class Explanation(_Part):
+    """Everything that decided about one service; options by state, then cost."""
+
+    service: str
+    currency: str
+    verdict: str
+    options: tuple[Option, ...]
+
+
+def explain(plan: FleetPlan, problem: FleetProblem, service: str) -> Explanation:
+    """Explain what a plan gives a service.
+
+    Raises
+    ------
+    SpecError
+        If the fleet has no such service; names the nearest.
+    """
+    table = problem.table
+    names = [entry.name for entry in table.spec.services]
+    if service not in names:
+        near = get_close_matches(service, names, n=1)
+        raise SpecError(
+            [
+                Fault(
+                    message=f"fleet '{table.spec.name}' has no service {service!r}",
+                    hint=f"did you mean {near[0]!r}?"
+                    if near
+                    else f"it has: {', '.join(names[:10])}",
+                )
+            ]
+        )
+    index = names.index(service)
+    allocation = next((a for a in plan.allocations if a.service == service), None)
+    options = [
+        _option(problem, int(row), _is_chosen(table, int(row), allocation))
+        for row in table.rows_of(index).tolist()
+    ]
+    rank = {state: position for position, state in enumerate(OptionState)}
+    options.sort(key=lambda o: (rank[o.state], o.cost_per_hour or 0.0))
+    return Explanation(
+        service=service,
+        currency=table.spec.currency,
+        verdict=_verdict(plan, service, allocation, options),
+        options=tuple(options),
+    )
+
+
+def _is_chosen(table: CandidateTable, row: int, allocation: Allocation | None) -> bool:
+    if allocation is None:
+        return False
+    place = int(table.accelerator[row])
+    if place < 0:
+        return allocation.accelerator is None
+    return (
+        table.inventory.names[place] == allocation.accelerator
+        and int(table.max_batch[row]) == allocation.max_batch
+    )
+
+
+def _option(problem: FleetProblem, row: int, chosen: bool) -> Option:
+    table = problem.table
+    verdict = Verdict(int(table.verdict[row]))
+    possible = verdict is Verdict.POSSIBLE
+    sized = possible or verdict is Verdict.REPLICAS
+    excess = [
+        f"needs {int(r.usage[row])} {r.name}, there are {int(r.capacity)}"
+        for r in problem.resources
+        if possible and r.usage[row] > r.capacity
+    ]
+    state = OptionState.IMPOSSIBLE
+    if chosen:
+        state = OptionState.CHOSEN
+    elif possible:
+        state = OptionState.TOO_LARGE if excess else OptionState.POSSIBLE
+    asked = verdict in (Verdict.POSSIBLE, Verdict.SLO, Verdict.REPLICAS)
+    placed = int(table.accelerator[row]) >= 0
+    return Option(
+        accelerator=table.inventory.names[int(table.accelerator[row])] if placed else None,
+        max_batch=int(table.max_batch[row]),
+        state=state,
+        replicas=int(table.replicas[row]) if sized else None,
+        cards=int(table.cards[row]) if sized else None,
+        cost_per_hour=float(table.cost_per_hour[row]) if sized else None,
+        rate_per_replica_rps=float(table.rate_per_replica_rps[row]) if sized else None,
+        ttft_ms=_finite(table.metrics.ttft_ms[row]) if possible and placed else None,
+        itl_ms=_finite(table.metrics.itl_ms[row]) if possible and placed else None,
+        reachable=tuple(
+            Reachable(statistic=str(s), best_ms=_finite(best), bound_ms=bound)
+            for s, (best, bound) in best_reachable(table, row).items()
+        )
+        if asked and placed
+        else (),
+        detail="; ".join(excess) if possible else why_not(table, row),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _verdict(
+    plan: FleetPlan, service: str, allocation: Allocation | None, options: list[Option]
+) -> str:
+    if allocation is None:
+        return next((u.explanation for u in plan.unserved if u.service == service), plan.detail)
+    if allocation.accelerator is None:
+        return "no load and no replica required: scaled to zero"
+    money = f"{allocation.cost_per_hour:.4g} {plan.currency}/h"
+    what = f"{allocation.replicas} replica(s) on {allocation.accelerator} at {money}"
+    if allocation.partial:
+        return (
+            f"best effort: {what}, {allocation.replicas_needed} would keep its objectives at "
+            f"its full load"
+        )
+    cheaper = [
+        o
+        for o in options
+        if o.state is OptionState.POSSIBLE
+        and o.cost_per_hour is not None
+        and o.cost_per_hour < allocation.cost_per_hour * (1 - 1e-12)
+    ]
+    if not cheaper:
+        return f"{what}: no candidate that fits the fleet's capacity costs less"
+    names = ", ".join(f"{o.accelerator} ({o.cost_per_hour:.4g})" for o in cheaper[:3])
+    return (
+        f"{what}; cheaper for it alone would be {names}, but its cards serve the fleet better "
+        f"elsewhere"
+    )

@@ -1,0 +1,90 @@
+"""Why a candidate cannot serve its service, in words and with the figures that decide."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.sizing import PairProcesses
+from optimizer.fleet.weights import weights_gb
+from optimizer.spec.service import BatchRangeSpec
+from queue_models import Statistic
+from queue_models import get as get_queue_model
+
+__all__ = ["best_reachable", "why_not"]
+
+# "Zero load" for a queue model: one request in about three hours.
+_IDLE_RPS = 1e-4
+
+
+def why_not(table: CandidateTable, row: int) -> str:
+    """Return the reason of a candidate's verdict; "" for a possible one."""
+    verdict = Verdict(int(table.verdict[row]))
+    service = table.spec.services[int(table.service[row])]
+    match verdict:
+        case Verdict.POSSIBLE:
+            return ""
+        case Verdict.NO_PERFORMANCE:
+            return f"no performance data for {service.model}"
+        case Verdict.PINNED:
+            return f"the service is pinned to {service.accelerator}"
+        case Verdict.NO_TIMING:
+            return f"no timing of the kind that queue model '{table.queue_model}' needs"
+        case Verdict.WEIGHTS:
+            return _weights(table, row)
+        case Verdict.BATCH:
+            wanted = service.max_batch
+            low = wanted.min if isinstance(wanted, BatchRangeSpec) else wanted
+            return f"maximum batch {table.max_batch[row]}, below the service's least {low}"
+        case Verdict.OUTSIDE_VALIDITY:
+            return table.refusals[row]
+        case Verdict.SLO:
+            return _slo(table, row)
+        case Verdict.REPLICAS:
+            return (
+                f"needs {table.replicas[row]} replicas, at most {service.replicas.max} are allowed"
+            )
+
+
+def best_reachable(table: CandidateTable, row: int) -> dict[Statistic, tuple[float, float]]:
+    """Return per bounded statistic its value at vanishing load and its bound [ms].
+
+    No load can do better: latencies grow with the load.
+    """
+    service = int(table.service[row])
+    statistics = tuple(
+        s for s, bound in table.targets.bounds.items() if np.isfinite(bound[service])
+    )
+    model = get_queue_model(table.queue_model)
+    pairs = PairProcesses(table.spec, model)
+    kind = pairs.kind[int(table.performance[row])]
+    if kind is None:
+        return {}
+    here = np.array([row])
+    process = pairs.process(
+        kind, table.service[here], table.performance[here], table.max_batch[here]
+    )
+    metrics = model.evaluate(process, np.array([_IDLE_RPS]), statistics)
+    return {
+        s: (float(metrics.value(s)[0]), float(table.targets.bounds[s][service])) for s in statistics
+    }
+
+
+def _slo(table: CandidateTable, row: int) -> str:
+    broken = [
+        f"{statistic} at best {value:.4g}, the SLO wants {bound:.4g}"
+        for statistic, (value, bound) in best_reachable(table, row).items()
+        if value > bound
+    ]
+    return "; ".join(broken) or "no positive rate keeps every objective"
+
+
+def _weights(table: CandidateTable, row: int) -> str:
+    spec = table.spec
+    entry = spec.performance[int(table.performance[row])]
+    model = next(m for m in spec.models if m.name == entry.model)
+    memory = table.inventory.memory_gb[int(table.accelerator[row])] * entry.instances
+    return (
+        f"weights of {weights_gb(model):.4g} GB do not fit in the replica's {memory:.4g} GB "
+        f"(state models[].weight_bits or weights_gb if they are served quantised)"
+    )

@@ -1,0 +1,250 @@
+"""The plan: who gets what, what it costs, what to expect, how good it is, what is impossible."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from optimizer.errors import InfeasibleError, PlanError
+from optimizer.spec.service_class import SloMetric
+from solvers import Limit, Reason, SolveStatistics
+
+if TYPE_CHECKING:
+    from optimizer.fleet.explain import Explanation
+    from optimizer.fleet.problem import FleetProblem
+
+__all__ = [
+    "Allocation",
+    "FleetPlan",
+    "Provenance",
+    "ResourceUse",
+    "Stage",
+    "TargetOutcome",
+    "UnservedService",
+]
+
+
+class _PlanPart(BaseModel):
+    """A frozen part of a plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TargetOutcome(_PlanPart):
+    """One objective of a service and what the queue model predicts for it."""
+
+    metric: SloMetric = Field(description="What is bounded.")
+    statistic: str = Field(description="mean, or a percentile such as p99.")
+    bound: float = Field(description="The bound, in the metric's unit.")
+    value: float | None = Field(description="Predicted; null without a steady state.")
+    met: bool = Field(description="Whether the prediction keeps the bound.")
+    margin: float | None = Field(
+        description="Room left, relative to the bound; negative where it is broken."
+    )
+
+
+class Allocation(_PlanPart):
+    """What serves one service."""
+
+    service: str
+    model: str
+    service_class: str
+    priority: int
+    accelerator: str | None = Field(description="null: scaled to zero.")
+    replicas: int
+    replicas_needed: int = Field(description="Replicas that keep every objective at full load.")
+    instances: int = Field(description="Accelerator instances, all replicas together.")
+    cards: int = Field(description="Cards, all replicas together.")
+    max_batch: int | None
+    cost_per_hour: float
+    arrival_rate_rps: float = Field(description="Load of the service [requests/s].")
+    admitted_rate_rps: float = Field(description="Part of it that the replicas take.")
+    max_rate_rps: float = Field(description="Rate at which the replicas still keep every SLO.")
+    utilization: float | None = Field(description="Mean share of the batch in use.")
+    stable: bool = Field(description="false: more arrives than can be served.")
+    refused_share: float | None = Field(description="Share of arrivals a full queue refuses.")
+    queueing_ms: float | None
+    ttft_ms: float | None = Field(description="Mean time to first token, queueing included.")
+    itl_ms: float | None = Field(description="Mean time between tokens.")
+    e2e_ms: float | None = Field(description="Mean time from arrival to last token.")
+    targets: tuple[TargetOutcome, ...] = Field(description="Every objective, with its margin.")
+    margin: float | None = Field(description="Smallest margin; null without objectives.")
+    partial: bool = Field(description="Fewer replicas than needed (best effort).")
+
+    @property
+    def slo_met(self) -> bool:
+        """Whether every objective is predicted to hold."""
+        return all(target.met for target in self.targets)
+
+
+class UnservedService(_PlanPart):
+    """A service that gets nothing, and why."""
+
+    service: str
+    model: str
+    service_class: str
+    priority: int
+    reason: Literal["no-candidate", "capacity", "not-worth-it"] = Field(
+        description="no-candidate: nothing can serve it; capacity: no room beside the others; "
+        "not-worth-it: serving it costs more than its penalty."
+    )
+    explanation: str
+
+
+class ResourceUse(_PlanPart):
+    """Cards of one type, in one pool or in all."""
+
+    name: str
+    type: str
+    pool: str | None
+    capacity: int | None = Field(description="null: not limited.")
+    used: int
+    free: int | None
+
+
+class Stage(_PlanPart):
+    """One stage of the strict priorities; later bounds hold given the earlier stages."""
+
+    priority: int
+    unserved: float
+    unserved_at_least: float = Field(description="Proven: no plan leaves fewer.")
+    proven: bool
+
+
+class Provenance(_PlanPart):
+    """What made the plan; equal provenance, equal plan."""
+
+    fleetopt: str
+    spec_digest: str = Field(description="SHA-256 of the fleet's canonical JSON.")
+    solver: str
+    solver_version: str
+    queue_model: str
+    objective: str
+    priorities: str
+    relative_gap: float
+    time_limit_s: float | None
+    seed: int
+    threads: int
+
+
+class FleetPlan(_PlanPart):
+    """A plan for a whole fleet.
+
+    `statistics` (times, nodes) stands beside the plan and is not part of it, so that equal runs
+    give equal documents.
+    """
+
+    schema_version: Literal[1] = 1
+    fleet: str
+    currency: str
+    termination: Reason
+    limit: Limit | None = Field(description="What stopped the solver, when nothing was proved.")
+    detail: str
+    objective: str
+    total_cost_per_hour: float | None = Field(description="Of everything allocated.")
+    primal_bound: float | None = Field(description="Objective of the plan.")
+    dual_bound: float | None = Field(
+        description="Proven: no plan with these unserved services has a lower objective."
+    )
+    relative_gap: float | None = Field(description="(primal - dual) / |primal|; null if unknown.")
+    stages: tuple[Stage, ...] = ()
+    allocations: tuple[Allocation, ...] = ()
+    unserved: tuple[UnservedService, ...] = ()
+    resources: tuple[ResourceUse, ...] = ()
+    solver: str
+    solver_reason: str = Field(description="Why this solver, when it was chosen automatically.")
+    queue_model: str
+    queue_model_reason: str
+    notes: tuple[str, ...] = ()
+    provenance: Provenance
+
+    _statistics: SolveStatistics = PrivateAttr(default_factory=SolveStatistics)
+    _problem: FleetProblem | None = PrivateAttr(default=None)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when the documents are; statistics do not count."""
+        if not isinstance(other, FleetPlan):
+            return NotImplemented
+        return self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def statistics(self) -> SolveStatistics:
+        """Times and counts of the solve; empty for a plan read from a file."""
+        return self._statistics
+
+    @property
+    def found(self) -> bool:
+        """Whether there is anything to deploy."""
+        return self.termination in (Reason.OPTIMAL, Reason.FEASIBLE)
+
+    def allocation(self, service: str) -> Allocation:
+        """Return the allocation of a service.
+
+        Raises
+        ------
+        KeyError
+            If the service has none.
+        """
+        for allocation in self.allocations:
+            if allocation.service == service:
+                return allocation
+        raise KeyError(f"service {service!r} has no allocation in this plan")
+
+    def require(self) -> FleetPlan:
+        """Return the plan itself, or raise where there is none.
+
+        Raises
+        ------
+        InfeasibleError
+            If the plan is infeasible or none was found; carries the explanation.
+        """
+        if not self.found:
+            raise InfeasibleError(f"{self.termination}: {self.detail}")
+        return self
+
+    def explain(self, service: str) -> Explanation:
+        """Say why a service got what it got; see `optimizer.fleet.explain.explain`.
+
+        Raises
+        ------
+        PlanError
+            If the plan was read from a file: explain the fleet's description then.
+        """
+        from optimizer.fleet.explain import explain
+
+        if self._problem is None:
+            raise PlanError(
+                "this plan was read from a file and does not carry its candidates; "
+                "solve the fleet again, or use `fleetopt explain FLEET SERVICE`"
+            )
+        return explain(self, self._problem, service)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the plan as JSON, and write it to a file when a path is given."""
+        text = self.model_dump_json(indent=2) + "\n"
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> FleetPlan:
+        """Read a plan back.
+
+        Raises
+        ------
+        PlanError
+            If the text is not a plan of this version.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the document"
+            raise PlanError(
+                f"not a plan: {where}: {first['msg']} ({error.error_count()} fault(s) in all)"
+            ) from error

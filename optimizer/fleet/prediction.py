@@ -1,0 +1,165 @@
+"""What to expect of an allocation: the steady state at the load it is really given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.fleet.candidates import CandidateTable
+from optimizer.fleet.plan import TargetOutcome
+from optimizer.fleet.sizing import PairProcesses
+from optimizer.fleet.targets import statistic_of, targets_of
+from optimizer.spec.options import PartialService
+from optimizer.spec.service_class import SloMetric, TargetSpec
+from queue_models import QueueMetrics, Statistic, Targets
+from queue_models import get as get_queue_model
+
+__all__ = ["Prediction", "predict_partial", "predict_whole", "target_outcomes"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# A bound counts as kept up to this relative excess: the rate search stops that close to it.
+_MET = 1e-6
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Steady state of one replica of an allocation; None where there is no steady state.
+
+    Parameters
+    ----------
+    admitted_rate_rps
+        Requests the whole allocation takes in.
+    stable
+        Whether the replicas keep up with them.
+    utilization, refused_share, queueing_ms, ttft_ms, itl_ms, e2e_ms
+        Means.
+    values
+        Every statistic that a target of the service bounds.
+    """
+
+    admitted_rate_rps: float
+    stable: bool
+    utilization: float | None
+    refused_share: float | None
+    queueing_ms: float | None
+    ttft_ms: float | None
+    itl_ms: float | None
+    e2e_ms: float | None
+    values: dict[Statistic, float | None]
+
+
+def predict_whole(table: CandidateTable, row: int) -> Prediction:
+    """Read the prediction of a candidate with all the replicas it needs."""
+    service = int(table.service[row])
+    rate = float(table.targets.rate_rps[service])
+    if table.accelerator[row] < 0:
+        return Prediction(0.0, True, None, None, None, None, None, None, {})
+    # A promised throughput may size a service for more, or less, than arrives.
+    arriving = table.spec.services[service].load.arrival_rate_rps
+    return _prediction(table, row, min(arriving, rate), table.metrics, row, stable=True)
+
+
+def predict_partial(table: CandidateTable, row: int, replicas: int) -> Prediction:
+    """Evaluate a candidate that got fewer replicas than it needs.
+
+    With `overload` the whole load arrives; where that is at or above what the replicas can carry
+    at all there is no steady state, and latencies are None. With `shed` only the rate that keeps
+    every objective is admitted.
+    """
+    spec = table.spec
+    service = int(table.service[row])
+    offered = float(table.targets.rate_rps[service])
+    if spec.optimizer.partial_service is PartialService.SHED:
+        offered = min(offered, replicas * float(table.rate_per_replica_rps[row]))
+    model = get_queue_model(table.queue_model)
+    pairs = PairProcesses(spec, model)
+    entry = int(table.performance[row])
+    kind = pairs.kind[entry]
+    if kind is None:
+        raise AssertionError("a possible candidate has a timing")
+    here = np.array([row])
+    process = pairs.process(
+        kind, table.service[here], table.performance[here], table.max_batch[here]
+    )
+    per_replica = offered / replicas
+    stable = per_replica < float(model.max_rate(process, Targets())[0])
+    metrics = model.evaluate(process, np.array([per_replica]), _statistics(table, service))
+    return _prediction(table, row, offered, metrics, 0, stable=stable and bool(metrics.stable[0]))
+
+
+def _statistics(table: CandidateTable, service: int) -> tuple[Statistic, ...]:
+    return tuple(s for s, bound in table.targets.bounds.items() if np.isfinite(bound[service]))
+
+
+def _prediction(
+    table: CandidateTable,
+    row: int,
+    admitted: float,
+    metrics: QueueMetrics,
+    position: int,
+    *,
+    stable: bool,
+) -> Prediction:
+    def known(values: FloatArray) -> float | None:
+        value = float(values[position])
+        return value if stable and np.isfinite(value) else None
+
+    return Prediction(
+        admitted_rate_rps=admitted,
+        stable=stable,
+        utilization=float(metrics.utilization[position]) if stable else 1.0,
+        refused_share=known(metrics.blocking_probability),
+        queueing_ms=known(metrics.wait_ms),
+        ttft_ms=known(metrics.ttft_ms),
+        itl_ms=known(metrics.itl_ms),
+        e2e_ms=known(metrics.e2e_ms),
+        values={
+            statistic: known(metrics.value(statistic))
+            for statistic in _statistics(table, int(table.service[row]))
+        },
+    )
+
+
+def target_outcomes(
+    table: CandidateTable, row: int, replicas: int, prediction: Prediction
+) -> tuple[TargetOutcome, ...]:
+    """Hold the prediction against every objective of the service, in the class's order."""
+    service = table.spec.services[int(table.service[row])]
+    service_class = next(c for c in table.spec.classes if c.name == service.service_class)
+    carried = replicas * float(table.rate_per_replica_rps[row])
+    return tuple(
+        _outcome(target, prediction, carried, service.load.output_tokens)
+        for target in targets_of(service_class, service.model)
+        if table.accelerator[row] >= 0
+    )
+
+
+def _outcome(
+    target: TargetSpec, prediction: Prediction, carried_rps: float, output_tokens: float
+) -> TargetOutcome:
+    value: float | None
+    if target.metric.is_service_rate:
+        tokens = target.metric is SloMetric.SERVICE_TOKENS_PER_S
+        value = carried_rps * (output_tokens if tokens else 1.0)
+    else:
+        latency = prediction.values.get(statistic_of(target))
+        value = latency
+        if latency is not None and not target.metric.is_latency:
+            value = 1000.0 / latency if latency > 0 else None
+    room = None
+    if value is not None:
+        room = (value - target.bound) / target.bound
+        room = -room if target.metric.is_latency else room
+    met = room is not None and room >= -_MET
+    return TargetOutcome(
+        metric=target.metric,
+        statistic=target.statistic,
+        bound=target.bound,
+        value=value,
+        met=met,
+        margin=room,
+    )

@@ -1,0 +1,148 @@
+"""From the candidate table to the array problem, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.fleet.candidates import CandidateTable
+from optimizer.fleet.objective import objective_coefficients
+from optimizer.fleet.resources import ResourceRow, resource_rows
+from optimizer.fleet.sizing import build_candidates
+from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.options import PriorityMode, UnservedPolicy
+from solvers import AllocationProblem, SparseColumns
+
+__all__ = ["FleetProblem", "build_problem", "problem_of"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# Objectives [money/h] that agree to this many decimals are a tie.
+_TIE_DECIMALS = 9
+
+
+@dataclass(frozen=True, eq=False)
+class FleetProblem:
+    """The array problem with the names of its rows and columns.
+
+    Parameters
+    ----------
+    table
+        The candidates it was made from.
+    resources
+        The capacity rows, in order; those without a limit are not rows of the problem.
+    rows
+        (m,), index into `resources` of each row of the problem.
+    column_candidate
+        (n,), row of the table that each column stands for; -1: the service stays unserved.
+    arrays
+        The problem itself; its groups are the services. None where some service has neither a
+        possible candidate nor the right to stay unserved: then the problem is infeasible, and
+        `impossible` says which services make it so.
+    impossible
+        Services that nothing can serve though they must be served, by index.
+    """
+
+    table: CandidateTable
+    resources: tuple[ResourceRow, ...]
+    rows: IntArray
+    column_candidate: IntArray
+    arrays: AllocationProblem | None
+    impossible: tuple[int, ...]
+
+
+def build_problem(spec: FleetSpec, queue_model: str | None = None) -> FleetProblem:
+    """Build the array problem of a fleet; see `build_candidates` for the arguments and errors."""
+    return problem_of(build_candidates(spec, queue_model))
+
+
+def problem_of(table: CandidateTable) -> FleetProblem:
+    """Build the array problem of a candidate table.
+
+    Columns are ordered by service, then objective, then the order of the spec, so that solvers
+    which break ties by position prefer what the user listed first; "unserved" comes last.
+    """
+    options = table.spec.optimizer
+    objective = objective_coefficients(table)
+    resources = resource_rows(table)
+    possible = table.possible
+    order = np.lexsort(
+        (possible, np.round(objective[possible], _TIE_DECIMALS), table.service[possible])
+    )
+    candidates = possible[order]
+    services = np.arange(len(table.spec.services))
+    may_stay = options.unserved is UnservedPolicy.ALLOWED
+    owners = np.concatenate([table.service[candidates], services if may_stay else services[:0]])
+    column_candidate = np.concatenate(
+        [candidates, np.full(len(owners) - len(candidates), -1, dtype=np.int64)]
+    )
+    by_owner = np.argsort(owners, kind="stable")
+    owners, column_candidate = owners[by_owner], column_candidate[by_owner]
+    impossible = tuple(np.setdiff1d(services, owners).tolist())
+    rows = np.flatnonzero([np.isfinite(r.capacity) for r in resources])
+    return FleetProblem(
+        table=table,
+        resources=resources,
+        rows=rows,
+        column_candidate=column_candidate,
+        arrays=None
+        if impossible
+        else _arrays(table, objective, [resources[r] for r in rows], owners, column_candidate),
+        impossible=impossible,
+    )
+
+
+def _arrays(
+    table: CandidateTable,
+    objective: FloatArray,
+    resources: list[ResourceRow],
+    owners: IntArray,
+    column_candidate: IntArray,
+) -> AllocationProblem:
+    unserved = column_candidate < 0
+    served = np.flatnonzero(~unserved)
+    strict = table.spec.optimizer.priorities is PriorityMode.STRICT and bool(unserved.any())
+    cost = np.zeros(len(owners))
+    cost[served] = objective[column_candidate[served]]
+    if not strict:
+        cost[unserved] = _penalties(table.spec)[owners[unserved]]
+    parts = np.ones(len(owners), dtype=np.int64)
+    parts[served] = np.maximum(table.replicas[column_candidate[served]], 1)
+    usage = [resource.usage[column_candidate[served]] for resource in resources]
+    entries = [np.flatnonzero(row) for row in usage]
+    return AllocationProblem(
+        cost=cost,
+        usage=SparseColumns.from_triplets(
+            (len(resources), len(owners)),
+            rows=np.repeat(np.arange(len(resources)), [len(e) for e in entries]),
+            columns=served[np.concatenate(entries)] if entries else [],
+            values=np.concatenate([row[e] for row, e in zip(usage, entries, strict=True)])
+            if entries
+            else [],
+        ),
+        capacity=[resource.capacity for resource in resources],
+        group=owners,
+        priority=_priorities(table.spec) if strict else None,
+        unserved=unserved if unserved.any() else None,
+        parts=parts,
+    )
+
+
+def _priorities(spec: FleetSpec) -> IntArray:
+    by_class = {entry.name: entry.priority for entry in spec.classes}
+    return np.array([by_class[s.service_class] for s in spec.services], dtype=np.int64)
+
+
+def _penalties(spec: FleetSpec) -> FloatArray:
+    """Return what leaving each service unserved costs per hour (validated to be given)."""
+    default = spec.optimizer.unserved_penalty_per_hour or 0.0
+    by_class = {
+        entry.name: default
+        if entry.unserved_penalty_per_hour is None
+        else entry.unserved_penalty_per_hour
+        for entry in spec.classes
+    }
+    return np.array([by_class[s.service_class] for s in spec.services], dtype=np.float64)

@@ -1,0 +1,62 @@
+"""Small fleets whose plans can be worked out by hand."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from optimizer.spec import FleetSpec, from_data
+
+# Constant times: decode 10 ms whatever the batch, prefill 10 ms, 11 output tokens. A request then
+# spends 10 + 10 x 10 = 110 ms in service; a replica with batch 1 serves at most 9.09 per second.
+CONSTANT = {
+    "decode_base_ms": 10.0,
+    "decode_ms_per_request": 0.0,
+    "prefill_base_ms": 10.0,
+    "prefill_ms_per_token": 0.0,
+}
+
+
+def two_types() -> dict[str, Any]:
+    """One model, two accelerators (A at 10, B at 5 per hour), one idle service of one replica.
+
+    Without load the replicas are the stated minimum, so costs and cards are known by hand.
+    """
+    return {
+        "name": "two-types",
+        "accelerators": [
+            {"name": "A", "cost_per_hour": 10.0},
+            {"name": "B", "cost_per_hour": 5.0},
+        ],
+        "capacities": [{"type": "A", "cards": 2}, {"type": "B", "cards": 100}],
+        "models": [{"name": "m"}],
+        "performance": [
+            {"model": "m", "accelerator": "A", "max_batch": 32, "prefill_decode": CONSTANT},
+            {"model": "m", "accelerator": "B", "max_batch": 32, "prefill_decode": CONSTANT},
+        ],
+        "classes": [
+            {"name": "gold", "priority": 1},
+            {"name": "silver", "priority": 2},
+        ],
+        "services": [service("x")],
+    }
+
+
+def service(name: str, **changes: Any) -> dict[str, Any]:
+    """Return an idle gold service that keeps one replica."""
+    entry: dict[str, Any] = {
+        "name": name,
+        "model": "m",
+        "class": "gold",
+        "load": {"arrival_rate_rps": 0, "input_tokens": 100, "output_tokens": 11},
+        "replicas": {"min": 1},
+    }
+    entry.update(changes)
+    return entry
+
+
+def fleet(base: dict[str, Any] | None = None, **changes: Any) -> FleetSpec:
+    """Validate a fleet made from a base and top-level changes."""
+    data = deepcopy(two_types() if base is None else base)
+    data.update(changes)
+    return from_data(data)
