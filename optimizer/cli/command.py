@@ -1,0 +1,98 @@
+"""The entry point: builds the command, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from optimizer.cli import explain, import_, init, queue_models, schema, solve, solvers, validate
+from optimizer.cli.exit_codes import ExitCode
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="fleetopt",
+    help="Decide which accelerators serve which LLMs: a whole fleet at once, at least cost, "
+    "with a proof.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 plan found, 1 internal error, 2 usage, 3 spec invalid, 4 proven "
+    "infeasible, 5 no solution within the limit, 6 plug-in or extra missing, 130 interrupted.",
+)
+app.command("init")(init.init)
+app.command("validate")(validate.validate)
+app.command("solve")(solve.solve)
+app.command("explain")(explain.explain)
+app.command("solvers")(solvers.solvers)
+app.command("queue-models")(queue_models.queue_models)
+app.command("schema")(schema.schema)
+app.add_typer(import_.app, name="import")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed_version
+
+        typer.echo(f"fleetopt {installed_version('fleetopt')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(ExitCode.USAGE)
+
+
+def main() -> None:
+    """Run the command; never shows a traceback for a user's own mistake."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _fail("interrupted", ExitCode.INTERRUPTED)
+    except Exception as error:
+        code = _exit_code(error)
+        if code is not ExitCode.INTERNAL:
+            _fail(str(error), code)
+        if os.environ.get("FLEETOPT_DEBUG"):
+            raise
+        _fail(
+            f"internal error: {type(error).__name__}: {error}\n"
+            f"This is a fault of fleetopt; please report it with the traceback that "
+            f"FLEETOPT_DEBUG=1 shows.",
+            ExitCode.INTERNAL,
+        )
+
+
+def _exit_code(error: Exception) -> ExitCode:
+    """Classify by module-light imports: the failing command has loaded these already."""
+    import queue_models as queues
+    import solvers as solving
+    from optimizer.errors import FleetError, InfeasibleError, SpecError
+
+    if isinstance(error, SpecError):
+        return ExitCode.SPEC_INVALID
+    if isinstance(error, InfeasibleError):
+        return ExitCode.INFEASIBLE
+    if isinstance(
+        error,
+        solving.BrokenPluginError
+        | solving.MissingExtraError
+        | queues.BrokenPluginError
+        | queues.MissingExtraError,
+    ):
+        return ExitCode.PLUGIN
+    if isinstance(error, solving.SolverBackendError):
+        return ExitCode.INTERNAL
+    if isinstance(error, solving.SolverError | queues.QueueModelError | FleetError):
+        return ExitCode.USAGE
+    return ExitCode.INTERNAL
+
+
+def _fail(message: str, code: ExitCode) -> None:
+    print(f"fleetopt: {message}", file=sys.stderr)  # noqa: T201
+    sys.exit(int(code))

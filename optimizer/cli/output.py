@@ -1,0 +1,47 @@
+"""Where results go: data to standard output or a file, words for people to standard error."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from optimizer.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["show", "tell", "write_data"]
+
+# Columns of a table that is not shown on a terminal.
+_PLAIN_WIDTH = 160
+
+
+def show(view: RenderableType) -> None:
+    """Print a view on standard output; colours and width as the terminal has them."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
+    Console(width=width, highlight=False, markup=False, emoji=False).print(view)
+
+
+def tell(message: str) -> None:
+    """Print words for people on standard error."""
+    typer.echo(message, err=True)
+
+
+def write_data(text: str, path: Path | None) -> None:
+    """Write a document to a file, or to standard output without one.
+
+    A file that cannot be written is the user's to mend: exit code 2.
+    """
+    if path is None:
+        typer.echo(text, nl=not text.endswith("\n"))
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        tell(f"fleetopt: cannot write {path}: {error.strerror}; give another path to -o")
+        raise typer.Exit(ExitCode.USAGE) from error

@@ -1,0 +1,9 @@
+"""Views of plans and plug-ins: they compute nothing."""
+
+from __future__ import annotations
+
+from optimizer.report.explanation_text import explanation_view
+from optimizer.report.plan_text import plan_view
+from optimizer.report.plugin_text import plugin_view
+
+__all__ = ["explanation_view", "plan_view", "plugin_view"]
