@@ -1,0 +1,30 @@
+"""Run every benchmark and print its table; `--once` runs each a single time, untimed in effect."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from importlib.metadata import version
+
+from benchmarks import candidate_building, whole_process
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="one run each: shows that none rots")
+    parser.add_argument("--repeats", type=int, default=7, help="timed runs of each case")
+    arguments = parser.parse_args()
+    repeats = 1 if arguments.once else arguments.repeats
+    packages = ("fleetopt", "numpy", "scipy", "highspy", "pulp", "ortools")
+    print(f"Python {platform.python_version()}, {platform.machine()}, one thread;", end=" ")
+    print(", ".join(f"{name} {version(name)}" for name in packages))
+    print(f"CPU seconds, median (least) of {repeats} run(s) after one warm-up\n")
+    for benchmark in (candidate_building, whole_process):
+        benchmark.run(repeats)
+        print()
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
