@@ -40,13 +40,10 @@ class AutoModel(QueueModel):
         statistics
             What is wanted or bounded.
         """
-        tails = [str(s) for s in statistics if s.percentile is not None]
-        reason = (
-            "speed depends on the number in service, as it does in continuous batching; "
-            f"{timing.__name__} is known to it"
-        )
+        tails = ", ".join(str(s) for s in statistics if s.percentile is not None)
+        reason = f"service speed depends on the batch in use; it knows {timing.__name__}"
         if tails:
-            reason += f", and so are percentiles of the wait, TTFT and ITL ({', '.join(tails)})"
+            reason += f" and {tails}"
         return "mm1k-state-dependent", reason
 
     def _chosen(self, service: ServiceProcess, statistics: Sequence[Statistic]) -> QueueModel:

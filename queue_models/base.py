@@ -174,9 +174,10 @@ class QueueModel(ABC):
         Fields of `ServiceProcess` that it does not use.
     source
         Where the formulas come from.
-    checks_zero_load
-        Whether a service without load must still hold its SLOs at zero load; False for models that
-        reproduce a system that does not check.
+    keeps_targets
+        Whether the largest rate keeps every target by the model's own evaluation, and a service
+        without load must hold them at zero load; False for compatibility models, which reproduce
+        another system's sizing, faults included.
     """
 
     name: ClassVar[str]
@@ -185,7 +186,7 @@ class QueueModel(ABC):
     assumptions: ClassVar[tuple[str, ...]] = ()
     ignores: ClassVar[frozenset[str]] = frozenset()
     source: ClassVar[str] = ""
-    checks_zero_load: ClassVar[bool] = True
+    keeps_targets: ClassVar[bool] = True
 
     @abstractmethod
     def refusals(

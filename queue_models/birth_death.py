@@ -18,6 +18,9 @@ __all__ = ["BirthDeathChain", "SteadyState", "similar_slots"]
 # Loads are computed inside these bounds: 0 is the limit from above, and nothing overflows.
 _LEAST_LOAD, _MOST_LOAD = 1e-150, 1e150
 
+# Tolerance of quantiles of the number found, relative to the share that may find more.
+_REACHED = 1e-9
+
 # States (pairs times slots) held at once: what stays in a core's cache is fastest.
 _STATES_AT_ONCE = 1 << 16
 
@@ -289,8 +292,13 @@ class SteadyState:
         return (tail + self.weight_waiting) / self.accepting
 
     def seen_quantile(self, probability: float) -> FloatArray:
-        """Least n with P(an accepted arrival finds at most n) >= `probability`; B if it waits."""
-        reached = np.cumsum(self.weights, axis=1) >= probability * self.accepting[:, None]
+        """Least n with P(an accepted arrival finds at most n) >= `probability`; B if it waits.
+
+        A share within 1e-9 of the one that may find more counts as reached, so that the rate at
+        which a state is just reached, found by a search, is one at which it is.
+        """
+        least = 1.0 - (1.0 - probability) * (1.0 + _REACHED)
+        reached = np.cumsum(self.weights, axis=1) >= least * self.accepting[:, None]
         column = np.arange(self.weights.shape[1])
         inside = reached & (column < self.slots[:, None])
         return np.where(inside.any(axis=1), inside.argmax(axis=1), self.slots).astype(np.float64)

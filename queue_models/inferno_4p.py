@@ -78,7 +78,7 @@ class Inferno4pModel(InfernoModel):
     ignores: ClassVar[frozenset[str]] = frozenset(
         {"input_tokens_scv", "output_tokens_scv", "chunk_tokens"}
     )
-    source: ClassVar[str] = "llm-d-incubation/workload-variant-autoscaler 56a651b, pkg/analyzer"
+    source: ClassVar[str] = "llm-d-incubation/workload-variant-autoscaler 56a651b, pkg/"
 
     drops_falling: ClassVar[bool] = False
 

@@ -36,7 +36,7 @@ class InfernoModel(QueueModel):
     is refused and one that cannot be met is accepted; the second drops the pair.
     """
 
-    checks_zero_load: ClassVar[bool] = False
+    keeps_targets: ClassVar[bool] = False
 
     # Whether a bounded metric that does not rise with the rate drops the pair, whatever its bound.
     drops_falling: ClassVar[bool]

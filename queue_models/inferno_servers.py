@@ -108,7 +108,7 @@ class InfernoServers(ABC):
         self, places: FloatArray, precision: type[np.floating[Any]] = np.float64
     ) -> BirthDeathChain:
         """Return the birth-death chains, mu(n) = n/S(n) in requests per ms."""
-        present = np.arange(1, int(self.slots.max()) + 1, dtype=precision)
+        present = np.arange(1, int(self.slots.max(initial=1)) + 1, dtype=precision)
         return BirthDeathChain.from_rates(present / self.service_times(present), places, self.slots)
 
     def all_latencies(self, means: Averages) -> dict[Metric, Numbers]:

@@ -39,7 +39,8 @@ def evaluate_pairs(
     flat_rate = rate.ravel()
     results: dict[str | Statistic, NDArray[Any]] = {}
     slots = service.max_batch.ravel()[pairs].astype(np.int64)
-    for group in similar_slots(slots):
+    # Without pairs one empty group still says which fields there are.
+    for group in list(similar_slots(slots)) or [pairs]:
         for key, values in solve(pairs[group], flat_rate[group]).items():
             results.setdefault(key, np.empty(rate.size, values.dtype))[group] = values
     shaped = {key: values.reshape(rate.shape) for key, values in results.items()}

@@ -35,7 +35,7 @@ def increasing_root(
     function
         Called with the indices of the pairs still open and a point for each.
     low, high
-        Bracket, shape (P,): the function is <= 0 at `low` and > 0 at `high`. Jumps are allowed.
+        Bracket, shape (P,). Jumps are allowed.
     value_low, value_high
         The function there, where the caller has it already.
     precision
@@ -45,7 +45,8 @@ def increasing_root(
     Returns
     -------
     FloatArray
-        A point of the bracket, within `precision` of the root or of the function's 0.
+        A point of the bracket, within `precision` of the root or of the function's 0; `high` where
+        the function is <= 0 there, `low` where it is > 0 there.
 
     Notes
     -----
@@ -57,16 +58,17 @@ def increasing_root(
     .. [1] Chandrupatla, T. R. (1997). A new hybrid quadratic/bisection algorithm for finding the
        zero of a nonlinear function without using derivatives. Advances in Engineering Software 28.
     """
-    pairs = np.arange(len(low))
-    answer = low.copy()
-    if not pairs.size:
-        return answer
+    everyone = np.arange(len(low))
+    at_low = function(everyone, low) if value_low is None else value_low
+    at_high = function(everyone, high) if value_high is None else value_high
+    answer = np.where(at_high <= 0, high, low)
+    pairs = np.flatnonzero((at_low <= 0) & (at_high > 0))
     # a: newest point; b: the other end of the bracket; c: the point before.
-    b, fb = low, function(pairs, low) if value_low is None else value_low
-    a, fa = high, function(pairs, high) if value_high is None else value_high
-    c, fc = b, fb
-    step = np.full(len(low), 0.5)
+    a, b, c, fa, fb, fc = (v[pairs] for v in (high, low, low, at_high, at_low, at_low))
+    step = np.full(pairs.size, 0.5)
     for _ in range(_MOST_STEPS):
+        if not pairs.size:
+            break
         point = a + step * (b - a)
         value = function(pairs, point)
         same = (value > 0) == (fa > 0)
@@ -82,8 +84,6 @@ def increasing_root(
         answer[pairs] = closest
         if not open_.all():
             pairs = pairs[open_]
-            if not pairs.size:
-                break
             a, b, c, fa, fb, fc = (v[open_] for v in (a, b, c, fa, fb, fc))
             width, gap = width[open_], gap[open_]
         step = _next_step(a, b, c, fa, fb, fc)
@@ -130,7 +130,7 @@ def largest_rate(
         lowest[search],
         highest[search],
         capacity[search],
-        at_low[inside],
+        np.minimum(at_low[inside], 0.0),
         at_high[search],
     )
     return rate

@@ -93,14 +93,19 @@ def test_broken_guests_disturb_nobody(installed: dict[str, str]) -> None:
 
 def test_guests_pass_the_contract_suites(installed: dict[str, str]) -> None:
     """The suites that plug-in authors run hold for the guests."""
-    code = (
-        "from fleetopt_example_plugins.first_fit import FirstFitSolver\n"
-        "from fleetopt_example_plugins.full_batch import FullBatchModel\n"
-        "from solvers.testing import check_solver\n"
-        "from queue_models.testing import check_queue_model\n"
-        "check_solver(FirstFitSolver())\n"
-        "check_queue_model(FullBatchModel())\n"
-    )
+    code = """
+from fleetopt_example_plugins.first_fit import FirstFitSolver
+from fleetopt_example_plugins.full_batch import FullBatchModel
+from queue_models import PrefillDecodeTiming, ServiceProcess
+from queue_models.testing import check_contract
+from solvers.testing import check_case, check_refusals, contract_cases
+
+for case in contract_cases():
+    check_case(FirstFitSolver(), case)
+check_refusals(FirstFitSolver())
+timing = PrefillDecodeTiming([10.0, 20.0], [0.1, 0.2], [5.0, 8.0], [0.01, 0.02])
+check_contract(FullBatchModel(), ServiceProcess(timing, [100, 500], [50, 200], [8, 32]))
+"""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=installed,
         check=False,

@@ -109,7 +109,10 @@ class Stage(_PlanPart):
     """One stage of the strict priorities; later bounds hold given the earlier stages."""
 
     priority: int
-    unserved: float
+    unserved: float = Field(
+        description="Services of this priority that the solver left out; best effort may still "
+        "give them a part."
+    )
     unserved_at_least: float = Field(description="Proven: no plan leaves fewer.")
     proven: bool
 

@@ -226,7 +226,7 @@ class _Sizing:
         """Set the replicas of each row; return the rows still possible with their load."""
         service = self.grid.service[rows]
         load, rate = self.targets.rate_rps[service], self.rate[rows]
-        vacuous = (load == 0) & (not self.model.checks_zero_load)
+        vacuous = (load == 0) & (not self.model.keeps_targets)
         unreachable = (rate <= 0) & ~vacuous
         needed = np.ceil(
             np.divide(load, rate, out=np.zeros_like(load), where=rate > 0) * (1 - _ROUNDING)
@@ -262,9 +262,9 @@ class _Sizing:
             if statistic.percentile is not None:
                 self.percentiles[statistic][rows] = value
             bound = self.targets.bounds[statistic][service]
+            if not self.model.keeps_targets:
+                continue
             broken = value > bound * (1 + _SELF_CONSISTENCY)
-            if not self.model.checks_zero_load:
-                continue  # reproduces a system that takes such candidates
             for row in rows[broken].tolist():
                 self.refusals[row] = (
                     f"the model contradicts itself: its own inverse allows "

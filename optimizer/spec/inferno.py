@@ -120,20 +120,23 @@ def _validated(system: System, sections: Sections, rest: Mapping[str, object]) -
     try:
         fleet = FleetSpec.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
-        _report(explain(error), sections)
+        _report(system, explain(error), sections)
         cause = error
     faults = _faults(system)
     if fleet is not None and not faults:
-        _report(cross_check(data), sections)
+        _report(system, cross_check(data), sections)
         faults = _faults(system)
     if fleet is None or faults:
         raise SpecError(faults) from cause
     return fleet
 
 
-def _report(findings: Iterable[Finding], sections: Sections) -> None:
+def _report(system: System, findings: Iterable[Finding], sections: Sections) -> None:
     """Report faults of the fleet at the places in the inferno document that they come from."""
     for finding in findings:
+        if len(finding.path) < 2:  # it concerns a section as a whole, or none
+            system.roots[0].fault("", finding.message, hint=finding.hint)
+            continue
         section, position, *steps = finding.path
         sections[str(section)][int(position)].report(tuple(steps), finding)
 

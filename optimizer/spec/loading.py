@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from itertools import chain
+from pathlib import Path
 from typing import IO
 
 from pydantic import ValidationError
@@ -31,7 +32,8 @@ def load(
     Parameters
     ----------
     source
-        A path, `-` for the standard input, or an open file in text or binary mode.
+        A path, `-` for the standard input, or an open file in text or binary mode. A folder with
+        `.json` files is read as an inferno system in parts.
     format
         `yaml` or `json`; by default the name's suffix tells, then the text's beginning.
 
@@ -45,6 +47,8 @@ def load(
     SpecError
         With every fault found, in document order.
     """
+    if isinstance(source, str | os.PathLike) and _is_folder_of_json(source):
+        return load_inferno(source)
     return _native_or_foreign(parse(read_text(source), format))
 
 
@@ -70,6 +74,10 @@ def loads(
         With every fault found, in document order.
     """
     return _native_or_foreign(parse(SourceText(source, text.removeprefix("\ufeff")), format))
+
+
+def _is_folder_of_json(path: str | os.PathLike[str]) -> bool:
+    return os.path.isdir(path) and any(Path(path).glob("*.json"))
 
 
 def _native_or_foreign(document: Document) -> FleetSpec:

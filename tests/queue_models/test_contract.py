@@ -44,7 +44,9 @@ CASES = [
 )
 def test_model_keeps_the_contract(model: QueueModel, service: ServiceProcess) -> None:
     """Broadcasting, zero rate, Little's law, monotonicity and inversion hold."""
-    check_contract(model, service)
+    # The compatibility models round as the system they reproduce.
+    tolerance = 1e-3 if model.name.startswith("inferno") else 1e-7
+    check_contract(model, service, rate_tolerance=tolerance)
 
 
 class Lying(QueueModel):

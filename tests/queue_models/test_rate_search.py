@@ -74,6 +74,15 @@ def test_ends_of_the_range_decide_where_they_can() -> None:
     assert rates == pytest.approx([0.8, 0.0, 0.5], rel=1e-10)
 
 
+def test_an_end_is_the_answer_where_the_function_keeps_its_sign() -> None:
+    """Not positive at the upper end gives it; positive at the lower end gives that one."""
+
+    def function(pairs: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return x + np.array([-5.0, 5.0])[pairs]
+
+    assert increasing_root(function, np.zeros(2), np.ones(2)).tolist() == [1.0, 0.0]
+
+
 def test_no_pairs_are_no_work() -> None:
     """An empty problem has an empty answer."""
     none = np.empty(0)

@@ -13,8 +13,10 @@ from solvers import (
     Solver,
     SolveResult,
     SolveStatistics,
+    StageResult,
     Start,
     Termination,
+    check,
 )
 
 
@@ -52,9 +54,15 @@ class FirstFitSolver(Solver):
                     termination=Termination(Reason.NO_SOLUTION_FOUND, Limit.COMPLETED),
                     statistics=SolveStatistics(solver=self.name, version="1.2.3"),
                 )
+        unserved = {} if problem.priority is None else check(problem, x).unserved
         return SolveResult(
             termination=Termination(Reason.FEASIBLE, Limit.COMPLETED, "first fit"),
             primal_bound=float(problem.cost @ x),
             x=x,
+            # Nothing is proven: no stage can leave less than nothing unserved.
+            stages=tuple(
+                StageResult(priority=priority, value=weight, dual_bound=0.0)
+                for priority, weight in unserved.items()
+            ),
             statistics=SolveStatistics(solver=self.name, version="1.2.3"),
         )

@@ -16,7 +16,9 @@ from queue_models import (
     Statistic,
     Targets,
 )
-from queue_models.process import BoolArray, FloatArray
+from queue_models.process import BoolArray, FloatArray, checked_arrival_rate
+
+_MS_PER_S = 1000.0
 
 
 class FullBatchModel(QueueModel):
@@ -57,19 +59,20 @@ class FullBatchModel(QueueModel):
     ) -> QueueMetrics:
         """Return the latencies of a full batch; unstable at capacity and above."""
         self.require(service, statistics)
-        prefill, decode, time = self._latencies(service)
-        rate = np.broadcast_to(np.asarray(arrival_rate_rps, dtype=np.float64), service.shape)
-        capacity = 1000.0 * service.max_batch / np.maximum(time, 1e-9)
+        rate = checked_arrival_rate(arrival_rate_rps, service.shape)
+        nothing = np.zeros(rate.shape)
+        prefill, decode, time = (values + nothing for values in self._latencies(service))
+        capacity = _MS_PER_S * service.max_batch / time
         stable = rate < capacity
         wait = np.where(stable, 0.0, np.inf)
         accepted = np.minimum(rate, capacity)
         return QueueMetrics(
             stable=stable,
             throughput_rps=accepted,
-            blocking_probability=np.zeros(service.shape),
+            blocking_probability=nothing,
             utilization=accepted / capacity,
-            concurrency=accepted * time / 1000.0,
-            queue_length=np.where(stable, 0.0, np.inf),
+            concurrency=accepted * time / _MS_PER_S,
+            queue_length=wait,
             wait_ms=wait,
             ttft_ms=wait + prefill,
             itl_ms=decode,
@@ -81,7 +84,7 @@ class FullBatchModel(QueueModel):
         """Return almost the capacity where the full-batch latencies hold, else 0."""
         self.require(service, targets.statistics)
         prefill, decode, time = self._latencies(service)
-        rate = 0.999 * 1000.0 * service.max_batch / np.maximum(time, 1e-9)
+        rate = (1 - 1e-9) * _MS_PER_S * service.max_batch / time
         values = {
             Metric.WAIT: np.zeros(service.shape),
             Metric.TTFT: prefill,
