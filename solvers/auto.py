@@ -28,11 +28,11 @@ class AutoSolver(Solver):
     `milp` with HiGHS, where that is installed. `statistics.solver` names the choice and
     `statistics.notes` the reason.
 
-    Measured with one thread of a two-core machine in November 2026 (family `fleet`, proven
-    optimal, CPU seconds without imports): 100 groups `milp` 0.1-0.2, `cp-sat` 0.1; 1 000 groups
-    `milp` 0.7-1.2, `cp-sat` 0.5-0.7; 10 000 groups `milp` 18.7, `cp-sat` 22 with a gap of 6e-7;
-    dense rows (30 groups, 10 rows) 3.6 and 3.9. Importing takes 0.14 and 0.30. `milp` is ahead
-    where it matters, at size, and close elsewhere.
+    Measured with one thread on a two-core machine, November 2026 (family `fleet`, proven to 1e-6,
+    CPU seconds without imports): 100 groups `milp` 0.1-0.2, `cp-sat` 0.1-0.2; 1 000 groups `milp`
+    0.5-1.2, `cp-sat` 0.5-0.8; 10 000 groups `milp` 19, `cp-sat` 24. Dense rows: 30 groups by 10
+    rows 3.5 and 3.2; 100 by 10, stopped after 20 s, gaps of 0.5 % and 1.3 %. Importing takes 0.14
+    and 0.30. They are close up to 1 000 groups; beyond, and where the time runs out, `milp` leads.
     """
 
     name: ClassVar[str] = "auto"

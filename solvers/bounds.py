@@ -138,7 +138,10 @@ def conditional_cost_bound(problem: AllocationProblem, unserved: Mapping[int, fl
         saving, load = served[choice] - left[choice], weight[choice]
         order = np.argsort(-saving / load, kind="stable")
         before = np.concatenate([[0.0], np.cumsum(load[order])[:-1]])
-        fraction = np.clip((free * (1 + CAPACITY_TOLERANCE) - before) / load[order], 0.0, 1.0)
+        fraction = np.clip((free - before) / load[order], 0.0, 1.0)
+        # Sums of fractional weights carry noise: a whole group within it counts as whole.
+        fraction = np.where(np.abs(fraction - 1.0) < CAPACITY_TOLERANCE, 1.0, fraction)
+        fraction = np.where(fraction < CAPACITY_TOLERANCE, 0.0, fraction)
         bound -= float(saving[order] @ fraction)
     return bound
 

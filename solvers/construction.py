@@ -83,7 +83,9 @@ def construct(
     """
     relaxed = relaxed_solution(problem)
     if relaxed is not None and is_feasible(problem, relaxed):
-        return Construction(relaxed)  # nothing can be better
+        someone_waits = problem.unserved is not None and bool(relaxed[problem.unserved].any())
+        if policy is SaturationPolicy.NONE or not someone_waits:
+            return Construction(relaxed)  # nothing can be better
     orders = list(_orders(problem, seed))
     plain = [_run(problem, order, policy, delayed, budget=0) for order in orders]
     budget = _EXCHANGE_BUDGET // len(orders)

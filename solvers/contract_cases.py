@@ -196,12 +196,14 @@ def _random_problem(
     cost: FloatArray = random.normal(0.0, 10.0, n)
     usage: FloatArray = random.uniform(0.0, 5.0, (rows, n))
     if kind != "real":
-        cost = random.integers(-5 if kind == "whole" else 1, 20, n) * 0.25
+        cost = random.integers(-5 if kind == "whole" else 1, 20, n).astype(np.float64) / 4
         usage = random.integers(0, 6, (rows, n)).astype(np.float64)
     if kind in ("sparse", "strict"):
-        usage *= random.integers(0, rows, n) == np.arange(rows)[:, None]
+        on_one_row = random.integers(0, rows, n) == np.arange(rows)[:, None]
+        usage = np.where(on_one_row, usage, 0.0)
     scale = random.uniform(0.6, 1.1, rows)
-    capacity = np.floor(usage.sum(axis=1) / options * scale)
+    typical: FloatArray = usage.sum(axis=1) / options
+    capacity = np.floor(typical * scale)
     if kind != "strict":
         return AllocationProblem(cost, usage, capacity, group)
     unserved = np.zeros(n, dtype=bool)

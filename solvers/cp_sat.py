@@ -145,6 +145,9 @@ def _run(
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = params.threads
     solver.parameters.random_seed = params.seed
+    # All rows in the linear relaxation: without it the count of a scarce stage stays unproven
+    # (family `fleet`, 100 groups, strict: 0.2 s with, no proof in 16 s without).
+    solver.parameters.linearization_level = 2
     if request.time_limit_s is not None:
         solver.parameters.max_time_in_seconds = max(request.time_limit_s - build_s, 0.01)
     # The model's objective is at most the cost, if the offset is not negative: its relative gap is

@@ -155,7 +155,7 @@ def tightened_bound(problem: AllocationProblem, bound: float, value: float, scal
         return bound
     scaling = exact_scaling(problem.cost)
     if scaling is not None and abs(bound) / scaling.step < 1.0 / (10 * GAP_TOLERANCE):
-        bound = max(bound, math.ceil(bound / scaling.step - _BOUND_NOISE) * scaling.step)
+        bound = math.ceil(bound / scaling.step - _BOUND_NOISE) * scaling.step
     if bound >= value - GAP_TOLERANCE * max(scale, abs(value)):
         return value
     return bound

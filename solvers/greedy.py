@@ -126,23 +126,8 @@ class GreedySolver(Solver):
             total_s=time.perf_counter() - began,
             notes=tuple(notes),
         )
-        if proof is not None:
-            return SolveResult(
-                termination=Termination(Reason.INFEASIBLE, detail=proof),
-                dual_bound=math.inf,
-                statistics=statistics,
-            )
         if built.x is None:
-            return SolveResult(
-                termination=Termination(
-                    Reason.NO_SOLUTION_FOUND,
-                    Limit.COMPLETED,
-                    "the heuristic found no room for some group; an exact solver may",
-                ),
-                dual_bound=capacity_free_bound(problem),
-                tolerance=params.relative_gap,
-                statistics=statistics,
-            )
+            return _nothing(problem, params, proof, statistics)
         return _judged(problem, params, built.x, built.parts, statistics)
 
 
@@ -154,6 +139,31 @@ def _proof_of_infeasibility(problem: AllocationProblem, policy: SaturationPolicy
     if not without.any():
         return None
     return f"group {int(np.argmax(without))}: every column exceeds a row by itself"
+
+
+def _nothing(
+    problem: AllocationProblem,
+    params: SolveParams,
+    proof: str | None,
+    statistics: SolveStatistics,
+) -> SolveResult:
+    """Return infeasible with its proof, or that nothing was found."""
+    if proof is not None:
+        return SolveResult(
+            termination=Termination(Reason.INFEASIBLE, detail=proof),
+            dual_bound=math.inf,
+            statistics=statistics,
+        )
+    return SolveResult(
+        termination=Termination(
+            Reason.NO_SOLUTION_FOUND,
+            Limit.COMPLETED,
+            "the heuristic found no room for some group; an exact solver may",
+        ),
+        dual_bound=capacity_free_bound(problem),
+        tolerance=params.relative_gap,
+        statistics=statistics,
+    )
 
 
 def _judged(

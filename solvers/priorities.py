@@ -130,8 +130,10 @@ class _StagedSolve:
         stage_cost = np.where(mine, self.weights[problem.group], 0.0)
         plain = self._with_frozen_rows(_columns_of(problem, columns, stage_cost[columns]), columns)
         hint = None if self.incumbent is None else Start(self.incumbent[columns])
-        # A stage is exact or open: the gap asked for is one of the cost.
-        result = self._call(plain, hint, gap=0.0)
+        # A stage is exact or open: the gap asked for is one of the cost. The stages that are left
+        # and the cost share the time.
+        problems_left = len(self.least) - len(self.stages) + 1
+        result = self._call(plain, hint, gap=0.0, share=1.0 / problems_left)
         bound = least
         if result is not None:
             if result.termination.reason is Reason.INFEASIBLE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -118,13 +119,12 @@ def read_problem(path: str | Path) -> AllocationProblem:
     try:
         if ending == ".json":
             return problem_from_json(source.read_text(encoding="utf-8"), str(source))
-        with np.load(source, allow_pickle=False) as archive:
-            arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
+        arrays = _read_archive(source)
     except UnicodeDecodeError as error:
         raise ProblemError(f"{source}: not a text file: {error}") from error
     except OSError as error:
         raise ProblemError(f"{source}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, ProblemError):
             raise
         raise ProblemError(f"{source}: not an .npz archive of arrays: {error}") from error
@@ -133,6 +133,15 @@ def read_problem(path: str | Path) -> AllocationProblem:
     usage = {name: arrays.pop(name, None) for name in ("shape", *_USAGE)}
     _refuse_unknown(str(source), set(arrays), {*_REQUIRED, *_OPTIONAL})
     return _assemble(str(source), arrays, usage)
+
+
+def _read_archive(source: Path) -> dict[str, Any]:
+    # Opened here, so that the file is closed whatever numpy makes of its content.
+    with source.open("rb") as stream:
+        archive = np.load(stream, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        return {name: archive[name] for name in archive.files}
 
 
 def _ending(path: Path) -> str:

@@ -17,7 +17,6 @@ import numpy as np
 from solvers.base import SolveParams
 from solvers.errors import SolverBackendError, SolverOptionError
 from solvers.exact import Backend, BackendAnswer, BackendRequest
-from solvers.highs_scheduler import highs_threads
 from solvers.problem import IntArray
 from solvers.pulp_model import PulpModel, build_pulp_model
 from solvers.result import Limit
@@ -161,7 +160,6 @@ def _run_highs(pulp: Any, run: _Run, build_s: float) -> BackendAnswer:
     began = time.perf_counter()
     solver = pulp.HiGHS(
         msg=False,
-        timeLimit=run.time_limit_s,
         gapRel=run.relative_gap,
         gapAbs=run.absolute_gap,
         threads=run.params.threads,
@@ -173,16 +171,25 @@ def _run_highs(pulp: Any, run: _Run, build_s: float) -> BackendAnswer:
     lp = run.model.problem
     solver.createAndConfigureSolver(lp)
     solver.buildSolverModel(lp)
-    highs = lp.solverModel
     if run.start is not None:
         solution = highspy.HighsSolution()
         solution.col_value = run.start.astype(np.float64).tolist()
-        highs.setSolution(solution)
-    build_s += time.perf_counter() - began
+        lp.solverModel.setSolution(solution)
+    own_build_s = time.perf_counter() - began
+    if run.time_limit_s is not None:
+        lp.solverModel.setOptionValue("time_limit", max(run.time_limit_s - own_build_s, 0.01))
     began = time.perf_counter()
-    with highs_threads(run.params.threads):
-        solver.callSolver(lp)
+    # HiGHS keeps the scheduler of the calling thread's first run, whoever made that, and refuses
+    # another number of threads until it is reset; other threads have schedulers of their own.
+    highspy.Highs.resetGlobalScheduler(True)
+    solver.callSolver(lp)
     solve_s = time.perf_counter() - began
+    return _highs_answer(lp.solverModel, run, build_s + own_build_s, solve_s)
+
+
+def _highs_answer(highs: Any, run: _Run, build_s: float, solve_s: float) -> BackendAnswer:
+    import highspy
+
     status, info = highs.getModelStatus(), highs.getInfo()
     status_name = highs.modelStatusToString(status)
     feasible = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
@@ -207,6 +214,8 @@ def _run_highs(pulp: Any, run: _Run, build_s: float) -> BackendAnswer:
 
 def _run_cbc(pulp: Any, path: str, run: _Run, build_s: float) -> BackendAnswer:
     """Run CBC as a program; its bound stands in its log."""
+    # CBC takes 0 to mean the time of day.
+    seed = 1 + run.params.seed % (2**31 - 2)
     solver = pulp.COIN_CMD(
         path=path,
         msg=False,
@@ -216,7 +225,7 @@ def _run_cbc(pulp: Any, path: str, run: _Run, build_s: float) -> BackendAnswer:
         threads=run.params.threads if run.params.threads > 1 else None,
         warmStart=run.start is not None,
         logPath=str(run.log),
-        options=[f"randomSeed {run.params.seed}", f"randomCbcSeed {run.params.seed}"],
+        options=[f"randomSeed {seed}", f"randomCbcSeed {seed}"],
     )
     solver.tmpDir = str(run.folder)
     began = time.perf_counter()
