@@ -77,9 +77,8 @@ def construct(
 
     Notes
     -----
-    Under a policy the plain runs set the bar (unserved by priority, then cost, a group that holds
-    parts being served); among all runs that reach it, the one that serves most groups in full is
-    kept.
+    The solution kept serves most groups in full, priority by priority; then leaves fewest with
+    nothing; then costs least.
     """
     relaxed = relaxed_solution(problem)
     if relaxed is not None and is_feasible(problem, relaxed):
@@ -95,18 +94,8 @@ def construct(
     found = [placement for placement in plain + improved if placement is not None]
     if not found:
         return Construction(None, orders=len(orders))
-    best = _best(problem, [p for p in plain if p is not None], found)
+    best = _first_best(found, {id(p): _value(problem, p) for p in found})
     return Construction(best.solution(), best.parts(), len(orders))
-
-
-def _best(problem: AllocationProblem, plain: list[Placement], found: list[Placement]) -> Placement:
-    values = {id(placement): _value(problem, placement) for placement in found}
-    best = _first_best(found, values)
-    if not any(placement.taken for placement in found):
-        return best
-    bar = values[id(_first_best(plain or found, values))]
-    reaching = [p for p in found if not is_better(bar, values[id(p)])]
-    return _first_best(reaching, {id(p): _full_value(problem, p) for p in reaching})
 
 
 def _first_best(placements: list[Placement], values: dict[int, tuple[float, ...]]) -> Placement:
@@ -118,19 +107,17 @@ def _first_best(placements: list[Placement], values: dict[int, tuple[float, ...]
 
 
 def _value(problem: AllocationProblem, placement: Placement) -> tuple[float, ...]:
-    """Return unserved weights by priority, then the cost with parts paid in proportion."""
-    weights = lexicographic_value(problem, placement.solution())[:-1]
-    return (*weights, placed_cost(placement))
+    """Return what solutions are compared by.
 
-
-def _full_value(problem: AllocationProblem, placement: Placement) -> tuple[float, ...]:
-    """Return the weights of groups not served in full by priority, then `_value`."""
-    value = _value(problem, placement)
+    Weights of groups not served in full by priority, then of groups with nothing at all, then the
+    cost with parts paid in proportion.
+    """
+    nothing = lexicographic_value(problem, placement.solution())[:-1]
     weight, levels = group_weights(problem), priority_of(problem)
-    lacking = list(value[:-1])
+    lacking = list(nothing)
     for rank, level in enumerate(priority_levels(problem)):
         lacking[rank] += sum(float(weight[g]) for g in placement.taken if levels[g] == level)
-    return (*lacking, *value)
+    return (*lacking, *nothing, placed_cost(placement))
 
 
 def placed_cost(placement: Placement) -> float:
