@@ -13,7 +13,7 @@ from optimizer.spec.inferno_reader import Ledger, Page, Record
 from optimizer.spec.source_text import read_text, refuse
 from optimizer.spec.wording import kind_of, listed
 
-__all__ = ["System", "has_groups", "system_of_document", "system_of_folder"]
+__all__ = ["System", "folder_has_groups", "has_groups", "system_of_document", "system_of_folder"]
 
 # Groups of a system, and what a file that holds one of them alone begins with.
 _MEMBERS = {
@@ -113,6 +113,16 @@ def system_of_folder(folder: FilePath) -> System:
     nothing = Record(roots[0].page, ledger, (), {})
     groups = {name: held[0] if held else nothing for name, held in homes.items()}
     return System(tuple(root.page for root in roots), ledger, tuple(roots), groups)
+
+
+def folder_has_groups(folder: FilePath) -> bool:
+    """Whether some readable `.json` file of a folder holds a group of an inferno system."""
+    documents, _ = _parsed(_json_files(folder))
+    return any(
+        _groups_of_file(Record(Page(document), Ledger(), (), document.data))
+        for document in documents
+        if isinstance(document.data, Mapping)
+    )
 
 
 def _parsed(files: Iterable[FilePath]) -> tuple[list[Document], list[Fault]]:

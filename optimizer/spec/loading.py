@@ -17,6 +17,7 @@ from optimizer.spec.document import Document, DocumentFormat, parse
 from optimizer.spec.explanation import explain
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.inferno import load_inferno, looks_like_inferno
+from optimizer.spec.inferno_groups import folder_has_groups
 from optimizer.spec.references import cross_check
 from optimizer.spec.source_text import SourceText, read_text
 
@@ -33,7 +34,7 @@ def load(
     ----------
     source
         A path, `-` for the standard input, or an open file in text or binary mode. A folder with
-        `.json` files is read as an inferno system in parts.
+        the parts of an inferno system as `.json` files is one document.
     format
         `yaml` or `json`; by default the name's suffix tells, then the text's beginning.
 
@@ -47,7 +48,7 @@ def load(
     SpecError
         With every fault found, in document order.
     """
-    if isinstance(source, str | os.PathLike) and _is_folder_of_json(source):
+    if isinstance(source, str | os.PathLike) and _is_inferno_folder(source):
         return load_inferno(source)
     return _native_or_foreign(parse(read_text(source), format))
 
@@ -76,8 +77,8 @@ def loads(
     return _native_or_foreign(parse(SourceText(source, text.removeprefix("\ufeff")), format))
 
 
-def _is_folder_of_json(path: str | os.PathLike[str]) -> bool:
-    return os.path.isdir(path) and any(Path(path).glob("*.json"))
+def _is_inferno_folder(path: str | os.PathLike[str]) -> bool:
+    return os.path.isdir(path) and folder_has_groups(Path(path))
 
 
 def _native_or_foreign(document: Document) -> FleetSpec:

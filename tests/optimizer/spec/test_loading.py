@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from pathlib import Path
 
 import pytest
 
 from optimizer.errors import SpecError
-from optimizer.spec import FleetSpec, dump, from_data, loads
+from optimizer.spec import FleetSpec, dump, from_data, load, loads
 from optimizer.spec.json_document import read_json
 
 from .documents import VALID, VALID_PATH, changed, faults_of, only_fault_of
+from .inferno_documents import small_system
 
 
 def test_all_faults_come_together_in_document_order() -> None:
@@ -181,3 +184,21 @@ def test_paths_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages name a file as the user did."""
     monkeypatch.chdir(VALID_PATH.parent)
     assert str(only_fault_of(VALID_PATH.relative_to(VALID_PATH.parent.parent))).startswith("spec/")
+
+
+def test_a_folder_with_the_parts_of_an_inferno_system_is_loaded(tmp_path: Path) -> None:
+    """`load` and so `solve` take the separate files as they take the one document."""
+    document = small_system()
+    whole = load_text(tmp_path, document)
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for name, group in document["system"].items():
+        (parts / f"{name}.json").write_text(json.dumps({name: group}))
+    assert load(parts).model_copy(update={"name": whole.name}) == whole
+
+
+def load_text(folder: Path, document: object) -> FleetSpec:
+    """Load a document through a file."""
+    path = folder / "system.json"
+    path.write_text(json.dumps(document))
+    return load(path)
