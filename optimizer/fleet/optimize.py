@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from importlib.metadata import version
 from typing import Any
 
@@ -153,7 +154,7 @@ def _document(problem: FleetProblem, result: SolveResult) -> FleetPlan:
         objective=options.objective.value,
         total_cost_per_hour=None
         if result.x is None
-        else float(sum(allocation.cost_per_hour for allocation in allocations)),
+        else math.fsum(allocation.cost_per_hour for allocation in allocations),
         primal_bound=result.primal_bound if finite(result.primal_bound) else None,
         dual_bound=result.dual_bound if finite(result.dual_bound) else None,
         relative_gap=result.relative_gap if finite(result.relative_gap) else None,
