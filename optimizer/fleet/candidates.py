@@ -101,5 +101,6 @@ class CandidateTable:
         return np.flatnonzero(self.verdict == Verdict.POSSIBLE)
 
     def rows_of(self, service: int) -> IntArray:
-        """Rows of a service, by index."""
-        return np.flatnonzero(self.service == service)
+        """Rows of a service, by index; they are consecutive."""
+        first, last = np.searchsorted(self.service, [service, service + 1])
+        return np.arange(first, last)

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from optimizer.errors import Fault, SpecError
 from optimizer.fleet.candidates import CandidateTable, Verdict
-from optimizer.fleet.impossible import best_reachable, why_not
+from optimizer.fleet.impossible import why_not
 from optimizer.fleet.plan import Allocation, FleetPlan
 from optimizer.fleet.problem import FleetProblem
+from optimizer.fleet.reachable import best_reachable
 
 __all__ = ["Explanation", "Option", "OptionState", "Reachable", "explain"]
 

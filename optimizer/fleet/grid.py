@@ -15,6 +15,9 @@ from optimizer.spec.service import BatchRangeSpec
 
 __all__ = ["Grid"]
 
+# As large as a spec may state one.
+_LARGEST_BATCH = 65536
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -121,7 +124,9 @@ def _default_batches(
     )
     output = np.array([s.load.output_tokens for s in spec.services])
     fixed = np.array([s.max_batch if isinstance(s.max_batch, int) else 0 for s in spec.services])
-    scaled = stated[performance] * at_tokens[performance] / np.floor(output[service])
+    with np.errstate(over="ignore"):
+        scaled = stated[performance] * at_tokens[performance] / np.floor(output[service])
+    scaled = np.minimum(scaled, _LARGEST_BATCH)
     scale = np.isfinite(scaled) & (rate_rps[service] > 0)
     batch = np.where(
         scale, np.maximum(np.floor(np.where(scale, scaled, 1.0)), 1.0), stated[performance]

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from optimizer.fleet.candidates import CandidateTable, Verdict
-from optimizer.fleet.sizing import PairProcesses
+from optimizer.fleet.reachable import best_reachable
 from optimizer.fleet.weights import weights_gb
 from optimizer.spec.service import BatchRangeSpec
-from queue_models import Statistic
-from queue_models import get as get_queue_model
 
-__all__ = ["best_reachable", "why_not"]
-
-# "Zero load" for a queue model: one request in about three hours.
-_IDLE_RPS = 1e-4
+__all__ = ["why_not"]
 
 
 def why_not(table: CandidateTable, row: int) -> str:
@@ -41,33 +34,7 @@ def why_not(table: CandidateTable, row: int) -> str:
         case Verdict.SLO:
             return _slo(table, row)
         case Verdict.REPLICAS:
-            return (
-                f"needs {table.replicas[row]} replicas, at most {service.replicas.max} are allowed"
-            )
-
-
-def best_reachable(table: CandidateTable, row: int) -> dict[Statistic, tuple[float, float]]:
-    """Return per bounded statistic its value at vanishing load and its bound [ms].
-
-    No load can do better: latencies grow with the load.
-    """
-    service = int(table.service[row])
-    statistics = tuple(
-        s for s, bound in table.targets.bounds.items() if np.isfinite(bound[service])
-    )
-    model = get_queue_model(table.queue_model)
-    pairs = PairProcesses(table.spec, model)
-    kind = pairs.kind[int(table.performance[row])]
-    if kind is None:
-        return {}
-    here = np.array([row])
-    process = pairs.process(
-        kind, table.service[here], table.performance[here], table.max_batch[here]
-    )
-    metrics = model.evaluate(process, np.array([_IDLE_RPS]), statistics)
-    return {
-        s: (float(metrics.value(s)[0]), float(table.targets.bounds[s][service])) for s in statistics
-    }
+            return _replicas(table, row)
 
 
 def _slo(table: CandidateTable, row: int) -> str:
@@ -77,6 +44,13 @@ def _slo(table: CandidateTable, row: int) -> str:
         if value > bound
     ]
     return "; ".join(broken) or "no positive rate keeps every objective"
+
+
+def _replicas(table: CandidateTable, row: int) -> str:
+    most = table.spec.services[int(table.service[row])].replicas.max
+    if most is None:
+        return "needs more replicas than can be counted: its load is beyond any fleet"
+    return f"needs {table.replicas[row]} replicas, at most {most} are allowed"
 
 
 def _weights(table: CandidateTable, row: int) -> str:

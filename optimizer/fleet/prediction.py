@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.plan import TargetOutcome
-from optimizer.fleet.sizing import PairProcesses
+from optimizer.fleet.reachable import pair_processes
 from optimizer.fleet.targets import statistic_of, targets_of
 from optimizer.spec.options import PartialService
 from optimizer.spec.service_class import SloMetric, TargetSpec
@@ -70,24 +70,18 @@ def predict_partial(table: CandidateTable, row: int, replicas: int) -> Predictio
     at all there is no steady state, and latencies are None. With `shed` only the rate that keeps
     every objective is admitted.
     """
-    spec = table.spec
     service = int(table.service[row])
-    offered = float(table.targets.rate_rps[service])
-    if spec.optimizer.partial_service is PartialService.SHED:
+    offered = table.spec.services[service].load.arrival_rate_rps
+    if table.spec.optimizer.partial_service is PartialService.SHED:
         offered = min(offered, replicas * float(table.rate_per_replica_rps[row]))
     model = get_queue_model(table.queue_model)
-    pairs = PairProcesses(spec, model)
-    entry = int(table.performance[row])
-    kind = pairs.kind[entry]
-    if kind is None:
-        raise AssertionError("a possible candidate has a timing")
     here = np.array([row])
-    process = pairs.process(
-        kind, table.service[here], table.performance[here], table.max_batch[here]
+    ((_, process, statistics),) = pair_processes(table).batches(
+        here, table.service, table.performance, table.max_batch, table.targets.bounds
     )
     per_replica = offered / replicas
     stable = per_replica < float(model.max_rate(process, Targets())[0])
-    metrics = model.evaluate(process, np.array([per_replica]), _statistics(table, service))
+    metrics = model.evaluate(process, np.array([per_replica]), statistics)
     return _prediction(table, row, offered, metrics, 0, stable=stable and bool(metrics.stable[0]))
 
 
@@ -155,6 +149,8 @@ def _outcome(
         room = (value - target.bound) / target.bound
         room = -room if target.metric.is_latency else room
     met = room is not None and room >= -_MET
+    if room is not None and met:
+        room = max(room, 0.0)
     return TargetOutcome(
         metric=target.metric,
         statistic=target.statistic,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -34,6 +34,11 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 _TimingKind = type[IterationTiming] | type[PrefillDecodeTiming]
 
+# The kinds of timing and the spec's field for each, in rising order of preference.
+_TIMINGS: tuple[tuple[_TimingKind, str], ...] = (
+    (PrefillDecodeTiming, "prefill_decode"),
+    (IterationTiming, "iteration"),
+)
 # A rate that a model's own inverse allows must keep the targets by its own evaluation up to
 # this relative excess; more means that the model contradicts itself.
 _SELF_CONSISTENCY = 1e-3
@@ -70,8 +75,7 @@ def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> Candida
     targets = ServiceTargets.of(spec)
     grid = Grid.of(spec, inventory, targets.rate_rps)
     sizing = _Sizing(spec, model, targets, grid)
-    for rows, process, statistics in sizing.processes.batches(grid, targets):
-        sizing.size(rows, process, statistics)
+    sizing.size_all()
     return sizing.table(inventory)
 
 
@@ -95,12 +99,10 @@ class PairProcesses:
             dtype=np.float64,
         )
         self._clocks: dict[_TimingKind, FloatArray] = {}
-        # The kind of timing of each entry: the first that the model knows and the entry has.
-        self.kind: list[_TimingKind | None] = [None] * len(spec.performance)
-        for kind, attribute in (
-            (PrefillDecodeTiming, "prefill_decode"),
-            (IterationTiming, "iteration"),
-        ):
+        # The timing of each entry, as an index into _TIMINGS: of those that the model knows and
+        # the entry has, the last; -1 where there is none.
+        self.kind = np.full(max(len(spec.performance), 1), -1, dtype=np.int64)
+        for number, (kind, attribute) in enumerate(_TIMINGS):
             if kind not in model.timings:
                 continue
             names = [f.name for f in fields(kind)]
@@ -109,7 +111,7 @@ class PairProcesses:
                 timing = getattr(entry, attribute)
                 if timing is not None:
                     clocks[:, index] = [getattr(timing, name) for name in names]
-                    self.kind[index] = kind
+                    self.kind[index] = number
             self._clocks[kind] = clocks
 
     def process(
@@ -125,34 +127,33 @@ class PairProcesses:
         )
 
     def batches(
-        self, grid: Grid, targets: ServiceTargets
+        self,
+        rows: IntArray,
+        service: IntArray,
+        performance: IntArray,
+        max_batch: IntArray,
+        bounds: Mapping[Statistic, FloatArray],
     ) -> Iterator[tuple[IntArray, ServiceProcess, tuple[Statistic, ...]]]:
-        """Split the rows still possible into calls that share timing, queue rule and statistics."""
-        rows = np.flatnonzero((grid.verdict == Verdict.POSSIBLE) & (grid.accelerator >= 0))
-        kinds = {kind: number for number, kind in enumerate(self._clocks, start=1)}
-        number = np.array([0 if k is None else kinds[k] for k in self.kind] or [0], dtype=np.int64)
-        kind_of = number[grid.performance[rows]]
-        grid.verdict[rows[kind_of == 0]] = Verdict.NO_TIMING
-        service = grid.service[rows]
+        """Split rows that have a timing into calls that share it, queue rule and statistics.
+
+        Parameters
+        ----------
+        rows
+            Rows of the arrays `service`, `performance` and `max_batch` that are asked about.
+        bounds
+            Per statistic, (services,) upper bounds; `inf` where a service has none.
+        """
         keys = np.column_stack(
-            [kind_of, np.isfinite(self._queue)[service]]
-            + [np.isfinite(bound)[service] for bound in targets.bounds.values()]
+            [self.kind[performance[rows]], np.isfinite(self._queue)[service[rows]]]
+            + [np.isfinite(bound)[service[rows]] for bound in bounds.values()]
         )
         distinct, member = np.unique(keys, axis=0, return_inverse=True)
         for call, (kind, _, *bounded) in enumerate(distinct.tolist()):
-            if kind == 0:
-                continue
             chosen = rows[member.ravel() == call]
-            statistics = tuple(
-                s for s, wanted in zip(targets.bounds, bounded, strict=True) if wanted
-            )
             process = self.process(
-                list(self._clocks)[kind - 1],
-                grid.service[chosen],
-                grid.performance[chosen],
-                grid.max_batch[chosen],
+                _TIMINGS[kind][0], service[chosen], performance[chosen], max_batch[chosen]
             )
-            yield chosen, process, statistics
+            yield chosen, process, tuple(s for s, b in zip(bounds, bounded, strict=True) if b)
 
 
 @dataclass
@@ -187,6 +188,17 @@ class _Sizing:
             for statistic in self.targets.bounds
             if statistic.percentile is not None
         }
+
+    def size_all(self) -> None:
+        """Fill in every row that is still possible and placed."""
+        grid = self.grid
+        rows = np.flatnonzero((grid.verdict == Verdict.POSSIBLE) & (grid.accelerator >= 0))
+        timed = self.processes.kind[grid.performance[rows]] >= 0
+        grid.verdict[rows[~timed]] = Verdict.NO_TIMING
+        for call in self.processes.batches(
+            rows[timed], grid.service, grid.performance, grid.max_batch, self.targets.bounds
+        ):
+            self.size(*call)
 
     def size(
         self, rows: IntArray, process: ServiceProcess, statistics: tuple[Statistic, ...]
