@@ -1,0 +1,85 @@
+"""Generated fleets: services with log-normal demand on ten accelerator types."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from solvers.problem import AllocationProblem
+from solvers.sparse_columns import SparseColumns
+
+__all__ = ["fleet", "lumpy"]
+
+_TYPES = 10
+_OPTIONS = 12
+
+# What a service left unserved costs, as multiples of its cheapest option: three classes of service.
+_PENALTIES = np.array([60, 15, 4])
+
+
+def fleet(groups: int, *, seed: int = 0) -> AllocationProblem:
+    """Return a fleet whose cheapest choices need a quarter more accelerators than there are.
+
+    Parameters
+    ----------
+    groups
+        Services, at least 1.
+    seed
+        Of `numpy.random.default_rng`, >= 0.
+
+    Notes
+    -----
+    Drawn in this order: prices of 10 types U(0.5, 12), sorted; capability price^(1/0.95) U(0.8,
+    1.25); demand of each service log-normal (mu 1, sigma 1); an option on every type and 2 more on
+    types chosen at random; speed of an option capability U(0.6, 1.4). An option uses
+    ceil(demand / speed) units of its type and costs round(100 price units U(0.9, 1.1)). Capacity of
+    a type: floor(0.8 used + 0.02 mean used), where `used` is what each service's cheapest option
+    uses. The last column of a service uses nothing and costs its cheapest option times 60, 15 or 4,
+    chosen at random. 13 columns a service, 10 rows, one entry a column.
+    """
+    return _draw(groups, seed=seed, sigma=1.0, pack=1, fraction=0.8)
+
+
+def lumpy(groups: int, *, seed: int = 0) -> AllocationProblem:
+    """Return a fleet with heavy-tailed demand, units in packs of 8 and half the accelerators.
+
+    As `fleet` with sigma 2, units rounded up to multiples of 8 and 0.5 in place of 0.8: few large
+    columns decide, and the LP bound is loose.
+    """
+    return _draw(groups, seed=seed, sigma=2.0, pack=8, fraction=0.5)
+
+
+def _draw(groups: int, *, seed: int, sigma: float, pack: int, fraction: float) -> AllocationProblem:
+    # The order and the shapes of these draws are the definition of the family: changing either
+    # changes every instance.
+    rng = np.random.default_rng(seed)
+    price = np.sort(rng.uniform(0.5, 12, _TYPES))
+    capability = price ** (1 / 0.95) * rng.uniform(0.8, 1.25, _TYPES)
+    demand = rng.lognormal(1.0, sigma, groups)
+    everywhere = np.tile(np.arange(_TYPES), (groups, 1))
+    anywhere = rng.integers(0, _TYPES, (groups, _OPTIONS - _TYPES))
+    types = np.concatenate([everywhere, anywhere], axis=1)
+    speed = capability[types] * rng.uniform(0.6, 1.4, (groups, _OPTIONS))
+    units = np.ceil(np.ceil(demand[:, None] / speed) / pack).astype(np.int64) * pack
+    cost = np.round(100 * price[types] * units * rng.uniform(0.9, 1.1, (groups, _OPTIONS)))
+    service = np.arange(groups)
+    cheapest = cost.argmin(1)
+    used = np.bincount(types[service, cheapest], weights=units[service, cheapest], minlength=_TYPES)
+    capacity = np.floor(fraction * used + 0.02 * used.sum() / _TYPES)
+    unserved = np.round(cost.min(1) * _PENALTIES[rng.integers(0, 3, groups)])
+    return AllocationProblem(
+        np.concatenate([cost, unserved[:, None]], axis=1).ravel(),
+        _one_entry_per_option(types, units),
+        capacity,
+        np.repeat(service, _OPTIONS + 1),
+    )
+
+
+def _one_entry_per_option(types: np.ndarray, units: np.ndarray) -> SparseColumns:
+    """Every option has one entry, the unserved column after them none: compressed as it is."""
+    groups = len(types)
+    width = np.tile(np.append(np.ones(_OPTIONS, dtype=np.int64), 0), groups)
+    indptr = np.concatenate([[0], np.cumsum(width)])
+    arrays = (indptr, types.ravel(), units.ravel().astype(np.float64))
+    for array in arrays:
+        array.flags.writeable = False
+    return SparseColumns((_TYPES, len(width)), *arrays)
