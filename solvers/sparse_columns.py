@@ -32,6 +32,8 @@ class _ScipyCsc(Protocol):
 
     def sum_duplicates(self) -> None: ...
 
+    def eliminate_zeros(self) -> None: ...
+
     def copy(self) -> _ScipyCsc: ...
 
 
@@ -68,17 +70,9 @@ class SparseColumns:
         if isinstance(matrix, SparseColumns):
             return matrix
         if isinstance(matrix, _ScipySparse) and not isinstance(matrix, np.ndarray):
-            csc = matrix.tocsc().copy()
-            csc.sum_duplicates()
-            rows = np.asarray(csc.indices, dtype=np.int64)
-            values = np.asarray(csc.data, dtype=np.float64)
-            indptr = np.asarray(csc.indptr, dtype=np.int64)
-            if len(csc.shape) != 2:
-                raise ValueError(f"usage must have two dimensions (m, n), not {len(csc.shape)}")
-            columns = np.repeat(np.arange(csc.shape[1]), np.diff(indptr))
-            return cls.from_triplets(
-                (csc.shape[0], csc.shape[1]), rows=rows, columns=columns, values=values
-            )
+            csc = matrix.tocsc()
+            shared = id(csc) == id(matrix)  # already of this form
+            return cls._from_csc(csc.copy() if shared else csc)
         dense = np.asarray(matrix, dtype=np.float64)
         if dense.ndim != 2:
             raise ValueError(f"usage must have two dimensions (m, n), not {dense.ndim}")
@@ -89,6 +83,23 @@ class SparseColumns:
             columns=columns,
             values=dense[rows, columns],
         )
+
+    @classmethod
+    def _from_csc(cls, csc: _ScipyCsc) -> SparseColumns:
+        """Take over a scipy matrix of columns that nobody else holds, entries already in order."""
+        if len(csc.shape) != 2:
+            raise ValueError(f"usage must have two dimensions (m, n), not {len(csc.shape)}")
+        csc.sum_duplicates()
+        if not csc.data.all():
+            csc.eliminate_zeros()
+        arrays = (
+            np.asarray(csc.indptr, dtype=np.int64),
+            np.asarray(csc.indices, dtype=np.int64),
+            np.asarray(csc.data, dtype=np.float64),
+        )
+        for array in arrays:
+            array.flags.writeable = False
+        return cls((int(csc.shape[0]), int(csc.shape[1])), *arrays)
 
     @classmethod
     def from_triplets(

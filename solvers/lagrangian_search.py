@@ -1,0 +1,312 @@
+"""The course of a Lagrangian solve: prices, repair, growing cores, and what they prove together."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+
+import numpy as np
+
+from solvers.base import SolveParams, Start
+from solvers.dual_ascent import ascend
+from solvers.exact import start_vector, tightened_bound
+from solvers.grouped_columns import GroupedColumns, GroupMinimum
+from solvers.price_repair import PriceRepair
+from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem, FloatArray, IntArray
+from solvers.progress import Progress, ProgressSeries
+from solvers.reduced_cost_core import Core, nearest_columns, solve_core
+from solvers.result import (
+    GAP_TOLERANCE,
+    Limit,
+    Reason,
+    SolveResult,
+    SolveStatistics,
+    Termination,
+    relative_gap,
+)
+from solvers.row_limits import attainable_limits
+
+__all__ = ["LagrangianSearch"]
+
+# Gap of the dual, relative to what is asked, that is not worth another evaluation; and the least
+# and largest such gap, relative to the value.
+_DUAL_SHARE, _FINEST_DUAL, _COARSEST_DUAL = 0.02, 1e-8, 1e-6
+# Columns beyond one per group that repair may swap to, and entries of their dense usage.
+_REPAIR_COLUMNS, _REPAIR_ENTRIES = 5_000, 4_000_000
+_REPAIR_GROWTH = 8
+# What is left over may be worth this share of the allowed gap.
+_FILLED_SHARE = 0.25
+# A core grows by this, or by more when it is the last one.
+_CORE_GROWTH, _LAST_GROWTH = 4, 10
+# What a core that is not the last may take: share of the time left, and nodes.
+_EARLY_CORE_SHARE, _EARLY_CORE_NODES = 0.35, 20_000
+# Share of the allowed gap that the core may leave open, and that columns outside it may.
+_CORE_SHARE, _BOUND_SHARE = 0.5, 0.9
+
+
+class LagrangianSearch:
+    """One solve of a plain problem: its incumbent, its bound, its clock.
+
+    Parameters
+    ----------
+    problem
+        `priority`, `unserved`, `weight` and `parts` are not looked at.
+    first_core
+        Columns beyond one per group in the first core, >= 1.
+    """
+
+    def __init__(self, problem: AllocationProblem, params: SolveParams, first_core: int) -> None:
+        self.began = time.perf_counter()
+        self.problem, self.params, self.first_core = problem, params, first_core
+        self.columns, self.order = GroupedColumns.of(problem)
+        self.limit = attainable_limits(self.columns.usage, problem.capacity)
+        self.choice: IntArray | None = None
+        self.value = math.inf
+        self.bound = -math.inf
+        self.notes: list[str] = []
+        self.nodes = 0
+        self.log_tail = ""
+        self.series = ProgressSeries(params.progress, began=self.began)
+        self.limit_reached: Limit | None = None
+
+    def run(self, start: Start | None) -> SolveResult:
+        """Solve a plain problem."""
+        self._take_start(start)
+        lost = self._group_without_columns()
+        if lost is not None:
+            return self._infeasible(f"group {lost}: every column exceeds a row by itself")
+        at_zero = self.columns.minimum(np.zeros(self.problem.rows))
+        if self._adopt(at_zero.choice):
+            self.bound = self.value  # the cheapest columns of all
+            return self._result()
+        tolerance = min(max(_DUAL_SHARE * self.params.relative_gap, _FINEST_DUAL), _COARSEST_DUAL)
+        prices = ascend(self.columns, self.limit, at_zero, self.params, tolerance, self._time_left)
+        least = self.columns.minimum(prices)
+        dual = self._dual_bound(least, prices)
+        self._raise_bound(max(dual, self._dual_bound(at_zero, np.zeros(self.problem.rows))))
+        if not self._adopt(least.choice):
+            self._repair(least, prices)
+        if self.choice is None and dual > self._dearest():
+            return self._infeasible("the price bound passes the cost of every choice")
+        if not self._closed():
+            self._round_bound()
+        return self._solve_cores(prices, dual)
+
+    def _solve_cores(self, prices: FloatArray, dual: float) -> SolveResult:
+        """Solve growing cores until the gap is closed, all columns are in, or the time is up."""
+        extra = self.first_core
+        while not self._closed():
+            if self._out_of_time():
+                self.limit_reached = Limit.INTERRUPTED if self.params.cancelled else Limit.TIME
+                break
+            core = nearest_columns(self.columns, prices, extra, self._distance(dual))
+            last = core.rest >= self._distance(dual)  # nothing outside can close the gap
+            if self._solve_core(core, dual, last):
+                return self._infeasible("proven by branch and cut over all columns")
+            self._round_bound()
+            if last:
+                break
+            extra = self._next_size(len(core.positions) - self.columns.groups, prices, dual)
+        return self._result()
+
+    def _distance(self, dual: float) -> float:
+        """Return how far from its group's least a column may be to matter for the gap asked."""
+        if self.choice is None:
+            return math.inf
+        return max(self.value - dual - _BOUND_SHARE * self._allowed_gap(), 0.0)
+
+    def _next_size(self, extra: int, prices: FloatArray, dual: float) -> int:
+        """Return how many more columns the next core has: all that matter when they are few."""
+        extra = max(extra, self.first_core)
+        if self.choice is not None:
+            matter, _ = self.columns.below(prices, self._distance(dual))
+            needed = len(matter) - self.columns.groups
+            if needed <= _LAST_GROWTH * extra:
+                return needed
+        return _CORE_GROWTH * extra
+
+    def _solve_core(self, core: Core, dual: float, last: bool) -> bool:
+        """Improve incumbent and bound by one core; whether it proves infeasibility."""
+        left = self._time_left()
+        if left is not None:
+            left = max(left if last else left * _EARLY_CORE_SHARE, 0.01)
+        answer = solve_core(
+            self.columns,
+            self.problem.capacity,
+            core,
+            self.choice,
+            dual,
+            0.0 if self.choice is None else _CORE_SHARE * self._allowed_gap(),
+            dataclasses.replace(
+                self.params,
+                time_limit_s=left,
+                relative_gap=0.0,
+                options={},
+                progress=self._follow if self.params.progress is not None else None,
+            ),
+            None if last else _EARLY_CORE_NODES,
+        )
+        self.notes.append(f"core of {len(core.positions) - self.columns.groups} more columns")
+        if answer.result is not None:
+            self.nodes += answer.result.statistics.nodes or 0
+            self.limit_reached = answer.result.termination.limit
+            self.log_tail = answer.result.statistics.log_tail
+        if answer.choice is not None:
+            self._adopt(answer.choice)
+        elif math.isinf(answer.bound) and answer.bound > 0:
+            return True
+        self._raise_bound(answer.bound)
+        return False
+
+    def _raise_bound(self, bound: float) -> None:
+        self.bound = max(self.bound, min(bound, self.value))
+        self.series.update(incumbent=self.value, bound=self.bound)
+
+    def _follow(self, progress: Progress) -> None:
+        self.series.follow(progress)
+
+    def _repair(self, least: GroupMinimum, prices: FloatArray) -> None:
+        """Make the priced choice feasible and fill what is left over, with ever more columns."""
+        most = _REPAIR_ENTRIES // max(self.problem.rows, 1)
+        count = min(_REPAIR_COLUMNS, most)
+        # Half the tolerance: sums in another order stay within the whole.
+        limit = np.minimum(self.limit, self.problem.capacity * (1.0 + CAPACITY_TOLERANCE / 2))
+        choice = least.choice
+        while not self._out_of_time():
+            near = nearest_columns(self.columns, prices, count, math.inf)
+            others = near.positions != choice[self.columns.group_of(near.positions)]
+            repair = PriceRepair(self.columns, limit, prices, choice, near.positions[others])
+            feasible = repair.unload(self._out_of_time)
+            if feasible:
+                repair.fill(self._out_of_time)
+                self._adopt(repair.choice)
+            choice = repair.choice
+            left = np.where(prices > 0, repair.left, 0.0)
+            if feasible and float(left @ prices) <= _FILLED_SHARE * self._allowed_gap():
+                if not self._closed():
+                    repair.exchange(self._out_of_time)
+                    self._adopt(repair.choice)
+                return
+            if math.isinf(near.rest) or count >= most:
+                return
+            count = min(count * _REPAIR_GROWTH, most)
+
+    def _take_start(self, start: Start | None) -> None:
+        given = start_vector(self.problem, start)
+        if given is not None:
+            positions = np.flatnonzero(given if self.order is None else given[self.order])
+            self._adopt(positions)
+        elif start is not None:
+            self.notes.append("the start is not feasible and was not used")
+
+    def _adopt(self, choice: IntArray) -> bool:
+        """Keep a choice if it is feasible and better; whether it is feasible."""
+        if not self._keeps_rows(choice):
+            return False
+        value = math.fsum(self.columns.cost[choice].tolist())
+        if value < self.value:
+            self.choice, self.value = choice, value
+            self.series.update(incumbent=value)
+        return True
+
+    def _keeps_rows(self, choice: IntArray) -> bool:
+        used = self.columns.used(choice)
+        # Only rows near or over the limit need the exact sum.
+        for row in np.flatnonzero(used > self.limit * (1.0 - CAPACITY_TOLERANCE)):
+            matrix = self.columns.usage.take(choice)
+            if math.fsum(matrix.values[matrix.rows == row].tolist()) > self.limit[row]:
+                return False
+        return True
+
+    def _dual_bound(self, least: GroupMinimum, prices: FloatArray) -> float:
+        """Return the dual's value less all that rounding may have added."""
+        finite = np.isfinite(self.limit)
+        paid = float(prices[finite] @ self.limit[finite])
+        entries = np.diff(self.columns.usage.indptr)
+        depth = int(entries.max(initial=0)) + self.problem.rows + 64
+        cost = self.columns.cost
+        negative = 0.0
+        if cost.min() < 0:
+            lowest = np.minimum.reduceat(cost, self.columns.starts[:-1])
+            negative = float(np.maximum(-lowest, 0.0).sum())
+        rounding = depth * 2.0**-52 * (least.magnitude + 2.0 * negative + paid)
+        return least.total - paid - rounding
+
+    def _group_without_columns(self) -> int | None:
+        if not self.columns.barred.size:
+            return None
+        widths = np.diff(self.columns.starts)
+        barred = np.bincount(
+            self.columns.group_of(self.columns.barred), minlength=self.columns.groups
+        )
+        lost = np.flatnonzero(barred == widths)
+        return int(lost[0]) if lost.size else None
+
+    def _dearest(self) -> float:
+        """Return a little more than what the dearest columns of all groups cost together."""
+        dearest = np.maximum.reduceat(self.columns.cost, self.columns.starts[:-1])
+        return float(dearest.sum()) + GAP_TOLERANCE * float(np.abs(dearest).sum())
+
+    def _allowed_gap(self) -> float:
+        return max(self.params.relative_gap, GAP_TOLERANCE) * abs(self.value)
+
+    def _closed(self) -> bool:
+        allowed = max(self.params.relative_gap, GAP_TOLERANCE)
+        return relative_gap(self.value, self.bound) <= allowed
+
+    def _round_bound(self) -> None:
+        """Round the bound up to the next cost that exists."""
+        if self.choice is not None:
+            scale = float(np.abs(self.columns.cost[self.choice]).sum())
+            self.bound = tightened_bound(self.problem, self.bound, self.value, scale)
+
+    def _time_left(self) -> float | None:
+        if self.params.time_limit_s is None:
+            return None
+        return self.params.time_limit_s - (time.perf_counter() - self.began)
+
+    def _out_of_time(self) -> bool:
+        left = self._time_left()
+        return self.params.cancelled or (left is not None and left <= 0)
+
+    def _statistics(self) -> SolveStatistics:
+        elapsed = time.perf_counter() - self.began
+        return SolveStatistics(
+            solve_s=elapsed,
+            total_s=elapsed,
+            nodes=self.nodes,
+            notes=tuple(self.notes),
+            log_tail=self.log_tail,
+        )
+
+    def _infeasible(self, detail: str) -> SolveResult:
+        return SolveResult(
+            termination=Termination(Reason.INFEASIBLE, detail=detail),
+            dual_bound=math.inf,
+            statistics=self._statistics(),
+        )
+
+    def _result(self) -> SolveResult:
+        limit = self.limit_reached or Limit.GAP
+        if self.choice is None:
+            return SolveResult(
+                termination=Termination(Reason.NO_SOLUTION_FOUND, limit),
+                dual_bound=self.bound,
+                tolerance=self.params.relative_gap,
+                statistics=self._statistics(),
+            )
+        x = np.zeros(self.problem.columns, dtype=np.int64)
+        x[self.choice if self.order is None else self.order[self.choice]] = 1
+        return SolveResult(
+            termination=(
+                Termination(Reason.OPTIMAL)
+                if self._closed()
+                else Termination(Reason.FEASIBLE, limit)
+            ),
+            primal_bound=self.value,
+            dual_bound=min(self.bound, self.value),
+            x=x,
+            tolerance=self.params.relative_gap,
+            statistics=self._statistics(),
+        )
