@@ -9,6 +9,7 @@ from solvers.base import SolveParams as SolveParams
 from solvers.base import Solver as Solver
 from solvers.base import Start as Start
 from solvers.base import required_features as required_features
+from solvers.cancellation import CancelFlag as CancelFlag
 from solvers.checker import CheckReport as CheckReport
 from solvers.checker import check as check
 from solvers.errors import BrokenPluginError as BrokenPluginError
@@ -25,6 +26,7 @@ from solvers.problem_io import problem_from_json as problem_from_json
 from solvers.problem_io import problem_to_json as problem_to_json
 from solvers.problem_io import read_problem as read_problem
 from solvers.problem_io import write_problem as write_problem
+from solvers.progress import Progress as Progress
 from solvers.registry import PluginInfo as PluginInfo
 from solvers.registry import describe as describe
 from solvers.registry import get as get
@@ -41,12 +43,14 @@ from solvers.saturation import SaturationPolicy as SaturationPolicy
 from solvers.saturation import saturate as saturate
 from solvers.solve import solve as solve
 from solvers.sparse_columns import SparseColumns as SparseColumns
+from solvers.write_model import write_model as write_model
 
 __all__ = [
     "CAPACITY_TOLERANCE",
     "GAP_TOLERANCE",
     "AllocationProblem",
     "BrokenPluginError",
+    "CancelFlag",
     "CheckReport",
     "Feature",
     "Limit",
@@ -54,6 +58,7 @@ __all__ = [
     "NoOptions",
     "PluginInfo",
     "ProblemError",
+    "Progress",
     "Reason",
     "SaturationPolicy",
     "SolveParams",
@@ -80,5 +85,6 @@ __all__ = [
     "required_features",
     "saturate",
     "solve",
+    "write_model",
     "write_problem",
 ]

@@ -1,22 +1,27 @@
-"""Choosing a solver: greedy where it proves itself optimal, else branch and cut."""
+"""Choosing a solver: greedy where it proves itself optimal, else an exact one by size."""
 
 from __future__ import annotations
 
 import dataclasses
+import time
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from solvers import registry
-from solvers.base import Feature, SolveParams, Solver, Start
+from solvers.base import Feature, SolveParams, Solver, Start, required_features
 from solvers.bounds import relaxed_solution
-from solvers.exact import is_feasible
 from solvers.problem import AllocationProblem
 from solvers.result import SolveResult
+from solvers.verification import is_feasible
 
 __all__ = ["AutoSolver"]
 
-# PuLP and HiGHS, one model after presolve: 3.1 s for 130 000 columns, November 2026.
-_BUILD_S_PER_COLUMN = 2.4e-5
+# Branch and cut had its first solution after 1e-5 s per column and usage entry (HiGHS 1.14, family
+# `fleet`, 1 000 to 20 000 groups); with less than five times that it may end without one.
+_SHORT_S_PER_ENTRY = 5e-5
+# From so many groups prices leave little for branch and cut; below, it is as fast alone.
+_PRICED_FROM_GROUPS = 150
 
 
 class AutoSolver(Solver):
@@ -25,14 +30,25 @@ class AutoSolver(Solver):
     Notes
     -----
     `greedy` where every group's cheapest column has room: that proves itself without search. Else
-    `milp` with HiGHS, where that is installed. `statistics.solver` names the choice and
-    `statistics.notes` the reason.
+    `lagrangian` from 150 groups and `highs` below, where they are installed; else what is.
+    `statistics.solver` names the choice and `statistics.notes` the reason.
 
-    Measured with one thread on a two-core machine, November 2026 (family `fleet`, proven to 1e-6,
-    CPU seconds without imports): 100 groups `milp` 0.1-0.2, `cp-sat` 0.1-0.2; 1 000 groups `milp`
-    0.5-1.2, `cp-sat` 0.5-0.8; 10 000 groups `milp` 19, `cp-sat` 24. Dense rows: 30 groups by 10
-    rows 3.5 and 3.2; 100 by 10, stopped after 20 s, gaps of 0.5 % and 1.3 %. Importing takes 0.14
-    and 0.30. They are close up to 1 000 groups; beyond, and where the time runs out, `milp` leads.
+    Measured with one thread on a two-core machine, November 2026, HiGHS 1.14, OR-Tools 9.15, proven
+    to 1e-6, CPU seconds without imports, least and most of two or three seeds:
+
+    | family, groups | `lagrangian` | `highs` | `milp` | `cp-sat` |
+    | --- | --- | --- | --- | --- |
+    | `fleet` 100 | as `highs` | 0.02-0.10 | 0.05-0.13 | 0.04-0.05 |
+    | `fleet` 150-300 | 0.01-0.13 | 0.01-0.31 | | |
+    | `fleet` 1 000 | 0.07-0.14 | 0.6-0.9 | 0.7-1.2 | 0.5 |
+    | `fleet` 10 000 | | 4.6-8.7 | 14-15 | 27-33 |
+    | `lumpy` 200-500 | 0.02-0.24 | 0.03-0.35 | | |
+    | `lumpy` 1 000 | 0.3-2.0 | 0.5-1.3 | 0.7-1.4 | 0.4-0.8 |
+    | strict `fleet` 200, 1 000 | 0.3, 1.1 | 0.5, 1.6 | | 0.7, 4.9 |
+
+    Dense rows, stopped after 15 s: values within 0.2 %, `lagrangian` ahead of `highs` on I13 and
+    INST12, behind on INST20, `cp-sat` mostly last. `highs` is `milp` without building a model in
+    Python. Within 5 s at 10 000 groups `cp-sat` and CBC find no solution.
     """
 
     name: ClassVar[str] = "auto"
@@ -45,6 +61,8 @@ class AutoSolver(Solver):
             Feature.WARM_START,
             Feature.MULTI_THREAD,
             Feature.STRICT_PRIORITIES,
+            Feature.PROGRESS,
+            Feature.CANCEL,
         }
     )
 
@@ -54,43 +72,74 @@ class AutoSolver(Solver):
         """Choose and solve; see `Solver.solve`."""
         self.require(problem, params)
         self.parse_options(params)
-        no_options: dict[str, Any] = {}
+        began = time.perf_counter()
         relaxed = relaxed_solution(problem)
         if relaxed is not None and is_feasible(problem, relaxed):
-            reason = "every group's cheapest column has room, which needs no search"
-            name, options = "greedy", no_options
+            choice = _Choice(
+                "greedy", "every group's cheapest column has room: no search is needed"
+            )
         else:
-            name, options, reason = _exact_choice(problem, params)
-        if start is None and name != "greedy" and params.time_limit_s is not None:
+            choice = _exact_choice(problem, params)
+        if start is None and choice.searches and _is_short(problem, params):
             # Something to return, and to improve on, when the time runs out.
-            first = registry.get("greedy").solve(problem, dataclasses.replace(params, options={}))
+            first_params = dataclasses.replace(params, options={}, progress=None)
+            first = registry.get("greedy").solve(problem, first_params)
             start = None if first.x is None else Start(first.x)
-        chosen_params = dataclasses.replace(params, options=options)
-        result = registry.get(name).solve(problem, chosen_params, start)
+        left = None
+        if params.time_limit_s is not None:
+            left = max(params.deadline(began) - time.perf_counter(), 1e-9)
+        chosen_params = dataclasses.replace(params, options=choice.options, time_limit_s=left)
+        result = registry.get(choice.name).solve(problem, chosen_params, start)
         statistics = dataclasses.replace(
             result.statistics,
-            solver=f"auto -> {name}",
-            notes=(f"auto chose {name}: {reason}", *result.statistics.notes),
+            solver=f"auto -> {choice.name}",
+            notes=(f"auto chose {choice.name}: {choice.reason}", *result.statistics.notes),
         )
         return dataclasses.replace(result, statistics=statistics)
 
 
-def _exact_choice(
-    problem: AllocationProblem, params: SolveParams
-) -> tuple[str, dict[str, Any], str]:
-    """Return the solver, its options and why."""
-    build_s = _BUILD_S_PER_COLUMN * problem.columns
-    if params.time_limit_s is not None and build_s > params.time_limit_s:
-        return (
-            "greedy",
-            {},
-            f"building a model of {problem.columns} columns takes about {build_s:.0f} s, more than "
-            f"the time limit",
-        )
-    if find_spec("pulp") is not None and find_spec("highspy") is not None:
-        return "milp", {}, "exact, and HiGHS is installed"
-    if find_spec("ortools") is not None:
-        return "cp-sat", {}, "exact; HiGHS is not installed, OR-Tools is"
-    if find_spec("pulp") is not None:
-        return "milp", {"backend": "CBC"}, "exact; neither HiGHS nor OR-Tools is installed"
-    return "greedy", {}, "no exact solver is installed; try: pip install pulp 'highspy<1.15'"
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A solver, why, and its options."""
+
+    name: str
+    reason: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def searches(self) -> bool:
+        """Whether its first solution comes out of a search that may be long."""
+        return self.name not in ("greedy", "lagrangian")
+
+
+def _is_short(problem: AllocationProblem, params: SolveParams) -> bool:
+    """Whether the time limit may end branch and cut before its first solution."""
+    entries = problem.columns + len(problem.usage.values)
+    return params.time_limit_s is not None and params.time_limit_s < _SHORT_S_PER_ENTRY * entries
+
+
+def _exact_choice(problem: AllocationProblem, params: SolveParams) -> _Choice:
+    """Return the exact solver for the size among those that are installed."""
+    names = registry.names()
+    highs, ortools, pulp = (find_spec(name) is not None for name in ("highspy", "ortools", "pulp"))
+    if highs and problem.groups >= _PRICED_FROM_GROUPS and _suits("lagrangian", problem, params):
+        return _Choice("lagrangian", f"exact, and the fastest from {_PRICED_FROM_GROUPS} groups")
+    if highs and "highs" in names:
+        return _Choice("highs", "exact, and HiGHS is installed")
+    if highs and pulp:
+        return _Choice("milp", "exact, and HiGHS is installed")
+    if ortools:
+        return _Choice("cp-sat", "exact; HiGHS is not installed, OR-Tools is")
+    if pulp:
+        return _Choice("milp", "exact; neither HiGHS nor OR-Tools is installed", {"backend": "CBC"})
+    return _Choice("greedy", "no exact solver is installed; try: pip install 'highspy<1.15'")
+
+
+def _suits(name: str, problem: AllocationProblem, params: SolveParams) -> bool:
+    """Whether a solver is registered and can do what is asked, cancelling included."""
+    if name not in registry.names():
+        return False
+    needed = set(required_features(problem, params))
+    if params.cancel is not None:
+        needed.add(Feature.CANCEL)
+    return needed <= registry.get(name).features

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from solvers.cancellation import CancelFlag
 from solvers.errors import SolverOptionError, UnsupportedFeatureError
 from solvers.problem import AllocationProblem, IntArray
+from solvers.progress import ProgressCallback
 from solvers.result import SolveResult
 
 __all__ = ["Feature", "NoOptions", "SolveParams", "Solver", "Start", "required_features"]
@@ -26,6 +29,8 @@ class Feature(StrEnum):
     MULTI_THREAD = "multi_thread"
     STRICT_PRIORITIES = "strict_priorities"  # lexicographic stages, see AllocationProblem.priority
     PARTIAL = "partial"  # may take fewer parts of a column, see AllocationProblem.parts
+    PROGRESS = "progress"  # calls SolveParams.progress when incumbent or bound improve
+    CANCEL = "cancel"  # returns the incumbent when SolveParams.cancel is set
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,8 @@ class SolveParams:
     Parameters
     ----------
     time_limit_s
-        Wall-clock seconds, > 0; None: no limit. Not a hard limit: a back end may overrun a little.
+        Wall-clock seconds, > 0; None: no limit. Not a hard limit: solvers of ours keep it to within
+        10 % and a second, and stop a back end that is deaf inside one of its steps from outside.
     relative_gap
         Stop when the proven relative gap is at most this, >= 0.
     seed
@@ -49,11 +55,21 @@ class SolveParams:
         Threads the back end may use, >= 1; solvers without `Feature.MULTI_THREAD` use one.
     options
         The solver's own options, by name; see the solver's `Options` class.
+    progress
+        Called whenever incumbent or bound improve, by a solver with `Feature.PROGRESS`, from
+        whichever thread it is in. What it raises ends the solve.
+    cancel
+        Set it from another thread to get the incumbent now, from a solver with `Feature.CANCEL`.
 
     Raises
     ------
     SolverOptionError
         If a common parameter is out of range.
+
+    Notes
+    -----
+    `progress` and `cancel` belong to one call in one process: they count for nothing when
+    parameters are compared, and copies made by pickling have none.
     """
 
     time_limit_s: float | None = None
@@ -61,6 +77,27 @@ class SolveParams:
     seed: int = 0
     threads: int = 1
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    progress: ProgressCallback | None = dataclasses.field(default=None, compare=False, repr=False)
+    cancel: CancelFlag | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the cancel flag is set."""
+        return self.cancel is not None and self.cancel.is_set()
+
+    def deadline(self, began: float) -> float:
+        """Return when the time is up for a solve that began then, by the same clock; or +inf."""
+        return math.inf if self.time_limit_s is None else began + self.time_limit_s
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to this process."""
+        state = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**state, "progress": None, "cancel": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the fields."""
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
 
     def __post_init__(self) -> None:
         faults = [

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from solvers.bounds import relaxed_solution
-from solvers.exact import is_feasible
 from solvers.exchange import ExchangeSearch
 from solvers.lexicographic import group_weights, is_better, lexicographic_value, priority_levels
 from solvers.placement import NOTHING, Placement
@@ -17,6 +17,7 @@ from solvers.problem import AllocationProblem, IntArray
 from solvers.regret import RegretKey, place_by_regret, regret
 from solvers.repair import repaired_choices
 from solvers.saturation import SaturationPolicy, priority_of, saturate_placement
+from solvers.verification import is_feasible
 
 __all__ = ["Construction", "construct"]
 
@@ -63,6 +64,8 @@ def construct(
     delayed: bool = False,
     seed: int = 0,
     start: IntArray | None = None,
+    stop: Callable[[], bool] | None = None,
+    deadline: float = math.inf,
 ) -> Construction:
     """Return the lexicographically best of several deterministic regret runs and improvements.
 
@@ -74,6 +77,10 @@ def construct(
         Of the tie orders that are shuffled.
     start
         (n,), a feasible solution to improve as well; not used under a policy other than none.
+    stop
+        Asked before each run but the first: whether to leave it at what there is.
+    deadline
+        `time.perf_counter()` at which runs leave the groups whose turn has not come unplaced.
 
     Notes
     -----
@@ -86,16 +93,22 @@ def construct(
         if policy is SaturationPolicy.NONE or not someone_waits:
             return Construction(relaxed)  # nothing can be better
     orders = list(_orders(problem, seed))
-    plain = [_run(problem, order, policy, delayed, budget=0) for order in orders]
     budget = _EXCHANGE_BUDGET // len(orders)
-    improved = [_run(problem, order, policy, delayed, budget=budget) for order in orders]
+    runs = [(order, budget_of_run) for budget_of_run in (0, budget) for order in orders]
+    placements: list[Placement | None] = []
+    for order, budget_of_run in runs:
+        if placements and stop is not None and stop():
+            break
+        placements.append(_run(problem, order, policy, delayed, budget_of_run, deadline))
+    tried = min(len(placements), len(orders))
     if policy is SaturationPolicy.NONE:
-        improved += _from_choices(problem, start, plain, budget)
-    found = [placement for placement in plain + improved if placement is not None]
+        stuck = all(placement is None for placement in placements[:tried])
+        placements += _from_choices(problem, start, budget, repaired=stuck)
+    found = [placement for placement in placements if placement is not None]
     if not found:
-        return Construction(None, orders=len(orders))
+        return Construction(None, orders=tried)
     best = _first_best(found, {id(p): _value(problem, p) for p in found})
-    return Construction(best.solution(), best.parts(), len(orders))
+    return Construction(best.solution(), best.parts(), tried)
 
 
 def _first_best(placements: list[Placement], values: dict[int, tuple[float, ...]]) -> Placement:
@@ -204,6 +217,7 @@ def _run(
     policy: SaturationPolicy,
     delayed: bool,
     budget: int,
+    deadline: float,
 ) -> Placement | None:
     """Place priority by priority; with a budget, improve; None if a group cannot be placed."""
     placement = Placement(problem)
@@ -213,7 +227,7 @@ def _run(
     waiting: list[int] = []
     for level in np.unique(levels).tolist():
         groups = np.flatnonzero(levels == level).tolist()
-        left = place_by_regret(placement, groups, order.ties, order.key)
+        left = place_by_regret(placement, groups, order.ties, order.key, deadline)
         if search is not None:
             search.reload()
             left = search.insert(left)
@@ -244,15 +258,16 @@ def _search(placement: Placement, budget: int) -> ExchangeSearch:
 def _from_choices(
     problem: AllocationProblem,
     start: IntArray | None,
-    plain: list[Placement | None],
     budget: int,
+    *,
+    repaired: bool,
 ) -> list[Placement | None]:
-    """Improve the start, and repaired choices where no regret run placed every group."""
+    """Improve the start, and repaired choices if asked."""
     choices: list[IntArray] = []
     if start is not None:
         columns = np.flatnonzero(start)
         choices.append(columns[np.argsort(problem.group[columns])])
-    if all(placement is None for placement in plain):
+    if repaired:
         choices += repaired_choices(problem)
     return [_improved_choice(problem, choice, budget) for choice in choices]
 

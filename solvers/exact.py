@@ -11,7 +11,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,9 @@ from solvers.result import (
     Termination,
     relative_gap,
 )
+from solvers.search_monitor import Monitor, SearchMonitor, SilentMonitor
 from solvers.sparse_columns import SparseColumns
+from solvers.verification import exact_cost, exceeded_row, is_feasible
 
 __all__ = [
     "Backend",
@@ -67,6 +69,9 @@ class BackendRequest:
         Gap in cost that is always good enough, >= 0.
     start
         (n,), 0/1: a feasible solution, or None.
+    monitor
+        Is told of solutions and bounds, and says when to stop. Solutions need not keep the rows:
+        they are verified.
     """
 
     problem: AllocationProblem
@@ -74,6 +79,7 @@ class BackendRequest:
     relative_gap: float
     absolute_gap: float
     start: IntArray | None
+    monitor: Monitor = field(default_factory=SilentMonitor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,17 +111,6 @@ class BackendAnswer:
 
 
 Backend = Callable[[BackendRequest], BackendAnswer]
-
-
-def exact_cost(problem: AllocationProblem, x: IntArray) -> float:
-    """Return the cost of a solution in the caller's numbers, correctly rounded."""
-    return math.fsum(problem.cost[x > 0])
-
-
-def is_feasible(problem: AllocationProblem, x: IntArray) -> bool:
-    """Whether `x` chooses one column of each group and keeps every row."""
-    counts = np.bincount(problem.group[x > 0], minlength=problem.groups)
-    return bool((counts == 1).all()) and _exceeded_row(problem, x) is None
 
 
 def start_vector(problem: AllocationProblem, start: Start | None) -> IntArray | None:
@@ -189,9 +184,21 @@ def solve_exactly(
             f"group {reduction.empty_group}: every column exceeds a row by itself", notes
         )
     hint = None if incumbent is None else reduction.reduce(incumbent)
-    answer = _ask_until_kept(reduction.problem, params, hint, backend, began)
-    found = None if answer.x is None else reduction.restore(answer.x)
-    return _proven_result(problem, params, answer, found, incumbent, notes, began)
+    monitor = SearchMonitor(
+        reduction.problem, params, bound=capacity_free_bound(reduction.problem), began=began
+    )
+    if hint is not None:
+        monitor.incumbent(hint)
+    answer = _ask_until_kept(reduction.problem, params, hint, backend, monitor, began)
+    if answer.x is not None:
+        monitor.incumbent(answer.x)
+    if not answer.infeasible:
+        monitor.bound(answer.dual_bound)
+    found = None if monitor.best is None else reduction.restore(monitor.best)
+    result = _proven_result(problem, params, answer, found, incumbent, notes, began)
+    if result.x is not None:
+        monitor.bound(result.dual_bound)
+    return result
 
 
 def _ask_until_kept(
@@ -199,16 +206,18 @@ def _ask_until_kept(
     params: SolveParams,
     hint: IntArray | None,
     backend: Backend,
+    monitor: SearchMonitor,
     began: float,
 ) -> BackendAnswer:
     """Ask the back end, cutting off what exceeds a row, until its answer keeps all of them."""
     if not problem.columns:
         return BackendAnswer(x=np.zeros(0, dtype=np.int64), dual_bound=0.0)
-    floor = capacity_free_bound(problem)
-    bound = floor
+    floor = bound = monitor.best_bound
     with_cuts = problem
     for cuts in range(_MOST_CUTS + 1):
         left = None if params.time_limit_s is None else params.time_limit_s - _since(began)
+        if monitor.cancelled():
+            return BackendAnswer(dual_bound=bound, limit=Limit.INTERRUPTED)
         if left is not None and left <= 0:
             break
         answer = backend(
@@ -218,9 +227,10 @@ def _ask_until_kept(
                 relative_gap=params.relative_gap,
                 absolute_gap=params.relative_gap * max(floor, 0.0),
                 start=hint,
+                monitor=monitor,
             )
         )
-        bound = max(bound, answer.dual_bound)
+        bound = max(bound, answer.dual_bound, monitor.best_bound)
         notes = answer.notes + ((f"{cuts} cover cuts added",) if cuts else ())
         answer = dataclasses.replace(answer, dual_bound=bound, notes=notes)
         if answer.x is None:
@@ -231,7 +241,7 @@ def _ask_until_kept(
                 f"the back end chose {counts.min()} to {counts.max()} columns of a group; "
                 f"log: {answer.log_tail or 'none'}"
             )
-        row = _exceeded_row(problem, answer.x)
+        row = exceeded_row(problem, answer.x)
         if row is None:
             return answer
         with_cuts = _with_cover_cut(with_cuts, problem, answer.x, row)
@@ -243,19 +253,6 @@ def _ask_until_kept(
             f"for the size of the usage coefficients",
         )
     return BackendAnswer(dual_bound=bound, limit=Limit.TIME)
-
-
-def _exceeded_row(problem: AllocationProblem, x: IntArray) -> int | None:
-    """Return the first row whose usage, summed exactly, passes its capacity."""
-    matrix = problem.usage
-    mine = x[matrix.columns] > 0
-    rows, values = matrix.rows[mine], matrix.values[mine]
-    used = np.bincount(rows, weights=values, minlength=problem.rows)
-    # Only rows near or over the limit need the exact sum.
-    for row in np.flatnonzero(used > problem.capacity * (1.0 - CAPACITY_TOLERANCE)):
-        if math.fsum(values[rows == row]) > problem.capacity[row] * (1.0 + CAPACITY_TOLERANCE):
-            return int(row)
-    return None
 
 
 def _with_cover_cut(
@@ -301,14 +298,15 @@ def _proven_result(
         notes=notes + answer.notes,
         log_tail=answer.log_tail,
     )
+    candidates = [x for x in (found, incumbent) if x is not None]
     if answer.infeasible:
-        if incumbent is not None:
+        if candidates:
             raise SolverBackendError(
                 f"the back end calls a problem infeasible to which a solution of cost "
-                f"{exact_cost(problem, incumbent):.12g} is known; log: {answer.log_tail or 'none'}"
+                f"{exact_cost(problem, candidates[0]):.12g} is known; "
+                f"log: {answer.log_tail or 'none'}"
             )
         return _infeasible(answer.detail or "proven by the back end", statistics.notes, statistics)
-    candidates = [x for x in (found, incumbent) if x is not None]
     if not candidates:
         limit = answer.limit or Limit.TIME
         return SolveResult(

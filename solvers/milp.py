@@ -41,7 +41,9 @@ class MilpSolver(Solver):
     Notes
     -----
     Bounds are the back end's own; a back end that reports none through PuLP (all but HiGHS and CBC)
-    proves what its claim of optimality implies. Safe in threads.
+    proves what its claim of optimality implies. Only HiGHS reports progress while it runs. Under a
+    time limit or a cancel flag large models, and back ends other than HiGHS and CBC, run in a
+    process of their own. Safe in threads.
     """
 
     name: ClassVar[str] = "milp"
@@ -56,6 +58,8 @@ class MilpSolver(Solver):
             Feature.WARM_START,
             Feature.MULTI_THREAD,
             Feature.STRICT_PRIORITIES,
+            Feature.PROGRESS,
+            Feature.CANCEL,
         }
     )
     Options: ClassVar[type[MilpOptions]] = MilpOptions

@@ -26,6 +26,7 @@ from solvers.lexicographic import (
     unserved_weight,
 )
 from solvers.problem import AllocationProblem, BoolArray, FloatArray, IntArray
+from solvers.progress import Progress, ProgressCallback, ProgressSeries
 from solvers.result import (
     GAP_TOLERANCE,
     Limit,
@@ -59,7 +60,8 @@ def solve_in_stages(
     -------
     SolveResult
         With one `StageResult` per priority. OPTIMAL only if every stage is; the dual bound on the
-        cost is conditional on the stages' values. The time limit is shared by all stages.
+        cost is conditional on the stages' values. The time limit is shared by all stages. Progress
+        is reported stage by stage, each a series of its own.
     """
     if problem.priority is None:
         return solve_plain(problem, params, start)
@@ -85,10 +87,11 @@ class _StagedSolve:
         self.stages: list[StageResult] = []
         self.runs: list[SolveResult] = []
         self.notes: list[str] = []
+        self.series: dict[int | None, ProgressSeries] = {}
         given = start_vector(problem, start)
         if start is not None and given is None:
             self.notes.append("the start is not feasible and was not used")
-        own = construct(problem).x
+        own = construct(problem, stop=self._out_of_time, deadline=params.deadline(self.began)).x
         self.incumbent = _better(problem, given, own)
 
     def run(self) -> SolveResult:
@@ -109,7 +112,7 @@ class _StagedSolve:
         can_be_served[self.problem.group[serving]] = True
         columns = np.flatnonzero(~self._unserved | ~can_be_served[self.problem.group])
         plain = _columns_of(self.problem, columns, self.problem.cost[columns])
-        result = self._call(plain, None, share=_OPTIMISTIC_SHARE)
+        result = self._call(plain, None, share=_OPTIMISTIC_SHARE, progress=self._follow_optimistic)
         if result is None or result.x is None:
             return None
         self._adopt(self._restored(columns, result))
@@ -133,7 +136,8 @@ class _StagedSolve:
         # A stage is exact or open: the gap asked for is one of the cost. The stages that are left
         # and the cost share the time.
         problems_left = len(self.least) - len(self.stages) + 1
-        result = self._call(plain, hint, gap=0.0, share=1.0 / problems_left)
+        follow = self._series(level).follow
+        result = self._call(plain, hint, gap=0.0, share=1.0 / problems_left, progress=follow)
         bound = least
         if result is not None:
             if result.termination.reason is Reason.INFEASIBLE:
@@ -154,7 +158,7 @@ class _StagedSolve:
             _columns_of(self.problem, columns, self.problem.cost), columns
         )
         hint = Start(self.incumbent)
-        result = self._call(plain, hint)
+        result = self._call(plain, hint, progress=self._series(None).follow)
         if result is not None:
             if result.termination.reason is Reason.INFEASIBLE:
                 return self._failure(result)
@@ -167,23 +171,50 @@ class _StagedSolve:
         plain: AllocationProblem,
         hint: Start | None,
         *,
+        progress: ProgressCallback,
         gap: float | None = None,
         share: float = 1.0,
     ) -> SolveResult | None:
-        """Solve a stage in the time that is left; None when there is none."""
+        """Solve a stage in the time that is left; None when there is none, or to stop."""
+        if self._out_of_time():
+            return None
         left = None
         if self.params.time_limit_s is not None:
             left = (self.params.time_limit_s - (time.perf_counter() - self.began)) * share
-            if left <= 0:
-                return None
         params = dataclasses.replace(
             self.params,
             time_limit_s=left,
             relative_gap=self.params.relative_gap if gap is None else gap,
+            progress=None if self.params.progress is None else progress,
         )
         result = self.solve_plain(plain, params, hint)
         self.runs.append(result)
         return result
+
+    def _follow_optimistic(self, progress: Progress) -> None:
+        """Report on the optimistic problem once it has a solution.
+
+        That proves every stage, and its cost is then the cost; without one its bound means nothing.
+        """
+        if math.isfinite(progress.incumbent):
+            self._series(None).follow(progress)
+
+    def _series(self, level: int | None) -> ProgressSeries:
+        """Return the reports about one priority, or about the cost."""
+        if level not in self.series:
+            self.series[level] = ProgressSeries(
+                self.params.progress, priority=level, began=self.began
+            )
+        return self.series[level]
+
+    def _out_of_time(self) -> bool:
+        return self.params.cancelled or time.perf_counter() >= self.params.deadline(self.began)
+
+    def _stopped_by(self, result: SolveResult | None) -> Limit:
+        """Return the limit that ended the solve, given its last result."""
+        if self.params.cancelled:
+            return Limit.INTERRUPTED
+        return Limit.TIME if result is None else result.termination.limit or Limit.TIME
 
     @property
     def _unserved(self) -> BoolArray:
@@ -207,6 +238,7 @@ class _StagedSolve:
 
     def _freeze(self, level: int, bound: float) -> None:
         value = self._value(level)
+        self._series(level).update(incumbent=value, bound=bound)
         self.stages.append(StageResult(priority=level, value=value, dual_bound=min(bound, value)))
 
     def _stage_columns(self, level: int) -> IntArray:
@@ -281,7 +313,7 @@ class _StagedSolve:
 
     def _failure(self, result: SolveResult | None) -> SolveResult:
         termination = (
-            Termination(Reason.NO_SOLUTION_FOUND, Limit.TIME)
+            Termination(Reason.NO_SOLUTION_FOUND, self._stopped_by(None))
             if result is None
             else result.termination
         )
@@ -311,8 +343,7 @@ class _StagedSolve:
         else:
             open_stages = [str(s.priority) for s in self.stages if not s.optimal]
             detail = f"priority {', '.join(open_stages)} not proven" if open_stages else ""
-            limit = Limit.TIME if result is None else result.termination.limit or Limit.TIME
-            termination = Termination(Reason.FEASIBLE, limit, detail)
+            termination = Termination(Reason.FEASIBLE, self._stopped_by(result), detail)
         return SolveResult(
             termination=termination,
             primal_bound=cost,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import time
 from collections.abc import Callable, Iterable
 
 from solvers.placement import Placement
@@ -12,6 +13,9 @@ __all__ = ["RegretKey", "place_by_regret"]
 
 # Order of a group by (placement, group, rank of its current candidate); the least goes first.
 RegretKey = Callable[[Placement, int, int], tuple[float, ...]]
+
+# The clock is looked at once in so many steps, some milliseconds.
+_STEPS_PER_LOOK = 1024
 
 
 def regret(placement: Placement, group: int, rank: int) -> tuple[float, ...]:
@@ -31,6 +35,7 @@ def place_by_regret(
     groups: Iterable[int],
     ties: list[int],
     key: RegretKey = regret,
+    deadline: float = math.inf,
 ) -> list[int]:
     """Place whole columns for groups of one priority, in the order of the key.
 
@@ -41,11 +46,14 @@ def place_by_regret(
     ----------
     ties
         (G,), rank of each group among equals.
+    deadline
+        `time.perf_counter()` at which to leave the rest as they are.
 
     Returns
     -------
     list[int]
-        Groups for which nothing fitted, in the order in which they gave up.
+        Groups for which nothing fitted, in the order in which they gave up, and those whose turn
+        did not come.
 
     References
     ----------
@@ -60,7 +68,11 @@ def place_by_regret(
         else:
             left.append(group)
     heapq.heapify(queue)
+    steps = 0
     while queue:
+        steps += 1
+        if steps % _STEPS_PER_LOOK == 0 and time.perf_counter() >= deadline:
+            return left + sorted(entry[2] for entry in queue)
         _, tie, group, rank = heapq.heappop(queue)
         column = placement.candidates[group][rank]
         if placement.fits(column):

@@ -10,8 +10,10 @@ from numpy.typing import ArrayLike
 
 from solvers import registry
 from solvers.base import Feature, SolveParams, Solver, Start
+from solvers.cancellation import CancelFlag
 from solvers.errors import SolverOptionError
 from solvers.problem import AllocationProblem
+from solvers.progress import ProgressCallback
 from solvers.result import SolveResult
 
 __all__ = ["solve"]
@@ -26,6 +28,8 @@ def solve(
     seed: int = 0,
     threads: int = 1,
     start: Start | ArrayLike | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: CancelFlag | None = None,
     **options: Any,
 ) -> SolveResult:
     """Solve an allocation problem.
@@ -41,6 +45,10 @@ def solve(
     start
         A solution to start from: a `Start` or x (n,). It need not be feasible. A solver that
         cannot use one says so in `statistics.notes`.
+    progress
+        Called with a `Progress` whenever incumbent or bound improve, if the solver can.
+    cancel
+        Set from another thread, it makes the solver return what it has, if the solver can.
     **options
         The solver's own options, see its `Options`.
 
@@ -67,6 +75,8 @@ def solve(
         seed=seed,
         threads=threads,
         options=options,
+        progress=progress,
+        cancel=cancel,
     )
     chosen = registry.get(solver) if isinstance(solver, str) else solver
     given = _start(problem, start)
@@ -76,6 +86,9 @@ def solve(
         given = None
     if threads > 1 and Feature.MULTI_THREAD not in chosen.features:
         notes.append(f"solver '{chosen.name}' uses one thread, {threads} were offered")
+    for asked, feature in ((progress, Feature.PROGRESS), (cancel, Feature.CANCEL)):
+        if asked is not None and feature not in chosen.features:
+            notes.append(f"solver '{chosen.name}' has no {feature.value}")
     result = chosen.solve(problem, params, given)
     if not notes:
         return result

@@ -3,12 +3,13 @@
 With pytest, for a solver of your own::
 
     import pytest
-    from solvers.testing import check_case, check_refusals, contract_cases
+    from solvers.testing import check_case, check_refusals, check_while_running, contract_cases
     from my_package import MySolver
 
     @pytest.mark.parametrize("case", contract_cases(), ids=str)
     def test_contract(case):
         check_case(MySolver(), case)
+        check_while_running(MySolver(), case)
 
     def test_refusals():
         check_refusals(MySolver())
@@ -17,18 +18,28 @@ With pytest, for a solver of your own::
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
 from solvers.base import Feature, SolveParams, Solver, required_features
+from solvers.cancellation import CancelFlag
 from solvers.checker import check
 from solvers.contract_cases import ContractCase, contract_cases
 from solvers.enumeration import brute_force
 from solvers.errors import SolverOptionError, UnsupportedFeatureError
 from solvers.problem import AllocationProblem, IntArray
-from solvers.result import Reason, SolveResult
+from solvers.progress import Progress
+from solvers.result import Limit, Reason, SolveResult
 
-__all__ = ["ContractCase", "brute_force", "check_case", "check_refusals", "contract_cases"]
+__all__ = [
+    "ContractCase",
+    "brute_force",
+    "check_case",
+    "check_refusals",
+    "check_while_running",
+    "contract_cases",
+]
 
 # Values of exact solvers agree with the optimum to this, relative: what back ends resolve.
 _EXACT_TOLERANCE = 1e-6
@@ -62,6 +73,31 @@ def check_case(solver: Solver, case: ContractCase, *, seed: int = 0) -> SolveRes
     return result
 
 
+def check_while_running(solver: Solver, case: ContractCase) -> None:
+    """Check what the solver tells while it runs, and that it heeds a cancel; as far as it can.
+
+    Raises
+    ------
+    AssertionError
+        If reports get worse or contradict the result, or a cancelled solve does not say so.
+    """
+    if required_features(case.problem, SolveParams()) - solver.features:
+        return
+    if Feature.PROGRESS in solver.features:
+        reports: list[Progress] = []
+        result = solver.solve(case.problem, SolveParams(progress=reports.append))
+        _check_reports(case, reports, result)
+    if Feature.CANCEL in solver.features:
+        cancel = CancelFlag()
+        cancel.set()
+        result = solver.solve(case.problem, SolveParams(cancel=cancel))
+        if result.x is not None:
+            _check_solution(case, result)
+        _check_bounds(case, result)
+        ended = result.termination.limit in (None, Limit.INTERRUPTED, Limit.COMPLETED)
+        assert ended, f"{case}: cancelled, but {result!r}"
+
+
 def check_refusals(solver: Solver) -> None:
     """Check that the solver refuses what it cannot do instead of doing something else.
 
@@ -83,6 +119,23 @@ def check_refusals(solver: Solver) -> None:
     for asked, params in ((strict, SolveParams()), (problem, SolveParams(time_limit_s=60.0))):
         if required_features(asked, params) - solver.features:
             _assert_refused(solver, asked, params)
+
+
+def _check_reports(case: ContractCase, reports: list[Progress], result: SolveResult) -> None:
+    """Series by series: incumbents fall, bounds rise, and neither passes what the result says."""
+    reached = {stage.priority: stage.value for stage in result.stages}
+    for priority in {report.priority for report in reports}:
+        series = [report for report in reports if report.priority == priority]
+        for earlier, later in pairwise(series):
+            assert later.incumbent <= earlier.incumbent, f"{case}: the incumbent rose: {series}"
+            assert later.bound >= earlier.bound, f"{case}: the bound fell: {series}"
+            assert later.elapsed_s >= earlier.elapsed_s, f"{case}: time went back: {series}"
+        last = series[-1]
+        value = result.primal_bound if priority is None else reached.get(priority, math.nan)
+        if math.isfinite(last.incumbent):
+            assert _close(last.incumbent, value, 1e-9), f"{case}: {last}, but the value is {value}"
+            over = last.bound - last.incumbent
+            assert over <= _noise(value), f"{case}: bound above incumbent in {last}"
 
 
 def _same(mine: IntArray | None, theirs: IntArray | None) -> bool:

@@ -1,4 +1,4 @@
-"""milp, cp-sat and auto: limits, threads, silence, temporary files, choices."""
+"""highs, milp, cp-sat and auto: limits, threads, silence, temporary files, choices."""
 
 from __future__ import annotations
 
@@ -12,12 +12,32 @@ import numpy as np
 import pytest
 
 import solvers.auto
-from solvers import AllocationProblem, Limit, Reason, SolverOptionError, check, solve
-from tests.solvers.problems import dense_problem, regret_trap, strict_problem
+from solvers import (
+    AllocationProblem,
+    CancelFlag,
+    Feature,
+    Limit,
+    Reason,
+    SolveParams,
+    Solver,
+    SolverOptionError,
+    check,
+    registry,
+    solve,
+)
+from solvers.auto import AutoSolver
+from solvers.highs import HighsSolver
+from tests.solvers.problems import (
+    ScriptedSolver,
+    dense_problem,
+    regret_trap,
+    strict_problem,
+)
 
-BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "highs": ("milp", {"backend": "HiGHS"}),
-    "cbc": ("milp", {"backend": "CBC"}),
+BACKENDS: dict[str, tuple[str | Solver, dict[str, Any]]] = {
+    "highs": (HighsSolver(), {}),
+    "milp HiGHS": ("milp", {"backend": "HiGHS"}),
+    "milp CBC": ("milp", {"backend": "CBC"}),
     "cp-sat": ("cp-sat", {}),
 }
 
@@ -56,12 +76,14 @@ def test_more_threads_give_the_same_value(backend: str) -> None:
     assert values == [70.0, 70.0, 70.0]
 
 
-def test_solves_run_side_by_side() -> None:
+@pytest.mark.parametrize("backend", ["highs", "milp HiGHS"])
+def test_solves_run_side_by_side(backend: str) -> None:
     """Solves in several threads, with one or two threads each, do not disturb each other."""
+    solver, _ = BACKENDS[backend]
     with ThreadPoolExecutor(4) as pool:
         results = list(
             pool.map(
-                lambda t: solve(regret_trap(), "milp", threads=t).primal_bound, [1, 2, 1, 2, 1]
+                lambda t: solve(regret_trap(), solver, threads=t).primal_bound, [1, 2, 1, 2, 1]
             )
         )
     assert results == [70.0] * 5
@@ -126,16 +148,41 @@ def test_tolerances_of_back_ends_do_not_leak(backend: str) -> None:
     assert result.termination.reason is Reason.OPTIMAL
 
 
-def test_auto_says_what_it_chose_and_why() -> None:
+class PricedSolver(ScriptedSolver):
+    """Stands for `lagrangian`, able to cancel or not."""
+
+    name = "lagrangian"
+    features = frozenset({Feature.TIME_LIMIT})
+
+
+class CancellablePricedSolver(PricedSolver):
+    features = frozenset({Feature.TIME_LIMIT, Feature.CANCEL})
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> dict[str, Solver]:
+    """What auto finds in the registry: a test may add to it."""
+    known: dict[str, Solver] = {
+        "highs": HighsSolver(),
+        **{name: registry.get(name) for name in ("cp-sat", "greedy", "milp")},
+    }
+    monkeypatch.setattr(solvers.auto.registry, "names", lambda: tuple(known))
+    monkeypatch.setattr(solvers.auto.registry, "get", lambda name: known[name])
+    return known
+
+
+def test_auto_says_what_it_chose_and_why(registered: dict[str, Solver]) -> None:
     """greedy where every cheapest column has room, branch and cut elsewhere; with reasons."""
     roomy = AllocationProblem([20, 50, 10, 35], [[2, 0, 1, 0]], [3], [0, 0, 1, 1])
-    easy = solve(roomy)
+    easy = AutoSolver().solve(roomy, SolveParams())
     assert easy.statistics.solver == "auto -> greedy"
     assert "cheapest column has room" in easy.statistics.notes[0]
-    hard = solve(regret_trap())
-    assert hard.statistics.solver == "auto -> milp"
+    hard = AutoSolver().solve(regret_trap(), SolveParams())
+    assert hard.statistics.solver == "auto -> highs"
     assert "HiGHS is installed" in hard.statistics.notes[0]
     assert hard.primal_bound == 70.0
+    del registered["highs"]
+    assert AutoSolver().solve(regret_trap(), SolveParams()).statistics.solver == "auto -> milp"
 
 
 @pytest.mark.parametrize(
@@ -159,23 +206,48 @@ def test_auto_without_back_ends(
     assert reason in result.statistics.notes[0]
 
 
-def test_auto_has_an_answer_when_the_model_cannot_be_built_in_time() -> None:
-    """A model that takes longer to build than the limit is not begun; the reason is told."""
+def test_auto_leaves_large_problems_to_prices(registered: dict[str, Solver]) -> None:
+    """From 150 groups `lagrangian`, where it is registered and can do what is asked."""
+    large, small = (dense_problem(groups, 2, 1, seed=0) for groups in (150, 149))
+    registered["lagrangian"] = PricedSolver()
+    chosen = AutoSolver().solve(large, SolveParams())
+    assert chosen.statistics.solver == "auto -> lagrangian"
+    assert "from 150 groups" in chosen.statistics.notes[0]
+    asked = SolveParams(cancel=CancelFlag(), time_limit_s=1e-3)
+    assert AutoSolver().solve(large, asked).statistics.solver == "auto -> highs"
+    registered["lagrangian"] = CancellablePricedSolver()
+    assert AutoSolver().solve(large, asked).statistics.solver == "auto -> lagrangian"
+    assert AutoSolver().solve(small, asked).statistics.solver == "auto -> highs"
+
+
+def test_auto_has_an_answer_when_there_is_no_time(registered: dict[str, Solver]) -> None:
+    """With less time than branch and cut takes to its first solution, greedy's is the start."""
     problem = dense_problem(100, 10, 2, seed=1)
-    result = solve(problem, time_limit_s=0.01)
-    assert result.statistics.solver == "auto -> greedy"
-    assert "more than the time limit" in result.statistics.notes[0]
+    result = AutoSolver().solve(problem, SolveParams(time_limit_s=0.001))
+    assert result.statistics.solver == "auto -> highs"
     assert result.termination.reason is Reason.FEASIBLE
+    assert result.termination.limit is Limit.TIME
 
 
-@pytest.mark.parametrize("first", ["milp", "cp-sat"])
-def test_both_libraries_live_in_one_process(first: str) -> None:
-    """HiGHS and OR-Tools load in either order."""
-    second = {"milp": "cp-sat", "cp-sat": "milp"}[first]
-    code = (
-        "from tests.solvers.problems import regret_trap; from solvers import solve; "
-        f"print(solve(regret_trap(), '{first}').primal_bound, "
-        f"solve(regret_trap(), '{second}').primal_bound)"
+@pytest.mark.parametrize("door", ["solvers.highs.HighsSolver", "solvers.milp.MilpSolver"])
+@pytest.mark.parametrize("highs_first", [True, False])
+def test_both_libraries_live_in_one_process(door: str, highs_first: bool) -> None:
+    """HiGHS, by arrays or through PuLP, and OR-Tools load in either order, and both solve."""
+    libraries = ["import highspy", "from ortools.sat.python import cp_model"]
+    solving = ["solve(trap, HiGHS())", "solve(trap, CpSatSolver())"]
+    if not highs_first:
+        libraries, solving = libraries[::-1], solving[::-1]
+    module, name = door.rsplit(".", 1)
+    code = "; ".join(
+        [
+            *libraries,
+            "from tests.solvers.problems import regret_trap",
+            "from solvers import solve",
+            f"from {module} import {name} as HiGHS",
+            "from solvers.cp_sat import CpSatSolver",
+            "trap = regret_trap()",
+            f"print({', '.join(f'{call}.primal_bound' for call in solving)})",
+        ]
     )
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True,

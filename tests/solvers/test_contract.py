@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import pytest
 
-import solvers
 from solvers import Feature
-from solvers.testing import ContractCase, brute_force, check_case, check_refusals, contract_cases
+from solvers.auto import AutoSolver
+from solvers.cp_sat import CpSatSolver
+from solvers.greedy import GreedySolver
+from solvers.highs import HighsSolver
+from solvers.milp import MilpSolver
+from solvers.testing import (
+    ContractCase,
+    brute_force,
+    check_case,
+    check_refusals,
+    check_while_running,
+    contract_cases,
+)
 
 CASES = contract_cases()
-OURS = ("auto", "cp-sat", "greedy", "milp")
+OURS = {
+    solver.name: solver
+    for solver in (AutoSolver(), CpSatSolver(), GreedySolver(), HighsSolver(), MilpSolver())
+}
 
 
 @pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_contract(name: str, case: ContractCase) -> None:
     """Value, bounds, stages and termination agree with the optimum known by hand or enumeration."""
-    check_case(solvers.get(name), case)
+    check_case(OURS[name], case)
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_reports_and_cancelling(name: str, case: ContractCase) -> None:
+    """Reports only get better and end at the result; a solve that is cancelled says so."""
+    check_while_running(OURS[name], case)
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_refusals(name: str) -> None:
     """Unknown options are refused by name, never taken in silence."""
-    check_refusals(solvers.get(name))
+    check_refusals(OURS[name])
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if not c.name.startswith("random")], ids=str)
@@ -44,7 +65,9 @@ def test_cases_cover_both_outcomes_of_random_problems() -> None:
 
 def test_features_say_who_is_exact() -> None:
     """greedy is a heuristic, the others are exact; only greedy takes parts."""
-    exact = {name for name in OURS if Feature.EXACT in solvers.get(name).features}
-    assert exact == {"auto", "cp-sat", "milp"}
-    partial = {name for name in OURS if Feature.PARTIAL in solvers.get(name).features}
+    exact = {name for name, solver in OURS.items() if Feature.EXACT in solver.features}
+    assert exact == {"auto", "cp-sat", "highs", "milp"}
+    partial = {name for name, solver in OURS.items() if Feature.PARTIAL in solver.features}
     assert partial == {"greedy"}
+    for solver in OURS.values():
+        assert {Feature.PROGRESS, Feature.CANCEL} <= solver.features

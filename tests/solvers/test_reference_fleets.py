@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from solvers import Reason, check, solve
+from solvers import Reason, Solver, check, solve
+from solvers.highs import HighsSolver
 from tests.solvers.inferno_reference import EXACT_ENTRIES, entry_problem, fleet, load
 
-EXACT: dict[str, tuple[str, dict[str, Any]]] = {
+EXACT: dict[str, tuple[str | Solver, dict[str, Any]]] = {
+    "highs": (HighsSolver(), {}),
     "milp with HiGHS": ("milp", {}),
     "milp with CBC": ("milp", {"backend": "CBC"}),
     "cp-sat": ("cp-sat", {}),

@@ -15,6 +15,9 @@ from solvers import BrokenPluginError, MissingExtraError, Solver, UnknownSolverE
 from tests.solvers.problems import ScriptedSolver
 
 
+OURS = ("auto", "cp-sat", "greedy", "highs", "lagrangian", "milp")
+
+
 class AbstractGuest(Solver):
     """Forgot to implement solve."""
 
@@ -60,10 +63,10 @@ def guests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ours_are_registered_by_the_same_door() -> None:
-    """All four of ours are found, loaded and ok."""
-    assert set(solvers.names()) >= {"auto", "cp-sat", "greedy", "milp"}
+    """All of ours are found, loaded and ok."""
+    assert set(solvers.names()) >= set(OURS)
     ours = [info for info in solvers.describe() if info.distribution == "fleetopt"]
-    assert [info.status for info in ours] == ["ok"] * 4
+    assert [info.status for info in ours] == ["ok"] * len(OURS)
     assert all(info.version and info.summary and info.features for info in ours)
 
 
@@ -85,7 +88,8 @@ def test_an_unknown_name(guests: None) -> None:
         solvers.get("mlip")
     assert str(caught.value) == (
         "unknown solver 'mlip'; did you mean 'milp'? installed: "
-        "absent, abstract, auto, cp-sat, greedy, milp, number, rocket, scripted, twice"
+        "absent, abstract, auto, cp-sat, greedy, highs, lagrangian, milp, number, rocket, "
+        "scripted, twice"
     )
 
 
@@ -127,6 +131,8 @@ def test_the_description_lists_everything(guests: None) -> None:
         ("auto", "ok"),
         ("cp-sat", "ok"),
         ("greedy", "ok"),
+        ("highs", "ok"),
+        ("lagrangian", "ok"),
         ("milp", "ok"),
         ("number", "broken"),
         ("rocket", "unavailable"),

@@ -1,0 +1,158 @@
+"""Running HiGHS on a binary programme under watch: incumbents, bounds, the clock, cancelling, log.
+
+HiGHS says what it found, and asks whether to go on, through callbacks; between two of them it can
+be deaf for long on large models, which `solvers.isolated_backend` is for.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from solvers.errors import SolverBackendError
+from solvers.exact import BackendAnswer
+from solvers.integer_scaling import ScaledObjective
+from solvers.problem import IntArray
+from solvers.result import Limit
+from solvers.search_monitor import CallbackGuard, Monitor
+
+__all__ = ["search_with_highs", "skips_jump"]
+
+_LOG_TAIL_LINES = 20
+# The search for a first solution by jumps takes time without a pause (1 s at 100 000 columns, 4 s
+# at 200 000; HiGHS 1.14, family `fleet`) and finds one that the next step improves on at once.
+_JUMP_UP_TO_COLUMNS = 20_000
+# What a model status says about limits; others are failures.
+_LIMITS = {
+    "Optimal": None,
+    "Infeasible": None,
+    "Time limit reached": Limit.TIME,
+    "Solution limit reached": Limit.NODES,
+    "Interrupted by user": Limit.INTERRUPTED,
+    "Memory limit reached": Limit.MEMORY,
+    "Bound on objective reached": Limit.GAP,
+}
+
+
+def skips_jump(columns: int, start: IntArray | None) -> bool:
+    """Whether to set `mip_heuristic_run_feasibility_jump` to false; older HiGHS has it not."""
+    return start is not None or columns > _JUMP_UP_TO_COLUMNS
+
+
+def search_with_highs(
+    highs: Any,
+    objective: ScaledObjective,
+    monitor: Monitor,
+    *,
+    time_limit_s: float | None,
+    start: IntArray | None,
+    build_s: float,
+) -> BackendAnswer:
+    """Run branch and cut on the model that a `highspy.Highs` holds.
+
+    Parameters
+    ----------
+    highs
+        With the model, whose columns are the problem's, and every option but time and log.
+    objective
+        What the model's objective means.
+    time_limit_s
+        Seconds left, > 0; None: no limit.
+    start
+        (n,), 0/1: where to start from, or None.
+    build_s
+        Seconds that building the model took, for the answer.
+
+    Raises
+    ------
+    SolverBackendError
+        If HiGHS fails.
+    """
+    import highspy
+
+    began = time.perf_counter()
+    if start is not None:
+        solution = highspy.HighsSolution()
+        solution.col_value = start.astype(np.float64)
+        highs.setSolution(solution)
+    if time_limit_s is not None:
+        highs.setOptionValue("time_limit", max(time_limit_s, 0.01))
+    watch = _Watch(highs, objective, monitor, time_limit_s)
+    # HiGHS keeps the scheduler of the calling thread's first run, whoever made that, and refuses
+    # another number of threads until it is reset; other threads have schedulers of their own.
+    highspy.Highs.resetGlobalScheduler(True)
+    highs.run()
+    highs.clearCallbacks()
+    watch.guard.raise_failure()
+    return _answer(highs, objective, watch, build_s, time.perf_counter() - began)
+
+
+class _Watch:
+    """The callbacks of one run."""
+
+    def __init__(
+        self, highs: Any, objective: ScaledObjective, monitor: Monitor, time_limit_s: float | None
+    ) -> None:
+        self.guard = CallbackGuard()
+        self.out_of_time = False
+        self.log: deque[str] = deque(maxlen=_LOG_TAIL_LINES)
+        self._objective = objective
+        self._monitor = monitor
+        self._deadline = math.inf if time_limit_s is None else time.perf_counter() + time_limit_s
+        highs.setOptionValue("output_flag", True)
+        highs.setOptionValue("log_to_console", False)
+        highs.cbLogging.subscribe(self._keep_log)
+        highs.cbMipImprovingSolution.subscribe(self._take_solution)
+        highs.cbMipInterrupt.subscribe(self._look_up)
+        highs.cbMipLogging.subscribe(self._look_up)
+
+    def _keep_log(self, event: Any) -> None:
+        self.log.extend(line for line in event.message.splitlines() if line.strip())
+
+    def _take_solution(self, event: Any) -> None:
+        values = np.array(event.data_out.mip_solution)
+        self.guard.call(lambda: self._monitor.incumbent(np.rint(values).astype(np.int64)))
+        self._look_up(event)
+
+    def _look_up(self, event: Any) -> None:
+        """Report the bound, and interrupt if there is a reason to."""
+        bound = self._objective.cost_bound(float(event.data_out.mip_dual_bound))
+        self.guard.call(lambda: self._monitor.bound(bound))
+        self.out_of_time = time.perf_counter() >= self._deadline
+        if self.guard.failure is not None or self.out_of_time or self._monitor.cancelled():
+            event.data_in.user_interrupt = True
+
+
+def _answer(
+    highs: Any, objective: ScaledObjective, watch: _Watch, build_s: float, solve_s: float
+) -> BackendAnswer:
+    import highspy
+
+    status = str(highs.modelStatusToString(highs.getModelStatus()))
+    log_tail = "\n".join(watch.log)
+    if status not in _LIMITS:
+        raise SolverBackendError(f"HiGHS: {status}; log: {log_tail}")
+    info = highs.getInfo()
+    infeasible = status == "Infeasible"
+    feasible = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
+    x = None
+    if feasible and not infeasible:
+        x = np.rint(np.array(highs.getSolution().col_value)).astype(np.int64)
+    limit = _LIMITS[status]
+    if limit is Limit.INTERRUPTED and watch.out_of_time:
+        limit, status = Limit.TIME, "Time limit reached"
+    return BackendAnswer(
+        x=x,
+        dual_bound=-math.inf if infeasible else objective.cost_bound(float(info.mip_dual_bound)),
+        infeasible=infeasible,
+        limit=limit,
+        detail=f"HiGHS: {status}",
+        build_s=build_s,
+        solve_s=solve_s,
+        nodes=max(int(info.mip_node_count), 0),
+        log_tail=log_tail,
+    )

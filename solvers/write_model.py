@@ -1,0 +1,65 @@
+"""An allocation problem as a file that any solver of mixed-integer programmes reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from solvers.errors import MissingExtraError, ProblemError
+from solvers.highs_arrays import choice_programme
+from solvers.problem import AllocationProblem
+
+__all__ = ["write_model"]
+
+_SUFFIXES = (".mps", ".lp")
+
+
+def write_model(problem: AllocationProblem, path: str | Path) -> None:
+    """Write the binary programme as free-format MPS or as LP, by the path's suffix.
+
+    Parameters
+    ----------
+    problem
+        Without priorities. Columns are named C0, C1, ..., capacity rows R0, R1, ... and groups
+        G0, G1, ...; numbers are the caller's, to 15 digits.
+    path
+        Ends in ".mps" or ".lp"; an existing file is replaced.
+
+    Raises
+    ------
+    ProblemError
+        If the problem has strict priorities, which neither format can express, or the suffix is
+        another one.
+    MissingExtraError
+        If HiGHS, which writes the file, is not installed.
+    OSError
+        If the file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix not in _SUFFIXES:
+        raise ProblemError(f"{target}: the name must end in {' or '.join(_SUFFIXES)}")
+    if problem.priority is not None:
+        raise ProblemError(
+            f"{target.suffix} files know one objective, not strict priorities; write the problem "
+            f"without `priority`, or use write_problem"
+        )
+    try:
+        import highspy
+    except ImportError as error:
+        raise MissingExtraError(
+            "writing models needs HiGHS; try: pip install 'highspy<1.15'"
+        ) from error
+    programme = choice_programme(
+        problem.cost, problem.usage, problem.capacity, problem.group, binary=True
+    )
+    programme.model_name_ = "allocation"
+    programme.col_names_ = [f"C{column}" for column in range(problem.columns)]
+    programme.row_names_ = [f"R{row}" for row in range(problem.rows)] + [
+        f"G{group}" for group in range(problem.groups)
+    ]
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.passModel(programme)
+    # HiGHS reports a file that it cannot write in words only, where nobody reads them.
+    target.touch()
+    if highs.writeModel(str(target)) == highspy.HighsStatus.kError:
+        raise OSError(f"{target}: HiGHS could not write the model")
