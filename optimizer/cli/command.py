@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
 
 import typer
 
-from optimizer.cli import explain, import_, init, queue_models, schema, solve, solvers, validate
+from optimizer.cli import (
+    compare,
+    explain,
+    import_,
+    init,
+    queue_models,
+    schema,
+    solve,
+    solvers,
+    validate,
+)
 from optimizer.cli.exit_codes import ExitCode
 
 __all__ = ["app", "main"]
@@ -27,6 +38,7 @@ app.command("init")(init.init)
 app.command("validate")(validate.validate)
 app.command("solve")(solve.solve)
 app.command("explain")(explain.explain)
+app.command("compare")(compare.compare)
 app.command("solvers")(solvers.solvers)
 app.command("queue-models")(queue_models.queue_models)
 app.command("schema")(schema.schema)
@@ -50,6 +62,9 @@ def _version(
 
 def main() -> None:
     """Run the command; never shows a traceback for a user's own mistake."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may be beyond the encoding
     try:
         app()
     except KeyboardInterrupt:

@@ -6,16 +6,24 @@ from typing import Annotated
 
 import typer
 
+from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.fleet_options import (
     Capacity,
     FleetFile,
+    Gap,
     Json,
     ObjectiveName,
     Priorities,
     QueueModelName,
+    SaturationPolicyName,
+    Seed,
     SolverName,
+    SolverOptions,
+    Threads,
     TimeLimit,
+    UnservedPenalty,
     read_fleet,
+    solver_options,
 )
 from optimizer.cli.output import show, write_data
 
@@ -38,13 +46,18 @@ def explain(
     objective: ObjectiveName = None,
     priorities: Priorities = None,
     capacity: Capacity = None,
+    saturation_policy: SaturationPolicyName = None,
+    unserved_penalty: UnservedPenalty = None,
+    solver_option: SolverOptions = None,
     time_limit: TimeLimit = None,
+    gap: Gap = None,
+    seed: Seed = None,
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Solve a fleet and say why each service got what it got.
 
-    Shows for every accelerator the best TTFT and ITL that can be reached against the SLO, the
-    replicas and cards it would take, and what rules it out.
+    Every accelerator is shown with what it would take and what rules it out.
 
     For example:
 
@@ -61,7 +74,13 @@ def explain(
         objective=objective,
         priorities=priorities,
         capacity=capacity,
+        saturation_policy=saturation_policy,
+        unserved_penalty_per_hour=unserved_penalty,
+        solver_options=solver_options(solver_option),
         time_limit_s=time_limit,
+        relative_gap=gap,
+        seed=seed,
+        threads=threads,
     )
     plan = optimize(spec)
     wanted = services or [service.service for service in plan.unserved]
@@ -76,10 +95,12 @@ def explain(
             "explanations": [e.model_dump(mode="json") for e in explanations],
         }
         write_data(json.dumps(document, indent=2, ensure_ascii=False), None)
-        return
-    from optimizer.report import explanation_view
+    else:
+        from optimizer.report import explanation_view
 
-    for number, explanation in enumerate(explanations):
-        if number:
-            typer.echo()
-        show(explanation_view(explanation))
+        for number, explanation in enumerate(explanations):
+            if number:
+                typer.echo()
+            show(explanation_view(explanation))
+    if plan.termination == "infeasible":
+        raise typer.Exit(ExitCode.INFEASIBLE)

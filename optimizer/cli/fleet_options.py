@@ -17,11 +17,15 @@ __all__ = [
     "ObjectiveName",
     "Priorities",
     "QueueModelName",
+    "SaturationPolicyName",
     "Seed",
     "SolverName",
+    "SolverOptions",
     "Threads",
     "TimeLimit",
+    "UnservedPenalty",
     "read_fleet",
+    "solver_options",
 ]
 
 FleetFile = Annotated[
@@ -53,6 +57,33 @@ Priorities = Annotated[
 Capacity = Annotated[
     str | None, typer.Option("--capacity", help="limited or unlimited.", show_default=False)
 ]
+SolverOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--solver-option",
+        metavar="NAME=VALUE",
+        help="Option of the solver's own, such as backend=CBC for milp; may be repeated.",
+        show_default=False,
+    ),
+]
+UnservedPenalty = Annotated[
+    float | None,
+    typer.Option(
+        "--unserved-penalty",
+        help="With weighted priorities: what an unserved service costs per hour, for classes "
+        "that do not say.",
+        show_default=False,
+    ),
+]
+SaturationPolicyName = Annotated[
+    str | None,
+    typer.Option(
+        "--saturation-policy",
+        help="Who gets leftovers in parts: none, priority-exhaustive, priority-round-robin or "
+        "round-robin.",
+        show_default=False,
+    ),
+]
 TimeLimit = Annotated[
     float | None,
     typer.Option("--time-limit", help="Solving time in seconds.", show_default=False),
@@ -65,6 +96,36 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Seed.", show_default=F
 Threads = Annotated[
     int | None, typer.Option("--threads", help="Threads of the solver.", show_default=False)
 ]
+
+
+def solver_options(given: list[str] | None) -> dict[str, bool | int | float | str] | None:
+    """Read NAME=VALUE pairs; true, false and numbers become what they look like.
+
+    Raises
+    ------
+    typer.BadParameter
+        If a pair has no `=`.
+    """
+    if not given:
+        return None
+    pairs: dict[str, bool | int | float | str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"--solver-option {text!r}: must be NAME=VALUE")
+        pairs[name] = _value(value)
+    return pairs
+
+
+def _value(text: str) -> bool | int | float | str:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def read_fleet(source: str, **overrides: object) -> FleetSpec:

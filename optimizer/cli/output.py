@@ -33,11 +33,11 @@ def tell(message: str) -> None:
 
 
 def write_data(text: str, path: Path | None) -> None:
-    """Write a document to a file, or to standard output without one.
+    """Write a document to a file, or to standard output without one (or with `-`).
 
     A file that cannot be written is the user's to mend: exit code 2.
     """
-    if path is None:
+    if path is None or str(path) == "-":
         typer.echo(text, nl=not text.endswith("\n"))
         return
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,13 +17,21 @@ from optimizer.cli.fleet_options import (
     ObjectiveName,
     Priorities,
     QueueModelName,
+    SaturationPolicyName,
     Seed,
     SolverName,
+    SolverOptions,
     Threads,
     TimeLimit,
+    UnservedPenalty,
     read_fleet,
+    solver_options,
 )
+from optimizer.cli.live_solve import LiveLine, run_interruptibly
 from optimizer.cli.output import show, tell, write_data
+
+if TYPE_CHECKING:
+    from optimizer.fleet import FleetPlan
 
 __all__ = ["solve"]
 
@@ -35,15 +44,9 @@ def solve(
     objective: ObjectiveName = None,
     priorities: Priorities = None,
     capacity: Capacity = None,
-    saturation_policy: Annotated[
-        str | None,
-        typer.Option(
-            "--saturation-policy",
-            help="Who gets leftovers in parts: none, priority-exhaustive, priority-round-robin "
-            "or round-robin.",
-            show_default=False,
-        ),
-    ] = None,
+    saturation_policy: SaturationPolicyName = None,
+    unserved_penalty: UnservedPenalty = None,
+    solver_option: SolverOptions = None,
     time_limit: TimeLimit = None,
     gap: Gap = None,
     seed: Seed = None,
@@ -61,8 +64,11 @@ def solve(
       fleetopt solve examples/fleet.yaml
 
       fleetopt solve examples/fleet.yaml --solver cp-sat --json
+
+    Ctrl-C stops the solver and shows the best plan so far with its gap; a second one aborts.
     """
     from optimizer.fleet import optimize
+    from solvers import CancelFlag
 
     spec = read_fleet(
         fleet,
@@ -72,16 +78,20 @@ def solve(
         priorities=priorities,
         capacity=capacity,
         saturation_policy=saturation_policy,
+        unserved_penalty_per_hour=unserved_penalty,
+        solver_options=solver_options(solver_option),
         time_limit_s=time_limit,
         relative_gap=gap,
         seed=seed,
         threads=threads,
     )
-    try:
-        plan = optimize(spec)
-    except KeyboardInterrupt as interrupt:
-        tell("fleetopt: interrupted before a plan was found")
-        raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
+    cancel = CancelFlag()
+    line = LiveLine() if sys.stderr.isatty() and not as_json else None
+    plan = run_interruptibly(
+        lambda: optimize(spec, progress=None if line is None else line.tell, cancel=cancel),
+        cancel,
+        line,
+    )
     if output is not None:
         write_data(plan.to_json(), output)
     if as_json:
@@ -90,7 +100,17 @@ def solve(
         from optimizer.report import plan_view
 
         show(plan_view(plan))
+    if cancel.is_set():
+        tell(f"fleetopt: interrupted, {_incumbent(plan)}")
+        raise typer.Exit(ExitCode.INTERRUPTED)
     if plan.termination == "infeasible":
         raise typer.Exit(ExitCode.INFEASIBLE)
     if not plan.found:
         raise typer.Exit(ExitCode.NO_SOLUTION)
+
+
+def _incumbent(plan: FleetPlan) -> str:
+    if not plan.found:
+        return "no plan was found by then"
+    gap = "no bound proven" if plan.relative_gap is None else f"gap {plan.relative_gap:.4%}"
+    return f"best plan so far {plan.total_cost_per_hour:,.2f} {plan.currency}/h, {gap}"

@@ -14,6 +14,8 @@ from optimizer.fleet.impossible import why_not
 from optimizer.fleet.plan import Allocation, FleetPlan
 from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.reachable import best_reachable
+from optimizer.spec.options import Objective
+from solvers import Reason
 
 __all__ = ["Explanation", "Option", "OptionState", "Reachable", "explain"]
 
@@ -89,7 +91,7 @@ def explain(plan: FleetPlan, problem: FleetProblem, service: str) -> Explanation
     index = names.index(service)
     allocation = next((a for a in plan.allocations if a.service == service), None)
     options = [
-        _option(problem, int(row), _is_chosen(table, int(row), allocation))
+        _option(problem, row, allocation if _is_chosen(table, row, allocation) else None)
         for row in table.rows_of(index).tolist()
     ]
     rank = {state: position for position, state in enumerate(OptionState)}
@@ -114,7 +116,7 @@ def _is_chosen(table: CandidateTable, row: int, allocation: Allocation | None) -
     )
 
 
-def _option(problem: FleetProblem, row: int, chosen: bool) -> Option:
+def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Option:
     table = problem.table
     verdict = Verdict(int(table.verdict[row]))
     possible = verdict is Verdict.POSSIBLE
@@ -125,22 +127,25 @@ def _option(problem: FleetProblem, row: int, chosen: bool) -> Option:
         if possible and r.usage[row] > r.capacity
     ]
     state = OptionState.IMPOSSIBLE
-    if chosen:
-        state = OptionState.CHOSEN
-    elif possible:
+    if possible:
         state = OptionState.TOO_LARGE if excess else OptionState.POSSIBLE
+    replicas, cards = int(table.replicas[row]), int(table.cards[row])
+    cost = float(table.cost_per_hour[row])
+    if chosen is not None:
+        state = OptionState.CHOSEN
+        replicas, cards, cost = chosen.replicas, chosen.cards, chosen.cost_per_hour
     asked = verdict in (Verdict.POSSIBLE, Verdict.SLO, Verdict.REPLICAS)
     placed = int(table.accelerator[row]) >= 0
     return Option(
         accelerator=table.inventory.names[int(table.accelerator[row])] if placed else None,
         max_batch=int(table.max_batch[row]),
         state=state,
-        replicas=int(table.replicas[row]) if sized else None,
-        cards=int(table.cards[row]) if sized else None,
-        cost_per_hour=float(table.cost_per_hour[row]) if sized else None,
+        replicas=replicas if sized else None,
+        cards=cards if sized else None,
+        cost_per_hour=cost if sized else None,
         rate_per_replica_rps=float(table.rate_per_replica_rps[row]) if sized else None,
-        ttft_ms=_finite(table.metrics.ttft_ms[row]) if possible and placed else None,
-        itl_ms=_finite(table.metrics.itl_ms[row]) if possible and placed else None,
+        ttft_ms=chosen.ttft_ms if chosen is not None else _finite(table.metrics.ttft_ms[row]),
+        itl_ms=chosen.itl_ms if chosen is not None else _finite(table.metrics.itl_ms[row]),
         reachable=tuple(
             Reachable(statistic=str(s), best_ms=_finite(best), bound_ms=bound)
             for s, (best, bound) in best_reachable(table, row).items()
@@ -159,7 +164,8 @@ def _verdict(
     plan: FleetPlan, service: str, allocation: Allocation | None, options: list[Option]
 ) -> str:
     if allocation is None:
-        return next((u.explanation for u in plan.unserved if u.service == service), plan.detail)
+        own = next((u.explanation for u in plan.unserved if u.service == service), None)
+        return own or f"{plan.termination}: {plan.detail}; it is not among the causes"
     if allocation.accelerator is None:
         return "no load and no replica required: scaled to zero"
     money = f"{allocation.cost_per_hour:.4g} {plan.currency}/h"
@@ -179,7 +185,13 @@ def _verdict(
     if not cheaper:
         return f"{what}: no candidate that fits the fleet's capacity costs less"
     names = ", ".join(f"{o.accelerator} ({o.cost_per_hour:.4g})" for o in cheaper[:3])
-    return (
-        f"{what}; cheaper for it alone would be {names}, but its cards serve the fleet better "
-        f"elsewhere"
-    )
+    return f"{what}; cheaper for it alone would be {names}, but {_why_dearer(plan)}"
+
+
+def _why_dearer(plan: FleetPlan) -> str:
+    """Say why a plan gives a service something that is not its cheapest."""
+    if plan.objective != Objective.COST:
+        return f"the objective is {plan.objective}, which also weighs moving"
+    if plan.termination is not Reason.OPTIMAL:
+        return "the solver stopped without proof"
+    return "those cards serve the fleet better elsewhere"

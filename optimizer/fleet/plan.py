@@ -63,7 +63,10 @@ class Allocation(_PlanPart):
     arrival_rate_rps: float = Field(description="Load of the service [requests/s].")
     admitted_rate_rps: float = Field(description="Part of it that the replicas take.")
     max_rate_rps: float = Field(description="Rate at which the replicas still keep every SLO.")
-    utilization: float | None = Field(description="Mean share of the batch in use.")
+    utilization: float | None = Field(
+        description="Mean share of the batch in use. This and the latencies are predicted at the "
+        "rate the service is sized for, which a promised throughput may raise above its load."
+    )
     stable: bool = Field(description="false: more arrives than can be served.")
     refused_share: float | None = Field(description="Share of arrivals a full queue refuses.")
     queueing_ms: float | None
@@ -87,9 +90,10 @@ class UnservedService(_PlanPart):
     model: str
     service_class: str
     priority: int
-    reason: Literal["no-candidate", "capacity", "not-worth-it"] = Field(
+    reason: Literal["no-candidate", "capacity", "not-worth-it", "not-placed"] = Field(
         description="no-candidate: nothing can serve it; capacity: no room beside the others; "
-        "not-worth-it: serving it costs more than its penalty."
+        "not-worth-it: serving it costs more than its penalty; not-placed: a solver that proved "
+        "nothing left it out."
     )
     explanation: str
 
@@ -109,11 +113,10 @@ class Stage(_PlanPart):
     """One stage of the strict priorities; later bounds hold given the earlier stages."""
 
     priority: int
-    unserved: float = Field(
-        description="Services of this priority that the solver left out; best effort may still "
-        "give them a part."
+    not_served_whole: int = Field(
+        description="Services of this priority that got nothing, or a part by best effort."
     )
-    unserved_at_least: float = Field(description="Proven: no plan leaves fewer.")
+    at_least: int = Field(description="Proven: no plan leaves fewer.")
     proven: bool
 
 
@@ -148,7 +151,13 @@ class FleetPlan(_PlanPart):
     detail: str
     objective: str
     total_cost_per_hour: float | None = Field(description="Of everything allocated.")
-    primal_bound: float | None = Field(description="Objective of the plan.")
+    best_effort_cost_per_hour: float = Field(
+        default=0.0, description="Part of it for services that got fewer replicas than they need."
+    )
+    primal_bound: float | None = Field(
+        description="Objective of the solver's answer; an exact solver's does not include what "
+        "best effort gave out afterwards."
+    )
     dual_bound: float | None = Field(
         description="Proven: no plan with these unserved services has a lower objective."
     )

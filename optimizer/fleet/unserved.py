@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.impossible import why_not
@@ -14,7 +15,9 @@ from optimizer.spec.options import PriorityMode
 
 __all__ = ["why_impossible", "why_unserved"]
 
-# A sentence lists the accelerators nearest to serving up to this many.
+IntArray = NDArray[np.int64]
+
+# A sentence lists this many different reasons, those nearest to serving first.
 _SHOWN = 3
 
 
@@ -23,13 +26,15 @@ def why_impossible(table: CandidateTable, service: int) -> str:
     rows = table.rows_of(service)
     # The later the step that ruled a candidate out, the nearer it came.
     nearest = rows[np.argsort(-table.verdict[rows], kind="stable")]
-    names = [table.inventory.names[int(a)] for a in table.accelerator[nearest]]
-    reasons = [
-        f"{name}: {why_not(table, int(row))}"
-        for name, row in zip(names[:_SHOWN], nearest[:_SHOWN], strict=True)
-    ]
-    more = f"; and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-    return f"{table.spec.services[service].name}: " + "; ".join(reasons) + more
+    places: dict[str, list[str]] = {}
+    for row in nearest.tolist():
+        name = table.inventory.names[int(table.accelerator[row])]
+        names = places.setdefault(why_not(table, row), [])
+        if name not in names:
+            names.append(name)
+    reasons = [f"{', '.join(names)}: {reason}" for reason, names in places.items()]
+    more = f"; and {len(reasons) - _SHOWN} more reasons" if len(reasons) > _SHOWN else ""
+    return "; ".join(reasons[:_SHOWN]) + more
 
 
 def why_unserved(
@@ -43,20 +48,13 @@ def why_unserved(
     possible = rows[table.verdict[rows] == Verdict.POSSIBLE]
     reason, explanation = "no-candidate", why_impossible(table, service)
     if possible.size:
-        cheapest = int(possible[np.argmin(table.cost_per_hour[possible])])
-        short = _shortfalls(problem, cheapest, free)
         fitting = [row for row in possible.tolist() if not _shortfalls(problem, row, free)]
-        weighted = spec.optimizer.priorities is PriorityMode.WEIGHTED
-        if fitting and weighted:
+        if not fitting:
+            reason, explanation = "capacity", _no_room(problem, possible, free)
+        elif spec.optimizer.priorities is PriorityMode.WEIGHTED:
             reason, explanation = "not-worth-it", _not_worth_it(problem, fitting)
         else:
-            name = table.inventory.names[int(table.accelerator[cheapest])]
-            reason = "capacity"
-            explanation = (
-                f"no room: its cheapest candidate, {int(table.replicas[cheapest])} replica(s) on "
-                f"{name} at {table.cost_per_hour[cheapest]:.4g} {spec.currency}/h, needs "
-                + (", ".join(short) or "cards that the plan gives to others")
-            )
+            reason, explanation = "not-placed", _not_placed(table, fitting)
     classes = {c.name: c.priority for c in spec.classes}
     return UnservedService.model_validate(
         {
@@ -67,6 +65,27 @@ def why_unserved(
             "reason": reason,
             "explanation": explanation,
         }
+    )
+
+
+def _no_room(problem: FleetProblem, possible: IntArray, free: Mapping[str, int | None]) -> str:
+    table = problem.table
+    cheapest = int(possible[np.argmin(table.cost_per_hour[possible])])
+    return f"no room: its cheapest candidate, {_what(table, cheapest)}, needs " + ", ".join(
+        _shortfalls(problem, cheapest, free)
+    )
+
+
+def _not_placed(table: CandidateTable, fitting: list[int]) -> str:
+    cheapest = min(fitting, key=lambda row: float(table.cost_per_hour[row]))
+    return f"the solver did not place it, though {_what(table, cheapest)} would fit as it stands"
+
+
+def _what(table: CandidateTable, row: int) -> str:
+    return (
+        f"{int(table.replicas[row])} replica(s) on "
+        f"{table.inventory.names[int(table.accelerator[row])]} at "
+        f"{table.cost_per_hour[row]:.4g} {table.spec.currency}/h"
     )
 
 
@@ -86,7 +105,6 @@ def _not_worth_it(problem: FleetProblem, fitting: list[int]) -> str:
     table = problem.table
     cheapest = min(fitting, key=lambda row: float(table.cost_per_hour[row]))
     return (
-        f"serving it would cost {table.cost_per_hour[cheapest]:.4g} {table.spec.currency}/h "
-        f"on {table.inventory.names[int(table.accelerator[cheapest])]}, "
-        f"more than its penalty for staying unserved"
+        f"staying unserved is cheaper by the objective "
+        f"'{table.spec.optimizer.objective}': {_what(table, cheapest)} would fit"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -21,33 +23,44 @@ _STYLES = {
 
 
 def explanation_view(explanation: Explanation) -> RenderableType:
-    """Return the verdict and every option beside the others."""
+    """Return the verdict and the best option of every accelerator beside the others."""
     verdict = Text.assemble((explanation.service, "bold"), ": ", explanation.verdict)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("accelerator", overflow="fold")
-    table.add_column("batch", justify="right")
     table.add_column("")
-    table.add_column("replicas", justify="right")
-    table.add_column("cards", justify="right")
-    table.add_column(f"{explanation.currency}/h", justify="right")
-    table.add_column("best reachable against SLO [ms]", overflow="fold")
+    for heading in ("batch", "repl.", "cards", f"{explanation.currency}/h"):
+        table.add_column(heading, justify="right")
+    table.add_column("best reachable, ms", overflow="fold")
     table.add_column("remark", overflow="fold")
-    for option in explanation.options:
-        table.add_row(*_cells(option), style=_STYLES[option.state])
+    for option, others in _best_of_each(explanation.options):
+        table.add_row(*_cells(option, others), style=_STYLES[option.state])
     return Group(verdict, Padding(table, (1, 0, 0, 0), expand=False))
 
 
-def _cells(option: Option) -> tuple[Text, ...]:
+def _best_of_each(options: tuple[Option, ...]) -> Iterator[tuple[Option, int]]:
+    """Yield the first option of each accelerator and how many batches more it has."""
+    by_accelerator: dict[str | None, list[Option]] = {}
+    for option in options:
+        by_accelerator.setdefault(option.accelerator, []).append(option)
+    for mine in by_accelerator.values():
+        yield mine[0], len(mine) - 1
+
+
+def _cells(option: Option, others: int) -> tuple[Text, ...]:
     reachable = "\n".join(
         f"{r.statistic} {number(r.best_ms)} of {number(r.bound_ms)}" for r in option.reachable
     )
+    remark = option.detail
+    if others:
+        more = f"{others} more batch{'es' if others > 1 else ''} tried, none better"
+        remark = f"{remark}; {more}" if remark else more
     return (
         Text(option.accelerator or "none"),
-        Text(f"{option.max_batch}" if option.max_batch else "-"),
         Text(option.state.value),
-        Text(number(option.replicas)),
-        Text(number(option.cards)),
+        Text(f"{option.max_batch}" if option.max_batch else "-"),
+        Text("-" if option.replicas is None else f"{option.replicas}"),
+        Text("-" if option.cards is None else f"{option.cards}"),
         Text("-" if option.cost_per_hour is None else f"{option.cost_per_hour:,.2f}"),
         Text(reachable or "-"),
-        Text(option.detail),
+        Text(remark),
     )

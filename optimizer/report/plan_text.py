@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -10,22 +14,40 @@ from rich.text import Text
 from optimizer.fleet.plan import Allocation, FleetPlan, ResourceUse, TargetOutcome
 from optimizer.report.figures import number, percent
 
-__all__ = ["plan_view"]
+__all__ = ["PlanView", "plan_view"]
 
 _BAR_WIDTH = 12
+# Below these widths [characters] the table of services gives up its less needed columns.
+_WITH_CLASS = 104
+_WITH_BATCH_AND_LOAD = 88
+# A service that refuses more than this share of its requests is pointed out.
+_REFUSED = 0.01
 
 
-def plan_view(plan: FleetPlan) -> RenderableType:
-    """Return the plan: verdict, services with margins, what is impossible, accelerators, notes."""
-    parts: list[RenderableType] = [_verdict(plan)]
-    if plan.allocations:
-        parts.append(_services(plan))
-    if plan.unserved:
-        parts.append(_unserved(plan))
-    if plan.resources:
-        parts.append(_resources(plan.resources))
-    parts.append(_footnotes(plan))
-    return Group(*parts)
+@dataclass(frozen=True)
+class PlanView:
+    """The plan: verdict, services with margins, what is impossible, accelerators, notes."""
+
+    plan: FleetPlan
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """Yield the parts, as wide as the console allows."""
+        plan = self.plan
+        yield _verdict(plan)
+        if plan.allocations:
+            yield _services(plan, options.max_width)
+        if plan.unserved:
+            yield _unserved(plan)
+        if plan.allocations and plan.resources:
+            yield _resources(plan.resources, "#." if options.ascii_only else "█░")
+        yield _footnotes(plan)
+
+
+def plan_view(plan: FleetPlan) -> PlanView:
+    """Return the view of a plan."""
+    return PlanView(plan)
 
 
 def _verdict(plan: FleetPlan) -> RenderableType:
@@ -39,18 +61,24 @@ def _verdict(plan: FleetPlan) -> RenderableType:
         return text
     text.append(f"{plan.total_cost_per_hour:,.2f} {plan.currency}/h", style="bold")
     text.append(f", {_proof(plan)}")
-    served = sum(not a.partial for a in plan.allocations)
-    partly = len(plan.allocations) - served
-    text.append(f"\n{served} of {len(plan.allocations) + len(plan.unserved)} services served")
-    if partly:
-        text.append(f", {partly} in part (best effort)", style="yellow")
+    whole = [a for a in plan.allocations if not a.partial]
+    text.append(f"\n{len(whole)} of {len(plan.allocations) + len(plan.unserved)} services served")
+    if len(whole) < len(plan.allocations):
+        partly = len(plan.allocations) - len(whole)
+        text.append(
+            f", {partly} in part (best effort, {plan.best_effort_cost_per_hour:,.2f} "
+            f"{plan.currency}/h of the cost)",
+            style="yellow",
+        )
     if plan.unserved:
         text.append(f", {len(plan.unserved)} unserved", style="red")
+    for fact in _facts(whole):
+        text.append(f"\n{fact}", style="yellow")
     for stage in plan.stages:
-        if stage.unserved and not stage.proven:
+        if not stage.proven:
             text.append(
-                f"\npriority {stage.priority}: {stage.unserved:g} not served whole, "
-                f"at least {stage.unserved_at_least:g} proven unavoidable"
+                f"\npriority {stage.priority}: {stage.not_served_whole} not served whole, "
+                f"at least {stage.at_least} proven unavoidable"
             )
     return text
 
@@ -59,15 +87,37 @@ def _proof(plan: FleetPlan) -> str:
     if plan.relative_gap is None:
         return "no bound proven"
     name = "cost" if plan.objective == "cost" else f"{plan.objective} {plan.primal_bound:,.4g}"
-    given = " given the unserved services" if plan.unserved else ""
+    given = ""
+    if any(allocation.partial for allocation in plan.allocations):
+        given = " for the services served whole"
+    elif plan.unserved:
+        given = " given the unserved services"
     if plan.termination.value == "optimal":
         return f"{name} proven optimal{given} (gap {plan.relative_gap:.4%})"
     return f"{name} at most {plan.relative_gap:.2%} above the best possible{given}"
 
 
-def _services(plan: FleetPlan) -> RenderableType:
+def _facts(served: list[Allocation]) -> Iterator[str]:
+    """Yield what "served" alone would hide."""
+    missing = [a.service for a in served if not a.slo_met]
+    refusing = [a.service for a in served if (a.refused_share or 0.0) > _REFUSED]
+    limited = [a.service for a in served if a.admitted_rate_rps < a.arrival_rate_rps * (1 - 1e-9)]
+    for names, what in (
+        (missing, "predicted to miss an objective"),
+        (refusing, f"refusing more than {_REFUSED:.0%} of requests at a full queue"),
+        (limited, "sized for less than arrives (a throughput target replaces the load)"),
+    ):
+        if names:
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            yield f"{len(names)} {what}: {shown}"
+
+
+def _services(plan: FleetPlan, width: int) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    for heading, justify in (
+    hidden = {"class"} if width < _WITH_CLASS else set()
+    if width < _WITH_BATCH_AND_LOAD:
+        hidden |= {"batch", "load"}
+    columns: tuple[tuple[str, Literal["left", "right"]], ...] = (
         ("service", "left"),
         ("class", "left"),
         ("accelerator", "left"),
@@ -79,10 +129,13 @@ def _services(plan: FleetPlan) -> RenderableType:
         ("ITL", "right"),
         ("tightest SLO", "left"),
         ("margin", "right"),
-    ):
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for a in plan.allocations:
-        table.add_row(*_service_cells(a))
+    )
+    for heading, justify in columns:
+        if heading not in hidden:
+            table.add_column(heading, justify=justify, overflow="fold")
+    for allocation in plan.allocations:
+        cells = zip(columns, _service_cells(allocation), strict=True)
+        table.add_row(*(cell for (heading, _), cell in cells if heading not in hidden))
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
@@ -117,7 +170,7 @@ def _target(target: TargetOutcome) -> str:
 
 
 def _unserved(plan: FleetPlan) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("unserved", style="red", overflow="fold")
     table.add_column("class", overflow="fold")
     table.add_column("why", overflow="fold")
@@ -130,8 +183,8 @@ def _unserved(plan: FleetPlan) -> RenderableType:
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
-def _resources(resources: tuple[ResourceUse, ...]) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+def _resources(resources: tuple[ResourceUse, ...], ink: str) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("cards", overflow="fold")
     for heading in ("used", "free", "of"):
         table.add_column(heading, justify="right")
@@ -143,27 +196,28 @@ def _resources(resources: tuple[ResourceUse, ...]) -> RenderableType:
             Text(f"{resource.used}"),
             Text("-" if unlimited else f"{resource.free}"),
             Text("no limit" if unlimited else f"{resource.capacity}"),
-            Text(_bar(resource)),
+            Text(_bar(resource, ink)),
         )
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
-def _bar(resource: ResourceUse) -> str:
+def _bar(resource: ResourceUse, ink: str) -> str:
     if not resource.capacity:
         return ""
     filled = round(_BAR_WIDTH * resource.used / resource.capacity)
-    return "█" * filled + "░" * (_BAR_WIDTH - filled)
+    return ink[0] * filled + ink[1] * (_BAR_WIDTH - filled)
 
 
 def _footnotes(plan: FleetPlan) -> RenderableType:
-    solver = f"solver {plan.solver}" + (f" ({plan.solver_reason})" if plan.solver_reason else "")
-    model = f"queue model {plan.queue_model}" + (
-        f" ({plan.queue_model_reason})" if plan.queue_model_reason else ""
-    )
-    lines = [
-        "TTFT and ITL are predicted means in ms; load is the share of the batch in use",
-        solver,
-        model,
-        *(f"note: {note}" for note in plan.notes),
-    ]
+    lines = []
+    if plan.allocations:
+        lines.append(
+            "TTFT and ITL are predicted means in ms; load is the share of the batch in use"
+        )
+    for kind, name, why in (
+        ("solver", plan.solver, plan.solver_reason),
+        ("queue model", plan.queue_model, plan.queue_model_reason),
+    ):
+        lines.append(f"{kind} {name}" + (f" ({why})" if why else ""))
+    lines += [f"note: {note}" for note in plan.notes]
     return Padding(Text("\n".join(lines), style="dim"), (1, 0, 0, 0), expand=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
+from optimizer.spec.base import Milliseconds, Name, Positive, SpecModel
 
 __all__ = ["IterationTimingSpec", "ModelSpec", "PerformanceSpec", "PrefillDecodeTimingSpec"]
 
@@ -39,12 +39,14 @@ class IterationTimingSpec(SpecModel):
     kv = gamma.
     """
 
-    base_ms: Positive = Field(description="Time of an empty iteration [ms].")
-    decode_ms_per_token: NonNegative = Field(description="Per decode token of the iteration [ms].")
-    prefill_ms_per_token: NonNegative = Field(
+    base_ms: float = Field(
+        gt=0, le=1e9, allow_inf_nan=False, description="Time of an empty iteration [ms]."
+    )
+    decode_ms_per_token: Milliseconds = Field(description="Per decode token of the iteration [ms].")
+    prefill_ms_per_token: Milliseconds = Field(
         description="Per prompt token processed in the iteration [ms]."
     )
-    kv_ms_per_token: NonNegative = Field(
+    kv_ms_per_token: Milliseconds = Field(
         default=0.0, description="Per token in the KV caches read by the iteration [ms]."
     )
 
@@ -57,10 +59,10 @@ class PrefillDecodeTimingSpec(SpecModel):
     gamma, delta.
     """
 
-    decode_base_ms: NonNegative = Field(description="Time per token with no other request [ms].")
-    decode_ms_per_request: NonNegative = Field(description="More per request in service [ms].")
-    prefill_base_ms: NonNegative = Field(description="Time to start a prefill [ms].")
-    prefill_ms_per_token: NonNegative = Field(
+    decode_base_ms: Milliseconds = Field(description="Time per token with no other request [ms].")
+    decode_ms_per_request: Milliseconds = Field(description="More per request in service [ms].")
+    prefill_base_ms: Milliseconds = Field(description="Time to start a prefill [ms].")
+    prefill_ms_per_token: Milliseconds = Field(
         description="Per input token and request in service [ms]."
     )
 

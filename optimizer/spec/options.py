@@ -75,6 +75,10 @@ class OptimizerSpec(SpecModel):
     """Options of the optimisation; the command line can override most of them."""
 
     solver: Name = Field(default="auto", description="Solver, see `fleetopt solvers`.")
+    solver_options: dict[str, bool | int | float | str] = Field(
+        default_factory=dict,
+        description="Options of the solver's own, such as `backend: CBC` for milp.",
+    )
     queue_model: Name = Field(
         default="auto", description="Queue model, see `fleetopt queue-models`."
     )

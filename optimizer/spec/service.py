@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
+from optimizer.spec.base import Name, NonNegative, SpecModel, Tokens, Variability
 
 __all__ = [
     "BatchRangeSpec",
@@ -21,20 +21,23 @@ class LoadSpec(SpecModel):
     """Requests of a service."""
 
     arrival_rate_rps: NonNegative = Field(description="Mean arrival rate [requests/s].")
-    input_tokens: NonNegative = Field(description="Mean prompt length [tokens].")
+    input_tokens: Tokens = Field(description="Mean prompt length [tokens].")
     output_tokens: float = Field(
-        ge=1, allow_inf_nan=False, description="Mean output length [tokens], at least 1."
+        ge=1, le=1e9, allow_inf_nan=False, description="Mean output length [tokens], at least 1."
     )
-    input_tokens_scv: NonNegative = Field(
+    input_tokens_scv: Variability = Field(
         default=0.0,
         description="Squared coefficient of variation of prompt lengths (variance over squared "
         "mean); 0: all alike, 1: geometric.",
     )
-    output_tokens_scv: NonNegative = Field(
+    output_tokens_scv: Variability = Field(
         default=0.0, description="Squared coefficient of variation of output lengths."
     )
-    arrival_scv: Positive = Field(
+    arrival_scv: float = Field(
         default=1.0,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
         description="Squared coefficient of variation of the times between arrivals; 1: Poisson.",
     )
 

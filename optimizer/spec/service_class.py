@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
+from optimizer.spec.base import Name, NonNegative, SpecModel
 
 __all__ = ["STATISTIC_PATTERN", "ServiceClassSpec", "SloMetric", "SloSpec", "TargetSpec"]
 
@@ -56,7 +56,9 @@ class TargetSpec(SpecModel):
         description="mean, or a percentile p1 ... p99.9 over requests (over tokens for itl_ms). "
         "For request_tokens_per_s, p95 means that 95 % of requests are at least that fast.",
     )
-    bound: Positive = Field(description="The bound, in the metric's unit.")
+    bound: float = Field(
+        ge=1e-6, le=1e15, allow_inf_nan=False, description="The bound, in the metric's unit."
+    )
 
     @property
     def percentile(self) -> float | None:

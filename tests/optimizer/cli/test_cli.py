@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -243,3 +244,66 @@ def test_no_arguments_show_the_verbs() -> None:
     done = run()
     assert "solve" in done.stdout + done.stderr
     assert done.returncode == ExitCode.USAGE
+
+
+def test_any_back_end_of_a_solver_can_be_named(tmp_path: Path) -> None:
+    """`--solver-option backend=CBC` reaches milp; a wrong name or form is a usage error."""
+    done = run("solve", EXAMPLE, "--solver", "milp", "--solver-option", "backend=CBC", "--json")
+    assert done.returncode == ExitCode.OK, done.stderr
+    plan = FleetPlan.from_json(done.stdout)
+    assert plan.termination == "optimal"
+    assert "CBC" in plan.provenance.solver_version
+    for wrong in ("backend", "bakend=CBC", "backend=NOPE", "seed=1"):
+        done = run("solve", EXAMPLE, "--solver", "milp", "--solver-option", wrong)
+        assert done.returncode == ExitCode.USAGE, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_weighted_priorities_take_their_penalty_from_the_command_line() -> None:
+    """The tutorial's what-if: without a penalty a usage error, with one a plan."""
+    assert run("solve", EXAMPLE, "--priorities", "weighted").returncode == ExitCode.USAGE
+    done = run("solve", EXAMPLE, "--priorities", "weighted", "--unserved-penalty", "10", "--json")
+    assert done.returncode == ExitCode.OK, done.stderr
+    plan = FleetPlan.from_json(done.stdout)
+    assert {u.reason for u in plan.unserved} <= {"not-worth-it", "capacity"}
+
+
+def test_an_infeasible_fleet_names_what_stands_in_the_way(tmp_path: Path) -> None:
+    """Two services that fit alone but not together: the one without room is named, exit 4."""
+    data = two_types()
+    data["capacities"] = [{"type": "A", "cards": 1}, {"type": "B", "cards": 0}]
+    data["services"] = [service("x"), service("y", **{"class": "silver"})]
+    data["optimizer"] = {"unserved": "forbidden"}
+    path = write(tmp_path / "fleet.json", data)
+    for solver in ("milp", "cp-sat", "auto"):
+        done = run("solve", path, "--solver", solver)
+        assert done.returncode == ExitCode.INFEASIBLE
+        assert "no room or no way is left for: y" in done.stdout
+        assert "needs 1 B (there are only 0)" in done.stdout
+    done = run("explain", path, "x")
+    assert done.returncode == ExitCode.INFEASIBLE
+    assert "not among the causes" in done.stdout
+
+
+def test_an_output_without_unicode_gets_a_plain_plan() -> None:
+    """A terminal of another encoding shows bars in ASCII instead of failing."""
+    for encoding in ("ascii", "latin1"):
+        done = run("solve", EXAMPLE, env={"PYTHONIOENCODING": encoding})
+        assert done.returncode == ExitCode.OK, done.stderr
+        assert "############" in done.stdout
+
+
+@pytest.mark.parametrize("width", [80, 90, 100, 120])
+def test_names_are_not_broken_on_narrow_terminals(width: int) -> None:
+    """Columns give way before the names of services do."""
+    from rich.console import Console
+
+    from optimizer import optimize
+    from optimizer.report import plan_view
+
+    plan = optimize(load(EXAMPLE))
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(plan_view(plan))
+    text = console.export_text()
+    for allocation in plan.allocations:
+        assert re.search(rf"^{allocation.service} ", text, re.MULTILINE), text

@@ -55,7 +55,7 @@ def test_more_small_services_are_served_than_one_big(solver: str) -> None:
     assert {a.service for a in plan.allocations} == {"y", "z"}
     assert [u.service for u in plan.unserved] == ["x"]
     assert plan.unserved[0].reason == "capacity"
-    assert plan.stages[0].unserved == 1
+    assert plan.stages[0].not_served_whole == 1
 
 
 @pytest.mark.parametrize("solver", [*EXACT, "greedy"])
@@ -102,8 +102,9 @@ def test_forbidden_unserved_names_the_service_that_nothing_serves() -> None:
     ]
     plan = optimize(fleet(data), unserved="forbidden")
     assert plan.termination == "infeasible"
-    assert "x: A: ttft_ms mean at best 10" in plan.detail
-    assert "the SLO wants 5" in plan.detail
+    assert plan.detail.endswith("no room or no way is left for: x")
+    assert "A, B: ttft_ms mean at best 10" in plan.unserved[0].explanation
+    assert "the SLO wants 5" in plan.unserved[0].explanation
 
 
 def test_scale_to_zero_is_kept_with_zero_replicas() -> None:

@@ -77,3 +77,28 @@ def test_without_a_policy_nobody_is_served_in_part() -> None:
     plan = optimize(fleet(crowded(30.0, cards=2)), solver="milp")
     assert not plan.allocations
     assert "there are only 2" in plan.unserved[0].explanation
+
+
+@pytest.mark.parametrize("solver", ["greedy", "milp", "cp-sat"])
+def test_parts_never_count_as_whole_service(solver: str) -> None:
+    """Whatever the solver, the stage says one service is not served whole."""
+    plan = optimize(
+        fleet(crowded(30.0, cards=2)), solver=solver, saturation_policy="priority-exhaustive"
+    )
+    (stage,) = plan.stages
+    assert stage.not_served_whole == 1
+    assert plan.best_effort_cost_per_hour == pytest.approx(20.0)
+
+
+def test_a_promised_throughput_does_not_overload_a_partial_service() -> None:
+    """5 requests/s arrive though 200 are promised: one replica of 9 carries them."""
+    data = crowded(5.0, cards=1)
+    data["classes"][0]["slos"][0]["targets"].append(
+        {"metric": "service_requests_per_s", "bound": 200}
+    )
+    plan = optimize(fleet(data), solver="milp", saturation_policy="priority-exhaustive")
+    allocation = plan.allocation("x")
+    assert allocation.partial
+    assert allocation.stable
+    assert allocation.admitted_rate_rps == pytest.approx(5.0)
+    assert not allocation.slo_met

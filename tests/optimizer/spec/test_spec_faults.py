@@ -84,7 +84,7 @@ RANGES = [
      "must be at least 1"),
     ("no iteration time", "base_ms: 8.0", "base_ms: 0", "performance[0].iteration.base_ms", "0",
      "must be greater than 0 (ms)"),
-    ("bound of zero", ITL, "{metric: itl_ms, bound: 0}", f"{TARGET}.bound", "0", "greater than 0"),
+    ("bound of zero", ITL, "{metric: itl_ms, bound: 0}", f"{TARGET}.bound", "0", "least 1e-06"),
     ("priority of zero", "priority: 2", "priority: 0", "classes[1].priority", "0", "at least 1"),
     ("gap of one", STRICT, "relative_gap: 1", "optimizer.relative_gap", "1", "less than 1"),
     ("negative seed", STRICT, "seed: -1", "optimizer.seed", "-1", "must be at least 0"),

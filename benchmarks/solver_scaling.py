@@ -1,0 +1,113 @@
+"""How `lagrangian` and, where it finishes, `highs` on the whole problem grow with the fleet."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+
+# Family, services, seeds, gap asked for, whether the general solver is run beside it.
+CASES = (
+    ("fleet", 100, 10, 0.0, True),
+    ("fleet", 1_000, 10, 1e-5, True),
+    ("fleet", 10_000, 5, 1e-5, True),
+    ("fleet", 100_000, 3, 5e-6, False),
+    ("fleet", 1_000_000, 2, 1e-6, False),
+    ("lumpy", 1_000, 10, 1e-5, True),
+    ("lumpy", 10_000, 5, 2e-4, True),
+    ("two-resource", 1_000, 5, 1e-4, True),
+    ("two-resource", 10_000, 3, 1e-4, True),
+    ("many-rows", 1_000, 5, 1e-4, True),
+    ("many-rows", 10_000, 3, 1e-4, True),
+)
+TIME_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One solve in a process of its own: CPU without imports and building, memory with both."""
+
+    gap: float
+    cpu_s: float
+    memory_mb: float
+
+
+def run(repeats: int) -> None:
+    """Print a row per family, size and seed, and a mean per size; at most `repeats` seeds each."""
+    print(
+        f"Proven gap, CPU s of the solve, peak MB of the process; limit {TIME_LIMIT_S:.0f} s each"
+    )
+    rivals = f"{'highs gap':>11}{'CPU':>8}{'MB':>6}"
+    print(
+        f"{'family':<13}{'services':>9}{'seed':>5}{'asked':>9}{'gap':>10}{'CPU':>8}{'MB':>6}{rivals}"
+    )
+    for family, services, seeds, asked, with_rival in CASES:
+        runs, rival_runs = [], []
+        for seed in range(min(repeats, seeds)):
+            mine = _in_child("lagrangian", family, services, seed, asked)
+            runs.append(mine)
+            row = f"{family:<13}{services:>9}{seed:>5}{asked:>9.0e}{_show(mine, 10)}"
+            if with_rival:
+                rival = _in_child("highs", family, services, seed, asked)
+                rival_runs.append(rival)
+                row += _show(rival, 11)
+            print(row, flush=True)
+        means = f"{'':<13}{'geometric mean':>33}{_mean(runs):>13.3f}"
+        print(means + (f"{_mean(rival_runs):>25.3f}" if rival_runs else ""))
+
+
+def solve_one(solver: str, family: str, services: int, seed: int, gap: float) -> Run:
+    """Solve one instance in this process."""
+    import highspy  # noqa: F401 - imports are not timed
+    import scipy.sparse  # noqa: F401
+
+    from solvers.base import SolveParams
+    from solvers.highs import HighsSolver
+    from solvers.instances import generate
+    from solvers.lagrangian import LagrangianSolver
+
+    problem = generate(family, services, seed=seed)
+    params = SolveParams(relative_gap=gap, time_limit_s=TIME_LIMIT_S)
+    chosen = next(s for s in (LagrangianSolver(), HighsSolver()) if s.name == solver)
+    before = _cpu_s()
+    result = chosen.solve(problem, params)
+    cpu_s = _cpu_s() - before
+    peak_kb = max(usage.ru_maxrss for usage in _usages())
+    return Run(result.relative_gap, cpu_s, peak_kb / 1e3)
+
+
+def _in_child(solver: str, family: str, services: int, seed: int, gap: float) -> Run:
+    code = (
+        "import json, sys; from dataclasses import asdict; from benchmarks import solver_scaling; "
+        "print(json.dumps(asdict(solver_scaling.solve_one(*json.loads(sys.argv[1])))))"
+    )
+    arguments = json.dumps([solver, family, services, seed, gap])
+    done = subprocess.run(
+        [sys.executable, "-c", code, arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
+    return Run(**json.loads(done.stdout))
+
+
+def _usages() -> list[resource.struct_rusage]:
+    """What this process used, and those it started and waited for."""
+    return [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+
+
+def _cpu_s() -> float:
+    return sum(usage.ru_utime + usage.ru_stime for usage in _usages())
+
+
+def _show(run: Run, width: int) -> str:
+    return f"{run.gap:>{width}.1e}{run.cpu_s:>8.2f}{run.memory_mb:>6.0f}"
+
+
+def _mean(runs: list[Run]) -> float:
+    return math.exp(sum(math.log(max(run.cpu_s, 1e-3)) for run in runs) / len(runs))

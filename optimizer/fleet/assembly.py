@@ -1,0 +1,240 @@
+"""The way back: from a solver's answer to a plan with names, figures and reasons."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from importlib.metadata import version
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.fleet.plan import (
+    Allocation,
+    FleetPlan,
+    Provenance,
+    ResourceUse,
+    Stage,
+    UnservedService,
+)
+from optimizer.fleet.prediction import predict_partial, predict_whole, target_outcomes
+from optimizer.fleet.problem import FleetProblem
+from optimizer.fleet.unserved import why_unserved
+from optimizer.spec.options import SaturationPolicy
+from solvers import AllocationProblem, SolveResult, saturate
+
+__all__ = ["assemble"]
+
+IntArray = NDArray[np.int64]
+
+
+def _with_best_effort(
+    problem: FleetProblem, arrays: AllocationProblem, result: SolveResult, x: IntArray
+) -> tuple[IntArray, IntArray | None]:
+    """Return x and the parts taken after best effort has given out what the solver left."""
+    policy = problem.table.spec.optimizer.saturation_policy
+    if result.parts is not None or policy is SaturationPolicy.NONE or arrays.unserved is None:
+        return x, result.parts
+    return saturate(arrays, x, policy.value)
+
+
+def assemble(
+    problem: FleetProblem, result: SolveResult, blockers: tuple[UnservedService, ...] = ()
+) -> FleetPlan:
+    """Turn a solver's answer into a plan.
+
+    Parameters
+    ----------
+    blockers
+        Where the fleet is infeasible: the services that make it so.
+    """
+    table, options = problem.table, problem.table.spec.optimizer
+    allocations: tuple[Allocation, ...] = ()
+    unserved = blockers
+    resources: tuple[ResourceUse, ...] = ()
+    if result.x is not None and problem.arrays is not None:
+        taken = _with_best_effort(problem, problem.arrays, result, result.x)
+        allocations = _allocations(problem, *taken)
+        resources = _resources(problem, allocations)
+        unserved = _unserved(problem, allocations, resources)
+    solver = result.statistics.solver
+    finite = np.isfinite
+    return FleetPlan(
+        fleet=table.spec.name,
+        currency=table.spec.currency,
+        termination=result.termination.reason,
+        limit=result.termination.limit,
+        detail=_detail(result, blockers),
+        objective=options.objective.value,
+        total_cost_per_hour=None
+        if result.x is None
+        else math.fsum(allocation.cost_per_hour for allocation in allocations),
+        best_effort_cost_per_hour=math.fsum(a.cost_per_hour for a in allocations if a.partial),
+        primal_bound=result.primal_bound if finite(result.primal_bound) else None,
+        dual_bound=result.dual_bound if finite(result.dual_bound) else None,
+        relative_gap=result.relative_gap if finite(result.relative_gap) else None,
+        stages=_stages(result, allocations, unserved),
+        allocations=allocations,
+        unserved=unserved,
+        resources=resources,
+        solver=solver,
+        solver_reason="; ".join(result.statistics.notes),
+        queue_model=table.queue_model,
+        queue_model_reason=table.queue_model_reason,
+        notes=table.spec.notes,
+        provenance=_provenance(problem, result),
+    )
+
+
+def _detail(result: SolveResult, blockers: tuple[UnservedService, ...]) -> str:
+    if not blockers:
+        return result.termination.detail
+    names = ", ".join(blocker.service for blocker in blockers)
+    return f"every service must be served, and no room or no way is left for: {names}"
+
+
+def _stages(
+    result: SolveResult,
+    allocations: tuple[Allocation, ...],
+    unserved: tuple[UnservedService, ...],
+) -> tuple[Stage, ...]:
+    """Count what is not served whole, priority by priority, beside what is proven unavoidable.
+
+    A solver that gives parts counts a part as served; its bounds hold for whole service all the
+    more.
+    """
+    lacking = [u.priority for u in unserved] + [a.priority for a in allocations if a.partial]
+    stages = []
+    for stage in result.stages:
+        count = lacking.count(stage.priority)
+        least = min(stage.dual_bound, count)
+        stages.append(
+            Stage(
+                priority=stage.priority,
+                not_served_whole=count,
+                at_least=max(math.ceil(least - 1e-6), 0),
+                proven=count - least < 1 - 1e-6,
+            )
+        )
+    return tuple(stages)
+
+
+def _provenance(problem: FleetProblem, result: SolveResult) -> Provenance:
+    spec = problem.table.spec
+    options = spec.optimizer
+    canonical = spec.model_dump_json(by_alias=True)
+    return Provenance(
+        fleetopt=version("fleetopt"),
+        spec_digest=hashlib.sha256(canonical.encode()).hexdigest(),
+        solver=result.statistics.solver,
+        solver_version=result.statistics.version,
+        queue_model=problem.table.queue_model,
+        objective=options.objective.value,
+        priorities=options.priorities.value,
+        relative_gap=options.relative_gap,
+        time_limit_s=options.time_limit_s,
+        seed=options.seed,
+        threads=options.threads,
+    )
+
+
+def _allocations(
+    problem: FleetProblem, x: IntArray, parts: IntArray | None
+) -> tuple[Allocation, ...]:
+    """One allocation per service that got something, in the order of the spec."""
+    taken = x > 0 if parts is None else (x > 0) | (parts > 0)
+    chosen = [
+        (int(problem.column_candidate[column]), None if parts is None else int(parts[column]))
+        for column in np.flatnonzero(taken).tolist()
+        if problem.column_candidate[column] >= 0
+    ]
+    chosen.sort(key=lambda pair: int(problem.table.service[pair[0]]))
+    return tuple(_allocation(problem, row, part) for row, part in chosen)
+
+
+def _allocation(problem: FleetProblem, row: int, parts: int | None) -> Allocation:
+    table = problem.table
+    spec = table.spec
+    service = spec.services[int(table.service[row])]
+    needed = int(table.replicas[row])
+    replicas = needed if parts is None else min(parts, needed)
+    partial = replicas < needed
+    prediction = predict_partial(table, row, replicas) if partial else predict_whole(table, row)
+    targets = target_outcomes(table, row, replicas, prediction)
+    margins = [target.margin for target in targets]
+    share = replicas / needed if partial else 1.0
+    placed = table.accelerator[row] >= 0
+    per_class = {entry.name: entry.priority for entry in spec.classes}
+    return Allocation(
+        service=service.name,
+        model=service.model,
+        service_class=service.service_class,
+        priority=per_class[service.service_class],
+        accelerator=table.inventory.names[int(table.accelerator[row])] if placed else None,
+        replicas=replicas,
+        replicas_needed=needed,
+        instances=round(int(table.instances[row]) * share),
+        cards=round(int(table.cards[row]) * share),
+        max_batch=int(table.max_batch[row]) if placed else None,
+        cost_per_hour=float(table.cost_per_hour[row]) * share,
+        arrival_rate_rps=service.load.arrival_rate_rps,
+        admitted_rate_rps=prediction.admitted_rate_rps,
+        max_rate_rps=replicas * float(table.rate_per_replica_rps[row]),
+        utilization=prediction.utilization,
+        stable=prediction.stable,
+        refused_share=prediction.refused_share,
+        queueing_ms=prediction.queueing_ms,
+        ttft_ms=prediction.ttft_ms,
+        itl_ms=prediction.itl_ms,
+        e2e_ms=prediction.e2e_ms,
+        targets=targets,
+        margin=None
+        if not margins or None in margins
+        else min(margin for margin in margins if margin is not None),
+        partial=partial,
+    )
+
+
+def _resources(
+    problem: FleetProblem, allocations: tuple[Allocation, ...]
+) -> tuple[ResourceUse, ...]:
+    inventory = problem.table.inventory
+    kind = {
+        name: (type_, pool)
+        for name, type_, pool in zip(inventory.names, inventory.types, inventory.pools, strict=True)
+    }
+    uses = []
+    for row in problem.resources:
+        used = sum(
+            allocation.cards
+            for allocation in allocations
+            if allocation.accelerator is not None
+            and kind[allocation.accelerator][0] == row.type
+            and row.pool in (None, kind[allocation.accelerator][1])
+        )
+        capacity = int(row.capacity) if np.isfinite(row.capacity) else None
+        uses.append(
+            ResourceUse(
+                name=row.name,
+                type=row.type,
+                pool=row.pool,
+                capacity=capacity,
+                used=used,
+                free=None if capacity is None else capacity - used,
+            )
+        )
+    return tuple(uses)
+
+
+def _unserved(
+    problem: FleetProblem,
+    allocations: tuple[Allocation, ...],
+    resources: tuple[ResourceUse, ...],
+) -> tuple[UnservedService, ...]:
+    served = {allocation.service for allocation in allocations}
+    free = {resource.name: resource.free for resource in resources}
+    return tuple(
+        why_unserved(problem, index, free)
+        for index, service in enumerate(problem.table.spec.services)
+        if service.name not in served
+    )
