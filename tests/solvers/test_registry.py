@@ -14,7 +14,6 @@ import solvers
 from solvers import BrokenPluginError, MissingExtraError, Solver, UnknownSolverError, registry
 from tests.solvers.problems import ScriptedSolver
 
-
 OURS = ("auto", "cp-sat", "greedy", "highs", "lagrangian", "milp")
 
 
