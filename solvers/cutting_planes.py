@@ -65,8 +65,10 @@ class PriceBox:
     high: FloatArray
 
     def holds_inside(self, prices: FloatArray) -> bool:
-        """Whether the prices touch no side of the box, 0 aside."""
-        return bool(((prices > self.low) | (self.low == 0)).all() and (prices < self.high).all())
+        """Whether the prices touch no side of the box, 0 and prices that stay aside."""
+        above = (prices > self.low) | (self.low == 0)
+        below = (prices < self.high) | (self.low == self.high)
+        return bool((above & below).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
