@@ -75,9 +75,7 @@ class AutoSolver(Solver):
         began = time.perf_counter()
         relaxed = relaxed_solution(problem)
         if relaxed is not None and is_feasible(problem, relaxed):
-            choice = _Choice(
-                "greedy", "every group's cheapest column has room: no search is needed"
-            )
+            choice = _Choice("greedy", "it proves itself here without a search")
         else:
             choice = _exact_choice(problem, params)
         if start is None and choice.searches and _is_short(problem, params):

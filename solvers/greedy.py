@@ -129,7 +129,7 @@ class GreedySolver(Solver):
             notes.append(
                 f"best of {built.orders} orders, each with and without exchanges"
                 if built.orders
-                else "every group's cheapest column has room"
+                else "every group takes its cheapest column of those that fit at all"
             )
         statistics = SolveStatistics(
             solver=self.name,
