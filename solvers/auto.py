@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from solvers import registry
-from solvers.base import Feature, SolveParams, Solver, Start, required_features
+from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start, required_features
 from solvers.bounds import relaxed_solution
 from solvers.problem import AllocationProblem
 from solvers.result import SolveResult
@@ -53,18 +53,7 @@ class AutoSolver(Solver):
 
     name: ClassVar[str] = "auto"
     summary: ClassVar[str] = "chooses among the installed solvers, and says which and why"
-    features: ClassVar[frozenset[Feature]] = frozenset(
-        {
-            Feature.EXACT,
-            Feature.DUAL_BOUND,
-            Feature.TIME_LIMIT,
-            Feature.WARM_START,
-            Feature.MULTI_THREAD,
-            Feature.STRICT_PRIORITIES,
-            Feature.PROGRESS,
-            Feature.CANCEL,
-        }
-    )
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES
 
     def solve(
         self, problem: AllocationProblem, params: SolveParams, start: Start | None = None

@@ -16,7 +16,15 @@ from solvers.problem import AllocationProblem, IntArray
 from solvers.progress import ProgressCallback
 from solvers.result import SolveResult
 
-__all__ = ["Feature", "NoOptions", "SolveParams", "Solver", "Start", "required_features"]
+__all__ = [
+    "EXACT_FEATURES",
+    "Feature",
+    "NoOptions",
+    "SolveParams",
+    "Solver",
+    "Start",
+    "required_features",
+]
 
 
 class Feature(StrEnum):
@@ -31,6 +39,21 @@ class Feature(StrEnum):
     PARTIAL = "partial"  # may take fewer parts of a column, see AllocationProblem.parts
     PROGRESS = "progress"  # calls SolveParams.progress when incumbent or bound improve
     CANCEL = "cancel"  # returns the incumbent when SolveParams.cancel is set
+
+
+EXACT_FEATURES = frozenset(
+    {
+        Feature.EXACT,
+        Feature.DUAL_BOUND,
+        Feature.TIME_LIMIT,
+        Feature.WARM_START,
+        Feature.MULTI_THREAD,
+        Feature.STRICT_PRIORITIES,
+        Feature.PROGRESS,
+        Feature.CANCEL,
+    }
+)
+"""What our exact solvers share; listed, so that a new feature is declared by none unasked."""
 
 
 @dataclass(frozen=True, slots=True)

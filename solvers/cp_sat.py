@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from solvers.base import Feature, SolveParams, Solver, Start
+from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
 from solvers.errors import SolverBackendError
 from solvers.exact import Backend, BackendAnswer, BackendRequest, solve_exactly
 from solvers.integer_scaling import ScaledObjective, scale_objective, scale_row
@@ -48,18 +48,7 @@ class CpSatSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by OR-Tools CP-SAT: strong on whole numbers, up to some thousand groups"
     )
-    features: ClassVar[frozenset[Feature]] = frozenset(
-        {
-            Feature.EXACT,
-            Feature.DUAL_BOUND,
-            Feature.TIME_LIMIT,
-            Feature.WARM_START,
-            Feature.MULTI_THREAD,
-            Feature.STRICT_PRIORITIES,
-            Feature.PROGRESS,
-            Feature.CANCEL,
-        }
-    )
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES
     requires: ClassVar[tuple[str, ...]] = ("ortools",)
 
     @classmethod

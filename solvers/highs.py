@@ -10,7 +10,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from solvers.base import Feature, SolveParams, Solver, Start
+from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
 from solvers.errors import SolverOptionError
 from solvers.exact import Backend, BackendAnswer, BackendRequest, solve_exactly
 from solvers.highs_arrays import choice_programme
@@ -64,18 +64,7 @@ class HighsSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by branch and cut on sparse arrays (HiGHS): up to some ten thousand groups"
     )
-    features: ClassVar[frozenset[Feature]] = frozenset(
-        {
-            Feature.EXACT,
-            Feature.DUAL_BOUND,
-            Feature.TIME_LIMIT,
-            Feature.WARM_START,
-            Feature.MULTI_THREAD,
-            Feature.STRICT_PRIORITIES,
-            Feature.PROGRESS,
-            Feature.CANCEL,
-        }
-    )
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES
     Options: ClassVar[type[HighsOptions]] = HighsOptions
     requires: ClassVar[tuple[str, ...]] = ("highspy<1.15",)
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import ClassVar
 
-from solvers.base import Feature, SolveParams, Solver, Start
+from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
 from solvers.exact import solve_exactly
 from solvers.highs import highs_backend
 from solvers.isolated_backend import isolated_when_large
@@ -61,18 +61,7 @@ class LagrangianSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by prices, repair and a core for branch and cut: hundreds to millions of groups"
     )
-    features: ClassVar[frozenset[Feature]] = frozenset(
-        {
-            Feature.EXACT,
-            Feature.DUAL_BOUND,
-            Feature.TIME_LIMIT,
-            Feature.WARM_START,
-            Feature.MULTI_THREAD,
-            Feature.STRICT_PRIORITIES,
-            Feature.PROGRESS,
-            Feature.CANCEL,
-        }
-    )
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES
     Options: ClassVar[type[LagrangianOptions]] = LagrangianOptions
     requires: ClassVar[tuple[str, ...]] = ("highspy<1.15",)
 

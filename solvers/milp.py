@@ -8,7 +8,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import ClassVar
 
-from solvers.base import Feature, SolveParams, Solver, Start
+from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
 from solvers.exact import solve_exactly
 from solvers.priorities import solve_in_stages
 from solvers.problem import AllocationProblem
@@ -50,18 +50,7 @@ class MilpSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by branch and cut (PuLP with HiGHS, CBC, ...): up to about ten thousand groups"
     )
-    features: ClassVar[frozenset[Feature]] = frozenset(
-        {
-            Feature.EXACT,
-            Feature.DUAL_BOUND,
-            Feature.TIME_LIMIT,
-            Feature.WARM_START,
-            Feature.MULTI_THREAD,
-            Feature.STRICT_PRIORITIES,
-            Feature.PROGRESS,
-            Feature.CANCEL,
-        }
-    )
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES
     Options: ClassVar[type[MilpOptions]] = MilpOptions
     requires: ClassVar[tuple[str, ...]] = ("pulp", "highspy<1.15")
 
