@@ -33,7 +33,9 @@ from solvers.registry import get as get
 from solvers.registry import names as names
 from solvers.result import GAP_TOLERANCE as GAP_TOLERANCE
 from solvers.result import Limit as Limit
+from solvers.result import PriceMeaning as PriceMeaning
 from solvers.result import Reason as Reason
+from solvers.result import RowPrices as RowPrices
 from solvers.result import SolveResult as SolveResult
 from solvers.result import SolveStatistics as SolveStatistics
 from solvers.result import StageResult as StageResult
@@ -57,9 +59,11 @@ __all__ = [
     "MissingExtraError",
     "NoOptions",
     "PluginInfo",
+    "PriceMeaning",
     "ProblemError",
     "Progress",
     "Reason",
+    "RowPrices",
     "SaturationPolicy",
     "SolveParams",
     "SolveResult",

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from solvers.cancellation import CancelFlag
 from solvers.errors import SolverOptionError, UnsupportedFeatureError
-from solvers.problem import AllocationProblem, IntArray
+from solvers.problem import AllocationProblem, FloatArray, IntArray
 from solvers.progress import ProgressCallback
 from solvers.result import SolveResult
 
@@ -140,9 +140,19 @@ class SolveParams:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
-    """A solution to start from: `x` of shape (n,), 0/1, not necessarily feasible."""
+    """What an earlier solve leaves to start from.
 
-    x: IntArray
+    Parameters
+    ----------
+    x
+        (n,), 0/1, not necessarily feasible; None without a solution.
+    prices
+        (m,), >= 0, cost per unit of each row (see `RowPrices`), not necessarily good; None without.
+        Used by solvers that work with prices.
+    """
+
+    x: IntArray | None
+    prices: FloatArray | None = None
 
 
 class Solver(ABC):

@@ -121,7 +121,7 @@ def start_vector(problem: AllocationProblem, start: Start | None) -> IntArray | 
     SolverOptionError
         If it has another shape.
     """
-    if start is None:
+    if start is None or start.x is None:
         return None
     x = np.asarray(start.x)
     if x.shape != (problem.columns,):

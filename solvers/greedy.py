@@ -110,7 +110,11 @@ class GreedySolver(Solver):
         began = time.perf_counter()
         given = start_vector(problem, start)
         notes = []
-        if start is not None and (given is None or policy is not SaturationPolicy.NONE):
+        if (
+            start is not None
+            and start.x is not None
+            and (given is None or policy is not SaturationPolicy.NONE)
+        ):
             why = "it is not feasible" if given is None else "best effort builds from nothing"
             notes.append(f"the start was not used: {why}")
         proof = _proof_of_infeasibility(problem, policy)

@@ -197,7 +197,7 @@ class LagrangianSearch:
         if given is not None:
             positions = np.flatnonzero(given if self.order is None else given[self.order])
             self._adopt(positions)
-        elif start is not None:
+        elif start is not None and start.x is not None:
             self.notes.append("the start is not feasible and was not used")
 
     def _adopt(self, choice: IntArray) -> bool:

@@ -89,7 +89,7 @@ class _StagedSolve:
         self.notes: list[str] = []
         self.series: dict[int | None, ProgressSeries] = {}
         given = start_vector(problem, start)
-        if start is not None and given is None:
+        if start is not None and start.x is not None and given is None:
             self.notes.append("the start is not feasible and was not used")
         own = construct(problem, stop=self._out_of_time, deadline=params.deadline(self.began)).x
         self.incumbent = _better(problem, given, own)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 __all__ = [
     "GAP_TOLERANCE",
     "Limit",
+    "PriceMeaning",
     "Reason",
+    "RowPrices",
     "SolveResult",
     "SolveStatistics",
     "StageResult",
@@ -96,6 +98,39 @@ class StageResult:
         return relative_gap(self.value, self.dual_bound) <= GAP_TOLERANCE
 
 
+class PriceMeaning(StrEnum):
+    """What a price of a row is; none of them is a price of the problem in whole columns."""
+
+    RELAXATION_DUAL = "relaxation_dual"  # optimal dual of the continuous relaxation
+    MULTIPLIER = "multiplier"  # Lagrangian multiplier: proves the bound, near such a dual
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowPrices:
+    """What one more unit of each row's capacity would save, in the relaxation.
+
+    Parameters
+    ----------
+    values
+        (m,), cost per unit of usage, >= 0; 0 where the row does not bind.
+    meaning
+        What they are.
+
+    Raises
+    ------
+    ValueError
+        If a value is negative or not finite.
+    """
+
+    values: NDArray[np.float64]
+    meaning: PriceMeaning
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.values).all() and (self.values >= 0).all()):
+            raise ValueError("prices of rows must be finite and at least 0")
+        self.values.flags.writeable = False
+
+
 def relative_gap(primal_bound: float, dual_bound: float) -> float:
     """Absolute gap over max(|primal|, 1e-9); 0 when bounds meet or cross, inf when one is missing.
 
@@ -124,6 +159,8 @@ class SolveResult:
     parts
         (n,), parts taken of each chosen column, where some column is taken in part (see
         `AllocationProblem.parts`); None when every chosen column is whole.
+    prices
+        Prices of the rows, from a solver that has them; of the last stage with strict priorities.
     stages
         One entry per priority, most important first; empty without strict priorities.
     tolerance
@@ -143,6 +180,7 @@ class SolveResult:
     dual_bound: float = -math.inf
     x: NDArray[np.int64] | None = None
     parts: NDArray[np.int64] | None = None
+    prices: RowPrices | None = None
     stages: tuple[StageResult, ...] = ()
     tolerance: float = GAP_TOLERANCE
     statistics: SolveStatistics = field(default_factory=SolveStatistics)

@@ -99,9 +99,21 @@ def solve(
 def _start(problem: AllocationProblem, start: Start | ArrayLike | None) -> Start | None:
     if start is None:
         return None
-    x = np.asarray(start.x if isinstance(start, Start) else start)
+    prices = start.prices if isinstance(start, Start) else None
+    if prices is not None:
+        prices = np.asarray(prices, dtype=np.float64)
+        if prices.shape != (problem.rows,):
+            raise SolverOptionError(
+                f"start: prices of shape {prices.shape}, ({problem.rows},) is wanted"
+            )
+        if not (np.isfinite(prices).all() and (prices >= 0).all()):
+            raise SolverOptionError("start: prices must be finite and at least 0")
+    x = start.x if isinstance(start, Start) else start
+    if x is None:
+        return Start(None, prices)
+    x = np.asarray(x)
     if x.shape != (problem.columns,):
         raise SolverOptionError(f"start: shape {x.shape}, ({problem.columns},) is wanted")
     if x.size and (x.dtype.kind not in "biuf" or not np.isin(x, (0, 1)).all()):
         raise SolverOptionError("start: every entry must be 0 or 1")
-    return Start(x.astype(np.int64))
+    return Start(x.astype(np.int64), prices)
