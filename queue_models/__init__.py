@@ -23,13 +23,18 @@ from queue_models.errors import (
     UnknownQueueModelError,
     UnstableError,
 )
-from queue_models.process import IterationTiming, PrefillDecodeTiming, ServiceProcess, Timing
+from queue_models.lengths import LengthFamily, Lengths
+from queue_models.process import Role, Routing, ServiceProcess
 from queue_models.registry import PluginInfo, describe, get, names
+from queue_models.timing import IterationTiming, PrefillDecodeTiming, TableTiming, Timing
+from queue_models.work import RequestWork
 
 __all__ = [
     "BirthDeathChain",
     "BrokenPluginError",
     "IterationTiming",
+    "LengthFamily",
+    "Lengths",
     "MMcKQueue",
     "MMcQueue",
     "Metric",
@@ -40,10 +45,14 @@ __all__ = [
     "QueueMetrics",
     "QueueModel",
     "QueueModelError",
+    "RequestWork",
+    "Role",
+    "Routing",
     "ServiceProcess",
     "ServiceProcessError",
     "Statistic",
     "SteadyState",
+    "TableTiming",
     "Target",
     "Targets",
     "Timing",

@@ -7,16 +7,11 @@ from typing import ClassVar, final
 
 from numpy.typing import ArrayLike
 
+from queue_models.arrays import BoolArray, FloatArray
 from queue_models.base import QueueMetrics, QueueModel, Statistic, Targets
-from queue_models.process import (
-    BoolArray,
-    FloatArray,
-    IterationTiming,
-    PrefillDecodeTiming,
-    ServiceProcess,
-    Timing,
-)
+from queue_models.process import ServiceProcess
 from queue_models.registry import get
+from queue_models.timing import IterationTiming, PrefillDecodeTiming, Timing
 
 __all__ = ["AutoModel"]
 

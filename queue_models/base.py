@@ -11,10 +11,26 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from queue_models.arrays import BoolArray, FloatArray
 from queue_models.errors import OutsideValidityError, ServiceProcessError
-from queue_models.process import BoolArray, FloatArray, ServiceProcess, Timing
+from queue_models.process import OPTIONAL_FIELDS, ServiceProcess
+from queue_models.timing import Timing
 
 __all__ = ["Metric", "QueueMetrics", "QueueModel", "Statistic", "Target", "Targets"]
+
+
+# Why a service is refused by a model that does not know one of its fields.
+_UNKNOWN: Mapping[str, str] = {
+    "input_tokens_scv": "prompts are taken as equally long; input_tokens must be fixed",
+    "output_tokens_scv": "outputs are taken as equally long; output_tokens must be fixed",
+    "arrival_scv": "arrivals are taken as Poisson; arrival_scv must be 1",
+    "queue_capacity": "the queue is taken as endless; queue_capacity must be None or inf",
+    "kv_capacity_tokens": "the KV cache is taken to hold any batch; kv_capacity_tokens must be inf",
+    "prefix_hit_rate": "prompts are taken to be computed whole; prefix_hit_rate must be 0",
+    "draft_tokens": "an iteration is taken to give a token; draft_tokens must be 0",
+    "routing": "requests are taken to be spread at random; routing must be RANDOM",
+    "role": "a replica is taken to prefill and decode; role must be AGGREGATED",
+}
 
 
 class Metric(StrEnum):
@@ -170,8 +186,11 @@ class QueueModel(ABC):
         Kinds of timing it understands.
     assumptions
         What it takes for granted, a sentence each.
+    honours
+        Those of `OPTIONAL_FIELDS` that its answers take into account.
     ignores
-        Fields of `ServiceProcess` that it does not use.
+        Those that do not matter to its answers, or not by its assumptions. It refuses services that
+        ask for any other.
     source
         Where the formulas come from.
     keeps_targets
@@ -184,6 +203,7 @@ class QueueModel(ABC):
     summary: ClassVar[str]
     timings: ClassVar[frozenset[type[Timing]]]
     assumptions: ClassVar[tuple[str, ...]] = ()
+    honours: ClassVar[frozenset[str]] = frozenset()
     ignores: ClassVar[frozenset[str]] = frozenset()
     source: ClassVar[str] = ""
     keeps_targets: ClassVar[bool] = True
@@ -235,6 +255,16 @@ class QueueModel(ABC):
         OutsideValidityError
             If `refusals` is not empty.
         """
+
+    def unsupported(self, service: ServiceProcess) -> dict[str, BoolArray]:
+        """Return the refusals of what the model neither honours nor ignores: reason -> pairs."""
+        if not isinstance(service.timing, tuple(self.timings)):
+            wanted = " or ".join(sorted(timing.__name__ for timing in self.timings))
+            reason = f"timing must be {wanted}, came {type(service.timing).__name__}"
+            return {reason: np.ones(service.shape, dtype=np.bool_)}
+        unknown = [f for f in OPTIONAL_FIELDS if f not in self.honours | self.ignores]
+        asked = {_UNKNOWN[field]: service.differing_from_default(field) for field in unknown}
+        return {reason: mask for reason, mask in asked.items() if mask.any()}
 
     def require(self, service: ServiceProcess, statistics: Sequence[Statistic] = ()) -> None:
         """Raise where the model does not hold.

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from queue_models.arrays import BoolArray, FloatArray, IntArray
 from queue_models.erlang_mixture import mixture_quantile, mixture_tail
 from queue_models.errors import ServiceProcessError
-from queue_models.process import BoolArray, FloatArray, IntArray
 
 __all__ = ["BirthDeathChain", "SteadyState", "similar_slots"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from queue_models.arrays import FloatArray
 from queue_models.birth_death import BirthDeathChain
 from queue_models.errors import ServiceProcessError, UnstableError
-from queue_models.process import FloatArray
 
 __all__ = [
     "MMcKQueue",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from queue_models.process import FloatArray, IntArray
+from queue_models.arrays import FloatArray, IntArray
 from queue_models.rate_search import increasing_root
 
 __all__ = ["mixture_quantile", "mixture_tail"]

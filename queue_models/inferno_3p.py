@@ -8,10 +8,12 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from queue_models.arrays import BoolArray, FloatArray
 from queue_models.base import Statistic
 from queue_models.inferno_model import InfernoModel
 from queue_models.inferno_servers import Averages, InfernoServers, Numbers
-from queue_models.process import BoolArray, FloatArray, IterationTiming, ServiceProcess, Timing
+from queue_models.process import ServiceProcess
+from queue_models.timing import IterationTiming, Timing
 
 __all__ = ["Inferno3pModel"]
 
@@ -103,6 +105,7 @@ class Inferno3pModel(InfernoModel):
         "A prompt token takes as long as a decode token.",
         "Rates lie between 0.001 mu(1) and 0.999 mu(N).",
     )
+    honours: ClassVar[frozenset[str]] = frozenset({"queue_capacity", "chunk_tokens"})
     ignores: ClassVar[frozenset[str]] = frozenset({"input_tokens_scv", "output_tokens_scv"})
     source: ClassVar[str] = "llm-inferno/queue-analysis cfadd1c"
 

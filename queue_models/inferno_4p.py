@@ -7,10 +7,12 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from queue_models.arrays import FloatArray
 from queue_models.inferno_model import InfernoModel
 from queue_models.inferno_servers import Averages, InfernoServers, Numbers
-from queue_models.process import FloatArray, PrefillDecodeTiming, ServiceProcess, Timing
+from queue_models.process import ServiceProcess
 from queue_models.service_law import service_law
+from queue_models.timing import PrefillDecodeTiming, Timing
 
 __all__ = ["Inferno4pModel"]
 
@@ -75,6 +77,7 @@ class Inferno4pModel(InfernoModel):
         "Completions depend on the past only through the number in service.",
         "Rates lie between 0.001 mu(1) and 0.999 mu(N).",
     )
+    honours: ClassVar[frozenset[str]] = frozenset({"queue_capacity"})
     ignores: ClassVar[frozenset[str]] = frozenset(
         {"input_tokens_scv", "output_tokens_scv", "chunk_tokens"}
     )

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from queue_models.arrays import BoolArray, FloatArray, IntArray
 from queue_models.base import Metric, QueueMetrics, QueueModel, Statistic, Targets
 from queue_models.birth_death import SteadyState
 from queue_models.inferno_servers import InfernoServers, averages
 from queue_models.inferno_sizing import largest_throughput
 from queue_models.pairwise import evaluate_pairs, size_pairs
-from queue_models.process import BoolArray, FloatArray, IntArray, ServiceProcess
+from queue_models.process import ServiceProcess
 from queue_models.service_law import impossible_services
 
 __all__ = ["InfernoModel"]
@@ -53,15 +54,12 @@ class InfernoModel(QueueModel):
         self, service: ServiceProcess, statistics: Sequence[Statistic] = ()
     ) -> Mapping[str, BoolArray]:
         """Return why the model does not hold; see `QueueModel.refusals`."""
-        refused: dict[str, BoolArray] = {}
+        refused = self.unsupported(service)
         if not isinstance(service.timing, tuple(self.timings)):
-            wanted, came = (t.__name__ for t in (*self.timings, type(service.timing)))
-            reason = f"timing must be {wanted}, came {came}"
-            return {reason: np.ones(service.shape, dtype=np.bool_)}
+            return refused
         if service.queue_capacity is not None:
             endless = np.isinf(service.queue_capacity)
             refused["the queue must have a limit: queue_capacity must be finite"] = endless
-        refused["arrivals are taken as Poisson; arrival_scv must be 1"] = service.arrival_scv != 1.0
         refused |= impossible_services(service)
         for statistic in statistics:
             if statistic.percentile is not None:

@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from queue_models.arrays import FloatArray, IntArray
 from queue_models.base import Metric
 from queue_models.birth_death import BirthDeathChain, SteadyState
-from queue_models.process import FloatArray, IntArray
 
 __all__ = ["Averages", "InfernoServers", "Numbers", "averages", "averages_in_single_precision"]
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from queue_models.arrays import BoolArray, FloatArray, IntArray
 from queue_models.base import Metric
 from queue_models.birth_death import BirthDeathChain
 from queue_models.inferno_servers import (
@@ -22,7 +23,6 @@ from queue_models.inferno_servers import (
     averages,
     averages_in_single_precision,
 )
-from queue_models.process import BoolArray, FloatArray, IntArray
 from queue_models.rate_search import root_rate
 
 __all__ = ["largest_throughput"]

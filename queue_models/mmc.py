@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 from queue_models.occupancy_model import OccupancyModel
-from queue_models.process import IterationTiming, PrefillDecodeTiming, ServiceProcess, Timing
+from queue_models.process import ServiceProcess
 from queue_models.service_law import ServiceLaw, service_law
+from queue_models.timing import IterationTiming, PrefillDecodeTiming, Timing
 
 __all__ = ["MMcModel"]
 

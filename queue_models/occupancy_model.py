@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from queue_models.arrays import BoolArray, FloatArray, IntArray
 from queue_models.base import Metric, QueueMetrics, QueueModel, Statistic, Targets
 from queue_models.birth_death import BirthDeathChain, SteadyState
 from queue_models.pairwise import evaluate_pairs, size_pairs
-from queue_models.process import BoolArray, FloatArray, IntArray, ServiceProcess
+from queue_models.process import ServiceProcess
 from queue_models.rate_search import largest_rate
 from queue_models.service_law import ServiceLaw, impossible_services
 
@@ -36,6 +37,18 @@ class OccupancyModel(QueueModel):
     `queue_capacity` the queue has no limit.
     """
 
+    honours: ClassVar[frozenset[str]] = frozenset(
+        {
+            "output_tokens_scv",
+            "queue_capacity",
+            "chunk_tokens",
+            "kv_capacity_tokens",
+            "prefix_hit_rate",
+            "draft_tokens",
+            "role",
+        }
+    )
+
     @abstractmethod
     def law(self, service: ServiceProcess) -> ServiceLaw:
         """Return the service law, flattened to shape (P,)."""
@@ -44,10 +57,10 @@ class OccupancyModel(QueueModel):
         self, service: ServiceProcess, statistics: Sequence[Statistic] = ()
     ) -> Mapping[str, BoolArray]:
         """Return why the model does not hold; see `QueueModel.refusals`."""
-        refused = dict(impossible_services(service))
-        bursty = service.arrival_scv != 1.0
-        if bursty.any():
-            refused["arrivals are taken as Poisson; arrival_scv must be 1"] = bursty
+        refused = self.unsupported(service)
+        if not isinstance(service.timing, tuple(self.timings)):
+            return refused
+        refused |= impossible_services(service)
         for statistic in statistics:
             if statistic.percentile is not None and statistic.metric not in _WITH_PERCENTILES:
                 reason = f"{statistic} is not known: only the mean of {statistic.metric} is"

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from queue_models.arrays import FloatArray, IntArray
 from queue_models.base import QueueMetrics, Statistic, Targets
 from queue_models.birth_death import similar_slots
-from queue_models.process import FloatArray, IntArray, ServiceProcess, checked_arrival_rate
+from queue_models.process import ServiceProcess, checked_arrival_rate
 
 __all__ = ["NO_BOUND", "evaluate_pairs", "size_pairs"]
 

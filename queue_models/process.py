@@ -2,141 +2,69 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from queue_models.arrays import BoolArray, FloatArray, checked_array
 from queue_models.errors import ServiceProcessError
+from queue_models.lengths import Lengths
+from queue_models.timing import IterationTiming, PrefillDecodeTiming, TableTiming, Timing
 
-__all__ = [
-    "IterationTiming",
-    "PrefillDecodeTiming",
-    "ServiceProcess",
-    "Timing",
-    "checked_arrival_rate",
-]
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
-# Faulty elements are listed by index up to this many.
-_SHOWN = 5
+__all__ = ["OPTIONAL_FIELDS", "Role", "Routing", "ServiceProcess", "checked_arrival_rate"]
 
 
-def _checked(
-    owner: str, name: str, value: ArrayLike, low: float, *, above: bool = False, finite: bool = True
-) -> FloatArray:
-    """Copy into a read-only float array and refuse what is out of range, naming field and value."""
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ServiceProcessError(f"{owner}.{name} = {value!r}: must be numbers") from error
-    good = (array > low) if above else (array >= low)
-    if finite:
-        good &= np.isfinite(array)
-    if not good.all():
-        flat = np.flatnonzero(~good.ravel())
-        shown = ", ".join(f"{array.ravel()[i]:g}" for i in flat[:_SHOWN])
-        sign = "greater than" if above else "at least"
-        raise ServiceProcessError(
-            f"{owner}.{name}: {shown} (element(s) {flat[:_SHOWN].tolist()}): "
-            f"must be {sign} {low:g}{' and finite' if finite else ''}"
-        )
-    array.flags.writeable = False
-    return array
+class Routing(IntEnum):
+    """How requests are spread over the replicas of a service."""
+
+    RANDOM = 0  # each to a replica drawn at random
+    ROUND_ROBIN = 1  # in turn
+    LEAST_OUTSTANDING = 2  # to the replica with the fewest requests, ties at random
 
 
-@dataclass(frozen=True, eq=False)
-class IterationTiming:
-    """Iteration time linear in the work of the iteration.
+class Role(IntEnum):
+    """What a replica does of a request."""
 
-    T = base + decode·(decode tokens) + prefill·(prompt tokens) + kv·(tokens in the KV cache) [ms].
-
-    Parameters
-    ----------
-    base_ms
-        Time of an empty iteration, > 0.
-    decode_ms_per_token, prefill_ms_per_token, kv_ms_per_token
-        Marginal times, >= 0.
-    """
-
-    base_ms: FloatArray
-    decode_ms_per_token: FloatArray
-    prefill_ms_per_token: FloatArray
-    kv_ms_per_token: FloatArray
-
-    def __init__(
-        self,
-        base_ms: ArrayLike,
-        decode_ms_per_token: ArrayLike,
-        prefill_ms_per_token: ArrayLike,
-        kv_ms_per_token: ArrayLike = 0.0,
-    ) -> None:
-        owner = "IterationTiming"
-        values = {
-            "base_ms": _checked(owner, "base_ms", base_ms, 0.0, above=True),
-            "decode_ms_per_token": _checked(owner, "decode_ms_per_token", decode_ms_per_token, 0.0),
-            "prefill_ms_per_token": _checked(
-                owner, "prefill_ms_per_token", prefill_ms_per_token, 0.0
-            ),
-            "kv_ms_per_token": _checked(owner, "kv_ms_per_token", kv_ms_per_token, 0.0),
-        }
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+    AGGREGATED = 0  # all of it
+    PREFILL = 1  # up to the first token
+    DECODE = 2  # from the second token on, with the prompt's KV cache given
 
 
-@dataclass(frozen=True, eq=False)
-class PrefillDecodeTiming:
-    """Prefill and decode times linear in the number n of requests in service.
+# Name -> least value, largest, whether the least is refused, infinity allowed, whole wanted.
+_NUMBERS: Mapping[str, tuple[float, float, bool, bool, bool]] = {
+    "max_batch": (1.0, np.inf, False, False, True),
+    "arrival_scv": (0.0, np.inf, True, False, False),
+    "queue_capacity": (0.0, np.inf, False, True, True),
+    "chunk_tokens": (1.0, np.inf, False, False, False),
+    "kv_capacity_tokens": (0.0, np.inf, True, True, False),
+    "prefix_hit_rate": (0.0, 1.0, False, False, False),
+    "draft_tokens": (0.0, np.inf, False, False, True),
+    "acceptance_rate": (0.0, 1.0, False, False, False),
+    "replicas": (1.0, np.inf, False, False, True),
+}
 
-    prefill(n) = prefill_base + prefill_per_token·(input tokens)·n (0 without input tokens) and
-    decode(n) = decode_base + decode_per_request·n, in ms. It is the 4-parameter law of the
-    llm-inferno family (there: gamma, delta, alpha, beta).
+_LENGTHS = ("input_lengths", "output_lengths")
 
-    Parameters
-    ----------
-    decode_base_ms, decode_ms_per_request
-        >= 0, not both 0.
-    prefill_base_ms, prefill_ms_per_token
-        >= 0.
-    """
+# What a field is where it asks for nothing that a model must know about.
+_DEFAULTS: Mapping[str, float] = {
+    "input_tokens_scv": 0.0,
+    "output_tokens_scv": 0.0,
+    "arrival_scv": 1.0,
+    "queue_capacity": np.inf,
+    "kv_capacity_tokens": np.inf,
+    "prefix_hit_rate": 0.0,
+    "draft_tokens": 0.0,
+    "routing": Routing.RANDOM,
+    "role": Role.AGGREGATED,
+}
 
-    decode_base_ms: FloatArray
-    decode_ms_per_request: FloatArray
-    prefill_base_ms: FloatArray
-    prefill_ms_per_token: FloatArray
-
-    def __init__(
-        self,
-        decode_base_ms: ArrayLike,
-        decode_ms_per_request: ArrayLike,
-        prefill_base_ms: ArrayLike,
-        prefill_ms_per_token: ArrayLike,
-    ) -> None:
-        owner = "PrefillDecodeTiming"
-        values = {
-            "decode_base_ms": _checked(owner, "decode_base_ms", decode_base_ms, 0.0),
-            "decode_ms_per_request": _checked(
-                owner, "decode_ms_per_request", decode_ms_per_request, 0.0
-            ),
-            "prefill_base_ms": _checked(owner, "prefill_base_ms", prefill_base_ms, 0.0),
-            "prefill_ms_per_token": _checked(
-                owner, "prefill_ms_per_token", prefill_ms_per_token, 0.0
-            ),
-        }
-        if np.any(values["decode_base_ms"] + values["decode_ms_per_request"] <= 0):
-            raise ServiceProcessError(
-                f"{owner}: decode_base_ms and decode_ms_per_request are both 0: "
-                f"a token cannot take no time"
-            )
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-
-
-Timing = IterationTiming | PrefillDecodeTiming
+OPTIONAL_FIELDS: tuple[str, ...] = tuple(_DEFAULTS)
+"""Fields that a model may know about or not; see `QueueModel.honours`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +78,15 @@ class ServiceProcess:
     timing
         How long an iteration, or prefill and decode, take.
     input_tokens
-        Mean prompt length, >= 0 tokens.
+        Prompt lengths: their distribution, or their mean, >= 0 tokens.
     output_tokens
-        Mean output length, >= 1 token (the first token counts).
+        Output lengths: their distribution, or their mean; the first token counts, so that the mean
+        is >= 1 token.
     max_batch
         Largest number of requests in service together, a whole number >= 1.
     input_tokens_scv, output_tokens_scv
-        Squared coefficients of variation of the lengths, >= 0; 0 means fixed lengths.
+        Squared coefficients of variation of lengths given by their mean, >= 0: 0 stands for fixed
+        lengths, else they are taken as lognormal. Not with a distribution, which has its own.
     arrival_scv
         Squared coefficient of variation of interarrival times, > 0; 1 means Poisson.
     queue_capacity
@@ -164,6 +94,21 @@ class ServiceProcess:
         convention, which its docstring states.
     chunk_tokens
         Most prompt and decode tokens processed in one iteration (chunked prefill), >= 1.
+    kv_capacity_tokens
+        Tokens that the KV cache holds, > 0; a request is admitted when its prompt and whole output
+        fit beside those of the others. `inf` without limit.
+    prefix_hit_rate
+        Share of prompt tokens found in the cache and not computed again, in [0, 1].
+    draft_tokens, acceptance_rate
+        Speculative decoding: tokens drafted per iteration, a whole number >= 0, and the chance that
+        one is accepted when those before it were, in [0, 1].
+    replicas
+        Replicas among which the requests are spread, a whole number >= 1. Rates are always those
+        offered to one replica, on average.
+    routing
+        How they are spread: a `Routing`, or an array of their codes.
+    role
+        What the replica does of a request: a `Role`, or an array of their codes.
 
     Raises
     ------
@@ -172,20 +117,26 @@ class ServiceProcess:
     """
 
     timing: Timing
-    input_tokens: FloatArray
-    output_tokens: FloatArray
+    input_lengths: Lengths
+    output_lengths: Lengths
     max_batch: FloatArray
-    input_tokens_scv: FloatArray
-    output_tokens_scv: FloatArray
     arrival_scv: FloatArray
     queue_capacity: FloatArray | None
     chunk_tokens: FloatArray
+    kv_capacity_tokens: FloatArray
+    prefix_hit_rate: FloatArray
+    draft_tokens: FloatArray
+    acceptance_rate: FloatArray
+    replicas: FloatArray
+    routing: NDArray[np.int8]
+    role: NDArray[np.int8]
+    shape: tuple[int, ...] = field(repr=False)
 
     def __init__(
         self,
         timing: Timing,
-        input_tokens: ArrayLike,
-        output_tokens: ArrayLike,
+        input_tokens: ArrayLike | Lengths,
+        output_tokens: ArrayLike | Lengths,
         max_batch: ArrayLike,
         *,
         input_tokens_scv: ArrayLike = 0.0,
@@ -193,60 +144,149 @@ class ServiceProcess:
         arrival_scv: ArrayLike = 1.0,
         queue_capacity: ArrayLike | None = None,
         chunk_tokens: ArrayLike = 8192,
+        kv_capacity_tokens: ArrayLike = np.inf,
+        prefix_hit_rate: ArrayLike = 0.0,
+        draft_tokens: ArrayLike = 0,
+        acceptance_rate: ArrayLike = 0.0,
+        replicas: ArrayLike = 1,
+        routing: Routing | NDArray[Any] = Routing.RANDOM,
+        role: Role | NDArray[Any] = Role.AGGREGATED,
     ) -> None:
-        owner = "ServiceProcess"
-        if not isinstance(timing, IterationTiming | PrefillDecodeTiming):
+        if not isinstance(timing, IterationTiming | PrefillDecodeTiming | TableTiming):
             raise ServiceProcessError(
-                f"{owner}.timing = {timing!r}: must be IterationTiming or PrefillDecodeTiming"
+                f"ServiceProcess.timing = {timing!r}: must be IterationTiming, TableTiming or "
+                f"PrefillDecodeTiming"
             )
-        values: dict[str, FloatArray] = {
-            "input_tokens": _checked(owner, "input_tokens", input_tokens, 0.0),
-            "output_tokens": _checked(owner, "output_tokens", output_tokens, 1.0),
-            "max_batch": _checked(owner, "max_batch", max_batch, 1.0),
-            "input_tokens_scv": _checked(owner, "input_tokens_scv", input_tokens_scv, 0.0),
-            "output_tokens_scv": _checked(owner, "output_tokens_scv", output_tokens_scv, 0.0),
-            "arrival_scv": _checked(owner, "arrival_scv", arrival_scv, 0.0, above=True),
-            "chunk_tokens": _checked(owner, "chunk_tokens", chunk_tokens, 1.0),
+        lengths = {
+            "input_lengths": _lengths("input_tokens", input_tokens, input_tokens_scv, 0.0),
+            "output_lengths": _lengths("output_tokens", output_tokens, output_tokens_scv, 1.0),
         }
-        if queue_capacity is not None:
-            values["queue_capacity"] = _checked(
-                owner, "queue_capacity", queue_capacity, 0.0, finite=False
-            )
-        for name in ("max_batch", "queue_capacity"):
-            array = values.get(name)
-            if array is not None and np.any(np.isfinite(array) & (array != np.floor(array))):
-                raise ServiceProcessError(f"{owner}.{name}: must be whole numbers")
-        clocks = [getattr(timing, f.name) for f in fields(timing)]
+        numbers = {
+            "max_batch": max_batch,
+            "arrival_scv": arrival_scv,
+            "queue_capacity": queue_capacity,
+            "chunk_tokens": chunk_tokens,
+            "kv_capacity_tokens": kv_capacity_tokens,
+            "prefix_hit_rate": prefix_hit_rate,
+            "draft_tokens": draft_tokens,
+            "acceptance_rate": acceptance_rate,
+            "replicas": replicas,
+        }
+        values: dict[str, NDArray[Any]] = {
+            name: _number(name, value) for name, value in numbers.items() if value is not None
+        }
+        values["routing"] = _codes("routing", routing, Routing)
+        values["role"] = _codes("role", role, Role)
+        self._set(timing, lengths, values)
+
+    def _set(
+        self, timing: Timing, lengths: Mapping[str, Lengths], values: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Broadcast everything to one shape and keep it."""
+        shapes = {"timing": timing.shape} | {
+            name.replace("lengths", "tokens"): one.shape for name, one in lengths.items()
+        }
+        shapes |= {name: array.shape for name, array in values.items()}
         try:
-            shape = np.broadcast_shapes(*(a.shape for a in [*values.values(), *clocks]))
+            shape = np.broadcast_shapes(*shapes.values())
         except ValueError as error:
-            shapes = {name: array.shape for name, array in values.items()}
-            raise ServiceProcessError(f"{owner}: shapes do not broadcast: {shapes}") from error
-        object.__setattr__(
-            self, "timing", type(timing)(*(np.broadcast_to(a, shape) for a in clocks))
-        )
+            raise ServiceProcessError(
+                f"ServiceProcess: shapes do not broadcast: {shapes}"
+            ) from error
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "timing", timing.broadcast_to(shape))
         object.__setattr__(self, "queue_capacity", None)
+        for name, one in lengths.items():
+            object.__setattr__(self, name, one.broadcast_to(shape))
         for name, array in values.items():
             object.__setattr__(self, name, np.broadcast_to(array, shape))
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape that every argument was broadcast to."""
-        return self.input_tokens.shape
+    def input_tokens(self) -> FloatArray:
+        """Mean prompt length."""
+        return self.input_lengths.mean
+
+    @property
+    def output_tokens(self) -> FloatArray:
+        """Mean output length."""
+        return self.output_lengths.mean
+
+    @property
+    def input_tokens_scv(self) -> FloatArray:
+        """Squared coefficient of variation of the prompt length."""
+        return self.input_lengths.scv
+
+    @property
+    def output_tokens_scv(self) -> FloatArray:
+        """Squared coefficient of variation of the output length."""
+        return self.output_lengths.scv
+
+    @property
+    def flat(self) -> ServiceProcess:
+        """The same pairs in one dimension."""
+        size = (math.prod(self.shape),)
+        arrays = {name: array.reshape(size) for name, array in self._arrays().items()}
+        lengths = {name: getattr(self, name).reshape(size) for name in _LENGTHS}
+        return self._like(self.timing.broadcast_to(self.shape).reshape(size), lengths, arrays)
 
     def take(self, which: NDArray[Any]) -> ServiceProcess:
         """Return the pairs selected by a mask or by indices (one-dimensional processes)."""
-        return ServiceProcess(
-            type(self.timing)(*(getattr(self.timing, f.name)[which] for f in fields(self.timing))),
-            self.input_tokens[which],
-            self.output_tokens[which],
-            self.max_batch[which],
-            input_tokens_scv=self.input_tokens_scv[which],
-            output_tokens_scv=self.output_tokens_scv[which],
-            arrival_scv=self.arrival_scv[which],
-            queue_capacity=None if self.queue_capacity is None else self.queue_capacity[which],
-            chunk_tokens=self.chunk_tokens[which],
+        arrays = {name: array[which] for name, array in self._arrays().items()}
+        lengths = {name: getattr(self, name).take(which) for name in _LENGTHS}
+        return self._like(self.timing.take(which), lengths, arrays)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        given = {name: getattr(self, name) for name in (*_NUMBERS, "routing", "role")}
+        return {name: array for name, array in given.items() if array is not None}
+
+    def _like(
+        self, timing: Timing, lengths: Mapping[str, Lengths], values: Mapping[str, NDArray[Any]]
+    ) -> ServiceProcess:
+        """Return a process of values that are known to be good."""
+        process = object.__new__(ServiceProcess)
+        process._set(timing, lengths, values)
+        return process
+
+    def differing_from_default(self, name: str) -> BoolArray:
+        """Return where one of `OPTIONAL_FIELDS` asks for something, of `shape`."""
+        if name == "queue_capacity":
+            places = self.queue_capacity
+            return np.zeros(self.shape, np.bool_) if places is None else np.isfinite(places)
+        if name == "routing":
+            # One replica gets every request, however they are spread.
+            spread: BoolArray = (self.routing != Routing.RANDOM) & (self.replicas > 1)
+            return spread
+        differs: BoolArray = np.asarray(getattr(self, name) != _DEFAULTS[name], dtype=np.bool_)
+        return differs
+
+
+def _number(name: str, value: ArrayLike) -> FloatArray:
+    low, high, above, infinite, whole = _NUMBERS[name]
+    return checked_array(
+        "ServiceProcess", name, value, low, high, above=above, finite=not infinite, whole=whole
+    )
+
+
+def _lengths(name: str, value: ArrayLike | Lengths, scv: ArrayLike, least: float) -> Lengths:
+    """Return lengths given as a distribution, or by mean and SCV."""
+    spread = checked_array("ServiceProcess", f"{name}_scv", scv, 0.0)
+    if not isinstance(value, Lengths):
+        return Lengths.of_moments(checked_array("ServiceProcess", name, value, least), spread)
+    if spread.any():
+        raise ServiceProcessError(
+            f"ServiceProcess.{name}_scv: only with a mean; {name} is a distribution with its own"
         )
+    checked_array("ServiceProcess", name, value.mean, least)
+    return value
+
+
+def _codes(name: str, value: IntEnum | NDArray[Any], kinds: type[IntEnum]) -> NDArray[np.int8]:
+    codes = np.array(value, dtype=np.int8)
+    if not np.isin(codes, list(kinds)).all():
+        known = ", ".join(f"{kind.name} ({kind.value})" for kind in kinds)
+        raise ServiceProcessError(f"ServiceProcess.{name}: must be {known}")
+    codes.flags.writeable = False
+    return codes
 
 
 def checked_arrival_rate(rate: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
@@ -257,7 +297,7 @@ def checked_arrival_rate(rate: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     ServiceProcessError
         If one is negative, NaN or infinite, or if the shapes do not broadcast.
     """
-    array = _checked("evaluate", "arrival_rate_rps", rate, 0.0)
+    array = checked_array("evaluate", "arrival_rate_rps", rate, 0.0)
     try:
         return np.broadcast_to(array, np.broadcast_shapes(array.shape, shape))
     except ValueError as error:

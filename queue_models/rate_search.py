@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from queue_models.process import FloatArray, IntArray
+from queue_models.arrays import FloatArray, IntArray
 
 __all__ = ["increasing_root", "largest_rate", "root_rate"]
 

@@ -7,14 +7,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from queue_models.process import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    IterationTiming,
-    PrefillDecodeTiming,
-    ServiceProcess,
-)
+from queue_models.arrays import BoolArray, FloatArray, IntArray
+from queue_models.process import ServiceProcess
+from queue_models.timing import IterationTiming, PrefillDecodeTiming
+from queue_models.work import RequestWork
 
 __all__ = ["ServiceLaw", "impossible_services", "service_law"]
 
@@ -37,7 +33,7 @@ class ServiceLaw:
     slots
         Largest n, B.
     intervals
-        Mean decode intervals of a request: output tokens less one.
+        Mean decode intervals of a request: output tokens less one where an iteration gives one.
     prefill_base, prefill_slope
         prefill(n) = base + slope n.
     decode_base, decode_slope
@@ -141,73 +137,71 @@ def service_law(service: ServiceProcess) -> ServiceLaw:
 
     With `PrefillDecodeTiming` prefill(n) and decode(n) are the timing's own.
 
-    With `IterationTiming` every one of the request's K = k_p + E[Lo] - 1 iterations takes base +
-    n w/K on average, w being the request's own work in ms: work is conserved, so that in K
+    With `IterationTiming` every one of the request's K iterations takes base + n w/K on average, w
+    being the request's own work in ms (see `RequestWork`): work is conserved, so that in K
     iterations each of the n requests present does w of it. Of its own work, that of prefill falls
     into the k_p prefill iterations and the rest into the decode iterations::
 
         prefill(n) = k_p (base + (n - 1) w/K) + own prefill work
-        decode(n)  = base + (n - 1) w/K + own decode work/(E[Lo] - 1)
+        decode(n)  = base + (n - 1) w/K + own decode work/(K - k_p)
         S(n)       = base K + n w
 
-    w = b_p E[Li] + b_d (E[Lo] - 1) + g (E[Li](E[Lo] - 1) + E[Lo(Lo - 1)]/2 + E[Li]), in which the
-    second moment of Lo matters; a mean of one output token leaves no variability. The number of
-    prefill iterations k_p is E[Li]/room, at least 1, where room is the chunk budget C less the
-    decode tokens of a saturated iteration, min(B, C (E[Lo] - 1)/(E[Li] + E[Lo] - 1)).
+    w = b_p E[Li] + b_d (E[Lo] - 1) + g (E[Li](E[Lo] - 1) + E[Lo(Lo - 1)]/2 + E[Li]) without prefix
+    hits and speculation, in which the second moment of Lo matters. decode(n) is the time of an
+    iteration, in which speculation may give several tokens.
 
-    The budget C also bounds the throughput, by C/(base (E[Li] + E[Lo] - 1) + C w); the knee is the
-    n at which n/S(n) reaches it, C K/(E[Li] + E[Lo] - 1).
+    The budget C also bounds the throughput, by C/(base tokens + C w) with the tokens that a request
+    takes of it; the knee is the n at which n/S(n) reaches that, C K/tokens.
     """
-    slots = service.max_batch.ravel().astype(np.int64)
     if isinstance(service.timing, PrefillDecodeTiming):
-        return _prefill_decode_law(service, service.timing, slots)
-    return _iteration_law(service, service.timing, slots)
+        return _prefill_decode_law(service, service.timing)
+    if isinstance(service.timing, IterationTiming):
+        return _iteration_law(service, service.timing)
+    raise TypeError(f"{type(service.timing).__name__} has no linear law")
 
 
-def _prefill_decode_law(
-    service: ServiceProcess, timing: PrefillDecodeTiming, slots: IntArray
-) -> ServiceLaw:
-    prompt = service.input_tokens.ravel()
+def _prefill_decode_law(service: ServiceProcess, timing: PrefillDecodeTiming) -> ServiceLaw:
+    work, flat = RequestWork.of(service), timing.reshape((-1,))
+    prompt = work.prefill_tokens
+    decodes_first = work.prefill_decode_tokens > 0  # a replica that only decodes
+    base = np.where(prompt > 0, flat.prefill_base_ms, 0.0)
     return ServiceLaw(
-        slots=slots,
-        intervals=service.output_tokens.ravel() - 1.0,
-        prefill_base=np.where(prompt > 0, timing.prefill_base_ms.ravel(), 0.0),
-        prefill_slope=timing.prefill_ms_per_token.ravel() * prompt,
-        decode_base=timing.decode_base_ms.ravel(),
-        decode_slope=timing.decode_ms_per_request.ravel(),
-        knee=np.full(len(slots), np.inf),
+        slots=work.slots.astype(np.int64),
+        intervals=work.decode_iterations,
+        prefill_base=np.where(decodes_first, flat.decode_base_ms, base),
+        prefill_slope=np.where(
+            decodes_first, flat.decode_ms_per_request, flat.prefill_ms_per_token * prompt
+        ),
+        decode_base=flat.decode_base_ms,
+        decode_slope=flat.decode_ms_per_request,
+        knee=np.full(len(prompt), np.inf),
     )
 
 
-def _iteration_law(service: ServiceProcess, timing: IterationTiming, slots: IntArray) -> ServiceLaw:
-    base, per_decode = timing.base_ms.ravel(), timing.decode_ms_per_token.ravel()
-    per_prompt, per_kv = timing.prefill_ms_per_token.ravel(), timing.kv_ms_per_token.ravel()
-    prompt, chunk = service.input_tokens.ravel(), service.chunk_tokens.ravel()
-    intervals = service.output_tokens.ravel() - 1.0
-    tokens = np.maximum(prompt + intervals, 1.0)
-
-    # Li/(C - min(B, C (Lo - 1)/(Li + Lo - 1))), without the difference.
-    spare = chunk - slots
-    shared_budget = tokens / chunk
-    own_budget = np.where(spare > 0, prompt / np.where(spare > 0, spare, 1.0), shared_budget)
-    prefills = np.maximum(1.0, np.minimum(own_budget, shared_budget))
-    iterations = prefills + intervals
-
-    own_prefill = (per_prompt + per_kv) * prompt
-    several = intervals > 0
-    mean = intervals + 1.0
-    pairs_of_tokens = mean * (mean * (1.0 + service.output_tokens_scv.ravel()) - 1.0) / 2.0
-    held = np.where(several, pairs_of_tokens / np.where(several, intervals, 1.0), 0.0)
-    own_decode = per_decode + per_kv * (prompt + held)
-    shared = (own_prefill + intervals * own_decode) / iterations
+def _iteration_law(service: ServiceProcess, timing: IterationTiming) -> ServiceLaw:
+    work, flat = RequestWork.of(service), timing.reshape((-1,))
+    per_decode, per_kv = flat.decode_ms_per_token, flat.kv_ms_per_token
+    own_prefill = (
+        flat.prefill_ms_per_token * work.prefill_tokens
+        + per_decode * work.prefill_decode_tokens
+        + per_kv * work.kv_prefill
+    )
+    own_decode = (
+        per_decode * (work.decode_tokens - work.prefill_decode_tokens) + per_kv * work.kv_decode
+    )
+    decodes = work.decode_iterations
+    several = decodes > 0
+    own_interval = np.where(several, own_decode / np.where(several, decodes, 1.0), 0.0)
+    shared = (own_prefill + own_decode) / work.iterations
+    prefills = work.prefill_iterations
     return ServiceLaw(
-        slots=slots,
-        intervals=intervals,
-        prefill_base=prefills * (base - shared) + own_prefill,
+        slots=work.slots.astype(np.int64),
+        intervals=decodes,
+        prefill_base=prefills * (flat.base_ms - shared) + own_prefill,
         prefill_slope=prefills * shared,
-        decode_base=base - shared + own_decode,
+        decode_base=flat.base_ms - shared + own_interval,
         decode_slope=shared,
-        knee=chunk * iterations / tokens,
+        knee=work.budgeted_slots,
     )
 
 

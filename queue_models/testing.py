@@ -13,9 +13,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from queue_models.arrays import FloatArray
 from queue_models.base import Metric, QueueMetrics, QueueModel, Statistic, Target, Targets
 from queue_models.errors import OutsideValidityError, ServiceProcessError
-from queue_models.process import FloatArray, ServiceProcess
+from queue_models.process import ServiceProcess
 
 __all__ = [
     "check_bad_rates_are_refused",

@@ -16,7 +16,8 @@ from queue_models import (
     Statistic,
     Targets,
 )
-from queue_models.process import BoolArray, FloatArray, checked_arrival_rate
+from queue_models.arrays import BoolArray, FloatArray
+from queue_models.process import checked_arrival_rate
 
 _MS_PER_S = 1000.0
 
