@@ -1,0 +1,1 @@
+"""How accurate the queue models are, judged by simulated continuous batching."""

@@ -1,0 +1,55 @@
+"""Simulate reference cases and write them as a table.
+
+python -m benchmarks.queue_accuracy --group core --count 40 -o reference_core.csv
+python -m benchmarks.queue_accuracy --group bursty,kv_limited --count 6 -o reference_groups.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.queue_accuracy.configurations import GROUPS, random_configurations
+from benchmarks.queue_accuracy.reference_table import Row, rows_of, write_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.queue_accuracy", description=__doc__
+    )
+    parser.add_argument("--group", default="core", help=f"'all', or of {', '.join(GROUPS)}")
+    parser.add_argument("--count", type=int, default=6, help="configurations of each group")
+    parser.add_argument("--seed", type=int, default=1, help="of configurations and runs")
+    parser.add_argument("--replications", type=int, default=4, help="runs of each row, 2 to 9")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the length of runs")
+    parser.add_argument("--loads", help="parts of capacity, with commas between")
+    parser.add_argument("--compact", action="store_true", help="fewer columns and digits")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the CSV to write")
+    arguments = parser.parse_args()
+    groups = GROUPS if arguments.group == "all" else tuple(arguments.group.split(","))
+    unknown = [group for group in groups if group not in GROUPS]
+    if unknown:
+        raise SystemExit(f"unknown group {unknown[0]}; there are: {', '.join(GROUPS)}")
+    write_table(_rows(groups, arguments), arguments.output, compact=arguments.compact)
+
+
+def _rows(groups: tuple[str, ...], arguments: argparse.Namespace) -> Iterator[Row]:
+    loads = [float(load) for load in arguments.loads.split(",")] if arguments.loads else None
+    case = 0
+    for group in groups:
+        for configuration in random_configurations(group, arguments.count, arguments.seed):
+            for row in rows_of(
+                configuration,
+                seed=arguments.seed,
+                replications=arguments.replications,
+                scale=arguments.scale,
+                loads=loads,
+            ):
+                yield {"case_id": case} | row
+                case += 1
+                print(f"{case} {configuration.name} load {row['load']:g}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
