@@ -295,6 +295,26 @@ def test_tables_are_read_back_as_the_configurations_that_made_them(tmp_path: Pat
         assert float(row["rate_rps_total"]) == pytest.approx(offered)
 
 
+def test_committed_rows_are_those_of_the_simulation(repository: Path):
+    """Rows simulated again, shorter and with another seed, agree within joint half-widths."""
+    path = repository / "tests" / "queue_models" / "data" / "iteration_level_simulated.csv"
+    compared, far = 0, {}
+    for configuration, row in read_configurations(path):
+        if float(row["load"]) != 0.5 or not configuration.name.endswith("_01"):
+            continue
+        again = list(rows_of(configuration, seed=99, scale=0.05, loads=[0.5]))[-1]
+        for name in ("ttft_mean", "ttft_p95", "wait_mean", "itl_mean", "itl_p95"):
+            if row[name]:
+                joint = math.hypot(float(row[f"{name}_hw"]), float(again[f"{name}_hw"]))
+                compared += 1
+                distance = abs(float(row[name]) - float(again[name])) / joint
+                if distance > 1:
+                    far[configuration.name, name] = distance
+    assert compared == 5 * len(GROUPS) - 2
+    assert len(far) <= 0.15 * compared, far
+    assert max(far.values(), default=0.0) < 3, far
+
+
 def _misses(
     shared_data: Path, cases: set[int] | None, scale: float
 ) -> tuple[int, dict[tuple[int, str], float]]:
