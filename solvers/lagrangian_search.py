@@ -12,7 +12,8 @@ from solvers.base import SolveParams, Start
 from solvers.dual_ascent import ascend
 from solvers.exact import start_vector, tightened_bound
 from solvers.grouped_columns import GroupedColumns, GroupMinimum
-from solvers.price_repair import PriceRepair
+from solvers.price_bound import price_bound
+from solvers.priced_rounding import round_at_prices
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem, FloatArray, IntArray
 from solvers.progress import Progress, ProgressSeries
 from solvers.reduced_cost_core import Core, nearest_columns, solve_core
@@ -32,11 +33,6 @@ __all__ = ["LagrangianSearch"]
 # Gap of the dual, relative to what is asked, that is not worth another evaluation; and the least
 # and largest such gap, relative to the value.
 _DUAL_SHARE, _FINEST_DUAL, _COARSEST_DUAL = 0.02, 1e-8, 1e-6
-# Columns beyond one per group that repair may swap to, and entries of their dense usage.
-_REPAIR_COLUMNS, _REPAIR_ENTRIES = 5_000, 4_000_000
-_REPAIR_GROWTH = 8
-# What is left over may be worth this share of the allowed gap.
-_FILLED_SHARE = 0.25
 # A core grows by this, or by more when it is the last one.
 _CORE_GROWTH, _LAST_GROWTH = 4, 10
 # What a core that is not the last may take: share of the time left, and nodes.
@@ -167,30 +163,17 @@ class LagrangianSearch:
         self.series.follow(progress)
 
     def _repair(self, least: GroupMinimum, prices: FloatArray) -> None:
-        """Make the priced choice feasible and fill what is left over, with ever more columns."""
-        most = _REPAIR_ENTRIES // max(self.problem.rows, 1)
-        count = min(_REPAIR_COLUMNS, most)
-        # Half the tolerance: sums in another order stay within the whole.
-        limit = np.minimum(self.limit, self.problem.capacity * (1.0 + CAPACITY_TOLERANCE / 2))
-        choice = least.choice
-        while not self._out_of_time():
-            near = nearest_columns(self.columns, prices, count, math.inf)
-            others = near.positions != choice[self.columns.group_of(near.positions)]
-            repair = PriceRepair(self.columns, limit, prices, choice, near.positions[others])
-            feasible = repair.unload(self._out_of_time)
-            if feasible:
-                repair.fill(self._out_of_time)
-                self._adopt(repair.choice)
-            choice = repair.choice
-            left = np.where(prices > 0, repair.left, 0.0)
-            if feasible and float(left @ prices) <= _FILLED_SHARE * self._allowed_gap():
-                if not self._closed():
-                    repair.exchange(self._out_of_time)
-                    self._adopt(repair.choice)
-                return
-            if math.isinf(near.rest) or count >= most:
-                return
-            count = min(count * _REPAIR_GROWTH, most)
+        """Make the priced choice feasible and fill what is left over."""
+        round_at_prices(
+            self.columns,
+            self.problem.capacity,
+            self.limit,
+            prices,
+            least.choice,
+            adopt=lambda choice: self._adopt(choice) and self._closed(),
+            allowed_gap=self._allowed_gap,
+            out_of_time=self._out_of_time,
+        )
 
     def _take_start(self, start: Start | None) -> None:
         given = start_vector(self.problem, start)
@@ -220,18 +203,7 @@ class LagrangianSearch:
         return True
 
     def _dual_bound(self, least: GroupMinimum, prices: FloatArray) -> float:
-        """Return the dual's value less all that rounding may have added."""
-        finite = np.isfinite(self.limit)
-        paid = float(prices[finite] @ self.limit[finite])
-        entries = np.diff(self.columns.usage.indptr)
-        depth = int(entries.max(initial=0)) + self.problem.rows + 64
-        cost = self.columns.cost
-        negative = 0.0
-        if cost.min() < 0:
-            lowest = np.minimum.reduceat(cost, self.columns.starts[:-1])
-            negative = float(np.maximum(-lowest, 0.0).sum())
-        rounding = depth * 2.0**-52 * (least.magnitude + 2.0 * negative + paid)
-        return least.total - paid - rounding
+        return price_bound(self.columns, self.limit, least, prices)
 
     def _group_without_columns(self) -> int | None:
         if not self.columns.barred.size:
