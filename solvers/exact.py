@@ -21,7 +21,7 @@ from solvers.bounds import capacity_free_bound
 from solvers.errors import SolverBackendError, SolverOptionError
 from solvers.integer_scaling import exact_scaling
 from solvers.presolve import reduce_problem
-from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem, IntArray
+from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem, FloatArray, IntArray
 from solvers.result import (
     GAP_TOLERANCE,
     Limit,
@@ -39,6 +39,7 @@ __all__ = [
     "Backend",
     "BackendAnswer",
     "BackendRequest",
+    "Relaxation",
     "exact_cost",
     "is_feasible",
     "solve_exactly",
@@ -82,6 +83,25 @@ class BackendRequest:
     monitor: Monitor = field(default_factory=SilentMonitor)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Relaxation:
+    """What a back end claims about the continuous relaxation, within tolerances of its own.
+
+    Parameters
+    ----------
+    x
+        (n,), about 0 to 1.
+    prices
+        (m,), cost per unit of each row, about >= 0.
+    accurate
+        Whether the back end's own tolerances are met.
+    """
+
+    x: FloatArray
+    prices: FloatArray
+    accurate: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BackendAnswer:
     """What a back end claims.
@@ -96,6 +116,8 @@ class BackendAnswer:
         Whether it claims that no solution exists.
     limit
         The limit that stopped it; None when it ran to its end.
+    relaxation
+        Of a back end that solves the continuous relaxation; `solve_exactly` does not look at it.
     """
 
     x: IntArray | None = None
@@ -108,6 +130,7 @@ class BackendAnswer:
     nodes: int = 0
     notes: tuple[str, ...] = ()
     log_tail: str = ""
+    relaxation: Relaxation | None = None
 
 
 Backend = Callable[[BackendRequest], BackendAnswer]

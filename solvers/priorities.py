@@ -1,4 +1,4 @@
-"""Strict priorities for exact solvers: one plain problem per stage, each bound conditional.
+"""Strict priorities for solvers with bounds: one plain problem per stage, each bound conditional.
 
 Stage p minimises the weight left unserved at priority p while the weights of more important
 priorities stay at most what the incumbent reached; the last stage minimises the cost. Nothing is
@@ -31,6 +31,7 @@ from solvers.result import (
     GAP_TOLERANCE,
     Limit,
     Reason,
+    RowPrices,
     SolveResult,
     SolveStatistics,
     StageResult,
@@ -54,7 +55,8 @@ def solve_in_stages(
     Parameters
     ----------
     solve_plain
-        Solves a problem without priorities; exact when it has the time.
+        Solves a problem without priorities; exact when it has the time, or a heuristic, which
+        leaves open what it does not prove.
 
     Returns
     -------
@@ -211,10 +213,16 @@ class _StagedSolve:
         return self.params.cancelled or time.perf_counter() >= self.params.deadline(self.began)
 
     def _stopped_by(self, result: SolveResult | None) -> Limit:
-        """Return the limit that ended the solve, given its last result."""
+        """Return the limit that ended the solve, given its last result.
+
+        When that is proven, what is open is a stage: its limit counts.
+        """
         if self.params.cancelled:
             return Limit.INTERRUPTED
-        return Limit.TIME if result is None else result.termination.limit or Limit.TIME
+        if result is None:
+            return Limit.TIME
+        limits = [run.termination.limit for run in self.runs]
+        return next((limit for limit in reversed(limits) if limit is not None), Limit.TIME)
 
     @property
     def _unserved(self) -> BoolArray:
@@ -294,6 +302,12 @@ class _StagedSolve:
         x[order[first]] = 1
         return x
 
+    def _row_prices(self, prices: RowPrices | None) -> RowPrices | None:
+        """Return the prices of the problem's own rows, which stand before those of the stages."""
+        if prices is None:
+            return None
+        return RowPrices(prices.values[: self.problem.rows].copy(), prices.meaning)
+
     def _adopt(self, x: IntArray) -> None:
         """Keep a solution if it is lexicographically better than the incumbent."""
         self.incumbent = _better(self.problem, self.incumbent, x)
@@ -349,6 +363,7 @@ class _StagedSolve:
             primal_bound=cost,
             dual_bound=min(bound, cost),
             x=self.incumbent,
+            prices=None if result is None else self._row_prices(result.prices),
             stages=tuple(self.stages),
             tolerance=self.params.relative_gap,
             statistics=self._statistics(),
