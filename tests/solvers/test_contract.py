@@ -6,6 +6,7 @@ import pytest
 
 from solvers import Feature
 from solvers.auto import AutoSolver
+from solvers.convex import ConvexSolver
 from solvers.cp_sat import CpSatSolver
 from solvers.greedy import GreedySolver
 from solvers.highs import HighsSolver
@@ -22,7 +23,14 @@ from solvers.testing import (
 CASES = contract_cases()
 OURS = {
     solver.name: solver
-    for solver in (AutoSolver(), CpSatSolver(), GreedySolver(), HighsSolver(), MilpSolver())
+    for solver in (
+        AutoSolver(),
+        ConvexSolver(),
+        CpSatSolver(),
+        GreedySolver(),
+        HighsSolver(),
+        MilpSolver(),
+    )
 }
 
 
@@ -64,7 +72,7 @@ def test_cases_cover_both_outcomes_of_random_problems() -> None:
 
 
 def test_features_say_who_is_exact() -> None:
-    """greedy is a heuristic, the others are exact; only greedy takes parts."""
+    """greedy and convex are heuristics, the others are exact; only greedy takes parts."""
     exact = {name for name, solver in OURS.items() if Feature.EXACT in solver.features}
     assert exact == {"auto", "cp-sat", "highs", "milp"}
     partial = {name for name, solver in OURS.items() if Feature.PARTIAL in solver.features}

@@ -14,7 +14,7 @@ import solvers
 from solvers import BrokenPluginError, MissingExtraError, Solver, UnknownSolverError, registry
 from tests.solvers.problems import ScriptedSolver
 
-OURS = ("auto", "cp-sat", "greedy", "highs", "lagrangian", "milp")
+OURS = ("auto", "convex", "cp-sat", "greedy", "highs", "lagrangian", "milp")
 
 
 class AbstractGuest(Solver):
@@ -87,8 +87,8 @@ def test_an_unknown_name(guests: None) -> None:
         solvers.get("mlip")
     assert str(caught.value) == (
         "unknown solver 'mlip'; did you mean 'milp'? installed: "
-        "absent, abstract, auto, cp-sat, greedy, highs, lagrangian, milp, number, rocket, "
-        "scripted, twice"
+        "absent, abstract, auto, convex, cp-sat, greedy, highs, lagrangian, milp, number, "
+        "rocket, scripted, twice"
     )
 
 
@@ -128,6 +128,7 @@ def test_the_description_lists_everything(guests: None) -> None:
         ("absent", "broken"),
         ("abstract", "broken"),
         ("auto", "ok"),
+        ("convex", "ok"),
         ("cp-sat", "ok"),
         ("greedy", "ok"),
         ("highs", "ok"),
