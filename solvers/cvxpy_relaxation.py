@@ -163,8 +163,7 @@ def _relaxation(problem: AllocationProblem, model: _Model, solver: str) -> Relax
         )
     prices = np.zeros(problem.rows)
     prices[model.rows] = model.limits.dual_value * model.unit
-    fractions = np.array(model.x.value, dtype=np.float64)
-    return Relaxation(fractions, prices, accurate=model.programme.status == "optimal")
+    return Relaxation(np.array(model.x.value, dtype=np.float64), prices)
 
 
 def _spread_costs(problem: AllocationProblem) -> tuple[FloatArray, float]:

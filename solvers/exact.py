@@ -93,13 +93,10 @@ class Relaxation:
         (n,), about 0 to 1.
     prices
         (m,), cost per unit of each row, about >= 0.
-    accurate
-        Whether the back end's own tolerances are met.
     """
 
     x: FloatArray
     prices: FloatArray
-    accurate: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

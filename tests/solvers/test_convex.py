@@ -81,7 +81,6 @@ def liar(seed: int, *, infeasible: bool, fractions: bool) -> Backend:
         relaxation = Relaxation(
             random.choice([-1.0, 0.0, 0.5, 1.0, 7.0], request.problem.columns),
             random.choice(odd, request.problem.rows),
-            accurate=True,
         )
         return BackendAnswer(
             infeasible=infeasible,
@@ -228,7 +227,7 @@ def test_a_claim_of_infeasibility_without_proof() -> None:
 
     def no_proof(request: BackendRequest) -> BackendAnswer:
         none = np.zeros(request.problem.rows)
-        return BackendAnswer(relaxation=Relaxation(np.zeros(request.problem.columns), none, True))
+        return BackendAnswer(relaxation=Relaxation(np.zeros(request.problem.columns), none))
 
     impossible = AllocationProblem([1, 2, 1, 2], [[2, 3, 2, 4]], [3], [0, 0, 1, 1])
     result = ConvexSearch(impossible, SolveParams(), claims, no_proof).run(None)
@@ -334,8 +333,7 @@ def test_low_accuracy_is_called_a_multiplier(capfd: pytest.CaptureFixture[str]) 
     result = solve(problem, CONVEX, backend="OSQP")
     assert capfd.readouterr() == ("", "")
     assert result.prices is not None
-    accurate = "OSQP: optimal" in result.statistics.notes
-    assert (result.prices.meaning is PriceMeaning.RELAXATION_DUAL) == accurate
+    assert result.prices.meaning is PriceMeaning.MULTIPLIER
     exact = solve(problem, HighsSolver(), relative_gap=1e-3)
     assert result.dual_bound <= exact.primal_bound
 
