@@ -1,4 +1,4 @@
-"""How `lagrangian` and, where it finishes, `highs` on the whole problem grow with the fleet."""
+"""How `lagrangian` grows with the fleet; `highs` and `convex` beside it while they finish."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-# Family, services, seeds, gap asked for, whether the general solver is run beside it.
+# Family, services, seeds, gap asked for, whether the rivals are run beside it.
 CASES = (
     ("fleet", 100, 10, 0.0, True),
     ("fleet", 1_000, 10, 1e-5, True),
@@ -24,6 +24,7 @@ CASES = (
     ("many-rows", 1_000, 5, 1e-4, True),
     ("many-rows", 10_000, 3, 1e-4, True),
 )
+RIVALS = ("highs", "convex")
 TIME_LIMIT_S = 60.0
 
 
@@ -41,23 +42,24 @@ def run(repeats: int) -> None:
     print(
         f"Proven gap, CPU s of the solve, peak MB of the process; limit {TIME_LIMIT_S:.0f} s each"
     )
-    rivals = f"{'highs gap':>11}{'CPU':>8}{'MB':>6}"
+    rivals = "".join(f"{f'{name} gap':>12}{'CPU':>8}{'MB':>6}" for name in RIVALS)
     print(
         f"{'family':<13}{'services':>9}{'seed':>5}{'asked':>9}{'gap':>10}{'CPU':>8}{'MB':>6}{rivals}"
     )
     for family, services, seeds, asked, with_rival in CASES:
-        runs, rival_runs = [], []
+        runs: list[Run] = []
+        rival_runs: dict[str, list[Run]] = {name: [] for name in RIVALS if with_rival}
         for seed in range(min(repeats, seeds)):
             mine = _in_child("lagrangian", family, services, seed, asked)
             runs.append(mine)
             row = f"{family:<13}{services:>9}{seed:>5}{asked:>9.0e}{_show(mine, 10)}"
-            if with_rival:
-                rival = _in_child("highs", family, services, seed, asked)
-                rival_runs.append(rival)
-                row += _show(rival, 11)
+            for name, done in rival_runs.items():
+                rival = _in_child(name, family, services, seed, asked)
+                done.append(rival)
+                row += _show(rival, 12)
             print(row, flush=True)
         means = f"{'':<13}{'geometric mean':>33}{_mean(runs):>13.3f}"
-        print(means + (f"{_mean(rival_runs):>25.3f}" if rival_runs else ""))
+        print(means + "".join(f"{_mean(done):>26.3f}" for done in rival_runs.values()))
 
 
 def solve_one(solver: str, family: str, services: int, seed: int, gap: float) -> Run:
@@ -66,13 +68,20 @@ def solve_one(solver: str, family: str, services: int, seed: int, gap: float) ->
     import scipy.sparse  # noqa: F401
 
     from solvers.base import SolveParams
+    from solvers.convex import ConvexSolver
     from solvers.highs import HighsSolver
     from solvers.instances import generate
     from solvers.lagrangian import LagrangianSolver
 
     problem = generate(family, services, seed=seed)
-    params = SolveParams(relative_gap=gap, time_limit_s=TIME_LIMIT_S)
-    chosen = next(s for s in (LagrangianSolver(), HighsSolver()) if s.name == solver)
+    chosen = next(
+        s for s in (LagrangianSolver(), HighsSolver(), ConvexSolver()) if s.name == solver
+    )
+    if solver == "convex":
+        import cvxpy  # noqa: F401
+    # Its relaxation ends by itself; under a limit it would import cvxpy again, elsewhere.
+    limit = None if solver == "convex" else TIME_LIMIT_S
+    params = SolveParams(relative_gap=gap, time_limit_s=limit)
     before = _cpu_s()
     result = chosen.solve(problem, params)
     cpu_s = _cpu_s() - before

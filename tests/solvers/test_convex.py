@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import highspy
 import numpy as np
@@ -364,6 +366,29 @@ def test_back_ends_by_name() -> None:
         solve(regret_trap(), CONVEX, backend="nonsense")
     with pytest.raises(SolverOptionError, match="backend = 3: must be a name"):
         solve(regret_trap(), CONVEX, backend=3)
+
+
+def test_a_process_of_its_own_gives_the_same_answer() -> None:
+    """Under a limit other back ends run apart: prices, solution and errors come through."""
+    problem = fleet(60, seed=3)
+    here = solve(problem, CONVEX, backend="CLARABEL")
+    apart = solve(problem, CONVEX, backend="CLARABEL", time_limit_s=60.0)
+    assert here.prices is not None
+    assert apart.prices is not None
+    assert apart.prices.values.tolist() == here.prices.values.tolist()
+    assert (apart.primal_bound, apart.dual_bound) == (here.primal_bound, here.dual_bound)
+    with pytest.raises(SolverOptionError, match="'nonsense'"):
+        solve(problem, CONVEX, backend="nonsense", time_limit_s=60.0)
+
+
+def test_solves_run_side_by_side() -> None:
+    """Solves in several threads do not disturb each other, nor do filters of warnings leak."""
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda seed: solve(fleet(40, seed=seed), CONVEX), [0, 1, 0, 1]))
+    assert results[0].primal_bound == results[2].primal_bound
+    assert results[1].dual_bound == results[3].dual_bound
+    assert list(warnings.filters) == before
 
 
 def test_a_back_end_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
