@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -23,6 +24,9 @@ __all__ = ["ConvexOptions", "ConvexSolver"]
 # 0.1 s); how long other solvers are deaf is not known. HiGHS 1.14, November 2026.
 _LARGE = 40_000
 _DEFAULT = "HIGHS"
+# Importing cvxpy takes about a second of CPU, in which nothing looks at the clock: under a shorter
+# limit than this it is not done here.
+_ROOM_TO_IMPORT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class ConvexSolver(Solver):
         """Solve the relaxation and round it; see `Solver.solve`."""
         self.require(problem, params)
         options: ConvexOptions = self.parse_options(params)
-        large = _LARGE if options.backend.upper() == _DEFAULT else 0
+        large = 0 if options.backend.upper() != _DEFAULT or _too_short_to_import(params) else _LARGE
         relax, relax_overload = (
             isolated_when_large(
                 cvxpy_backend, (options.backend, params.seed, objective), large=large
@@ -109,3 +113,8 @@ class ConvexSolver(Solver):
             version=f"cvxpy {version('cvxpy')}, {options.backend}",
         )
         return dataclasses.replace(result, statistics=statistics)
+
+
+def _too_short_to_import(params: SolveParams) -> bool:
+    limit = params.time_limit_s
+    return limit is not None and limit < _ROOM_TO_IMPORT_S and "cvxpy" not in sys.modules

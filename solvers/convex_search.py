@@ -48,7 +48,7 @@ _CORE_COLUMNS, _CORE_NODES = 500, 100
 # relative: HiGHS reaches 1e-13 of the cost, Clarabel 1e-8, SCS by default not always 1e-6.
 _DUAL_TOLERANCE = 1e-6
 # Shares of the time that is left: what comes after takes a solution from whatever there is.
-_RELAXATION_SHARE, _CORE_SHARE = 0.6, 0.5
+_RELAXATION_SHARE, _CORE_SHARE = 0.75, 0.5
 
 
 class ConvexSearch:

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import highspy
 import numpy as np
@@ -241,7 +242,7 @@ def test_a_claim_of_infeasibility_without_proof() -> None:
 def test_a_relaxation_that_is_stopped_leaves_a_solution_and_a_bound() -> None:
     """The process of its own is ended from outside; what needs no relaxation is there."""
     problem = dense_problem(300, 10, 10, seed=4)
-    result = solve(problem, CONVEX, backend="SCS", time_limit_s=0.5)
+    result = solve(problem, CONVEX, backend="SCS", time_limit_s=0.05)
     assert result.termination.limit is Limit.TIME
     assert result.prices is None
     assert any("stopped from outside" in note for note in result.statistics.notes)
@@ -379,6 +380,21 @@ def test_a_process_of_its_own_gives_the_same_answer() -> None:
     assert (apart.primal_bound, apart.dual_bound) == (here.primal_bound, here.dual_bound)
     with pytest.raises(SolverOptionError, match="'nonsense'"):
         solve(problem, CONVEX, backend="nonsense", time_limit_s=60.0)
+
+
+def test_under_a_short_limit_cvxpy_is_not_imported_here() -> None:
+    """The import takes longer than the limit: it is left to a process that can be stopped."""
+    code = (
+        "import sys; from solvers import solve; from solvers.convex import ConvexSolver; "
+        "from tests.solvers.problems import regret_trap; "
+        "result = solve(regret_trap(), ConvexSolver(), time_limit_s=0.1); "
+        "print('cvxpy' in sys.modules, result.termination.limit)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )  # fmt: skip
+    assert run.stdout.split() == ["False", "time"]
 
 
 def test_solves_run_side_by_side() -> None:
