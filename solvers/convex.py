@@ -12,7 +12,8 @@ from typing import ClassVar
 from solvers.base import Feature, SolveParams, Solver, Start
 from solvers.convex_search import ConvexSearch
 from solvers.cvxpy_relaxation import LEAST_COST, LEAST_OVERLOAD, cvxpy_backend
-from solvers.isolated_backend import isolated_when_large
+from solvers.exact import Backend
+from solvers.isolated_backend import isolated, isolated_when_large
 from solvers.priorities import solve_in_stages
 from solvers.problem import AllocationProblem
 from solvers.result import SolveResult
@@ -24,6 +25,9 @@ __all__ = ["ConvexOptions", "ConvexSolver"]
 # 0.1 s); how long other solvers are deaf is not known. HiGHS 1.14, November 2026.
 _LARGE = 40_000
 _DEFAULT = "HIGHS"
+# Others always get one: OSQP 1.1 beside SCS 3.3, HiGHS and OR-Tools ended whole processes by a
+# segmentation fault, which then costs an error only.
+_SAFE = ("HIGHS", "CLARABEL")
 # Importing cvxpy takes about a second of CPU, in which nothing looks at the clock: under a shorter
 # limit than this it is not done here.
 _ROOM_TO_IMPORT_S = 3.0
@@ -60,8 +64,8 @@ class ConvexSolver(Solver):
 
     HiGHS, an exact method for the relaxation, leaves at most as many groups in fractions as there
     are rows. cvxpy cannot be interrupted: under a time limit or a cancel flag, large models and
-    other back ends run in a process of their own. In this process one relaxation is solved at a
-    time; otherwise safe in threads.
+    Clarabel run in a process of their own, other back ends always do. In this process one
+    relaxation is solved at a time; otherwise safe in threads.
     """
 
     name: ClassVar[str] = "convex"
@@ -93,11 +97,8 @@ class ConvexSolver(Solver):
         """Solve the relaxation and round it; see `Solver.solve`."""
         self.require(problem, params)
         options: ConvexOptions = self.parse_options(params)
-        large = 0 if options.backend.upper() != _DEFAULT or _too_short_to_import(params) else _LARGE
         relax, relax_overload = (
-            isolated_when_large(
-                cvxpy_backend, (options.backend, params.seed, objective), large=large
-            )
+            _placed(params, (options.backend, params.seed, objective))
             for objective in (LEAST_COST, LEAST_OVERLOAD)
         )
 
@@ -113,6 +114,15 @@ class ConvexSolver(Solver):
             version=f"cvxpy {version('cvxpy')}, {options.backend}",
         )
         return dataclasses.replace(result, statistics=statistics)
+
+
+def _placed(params: SolveParams, arguments: tuple[str, int, str]) -> Backend:
+    """Return the back end in this process where that is safe for it and for the clock."""
+    name = arguments[0].upper()
+    if name not in _SAFE:
+        return isolated(cvxpy_backend, arguments)
+    large = _LARGE if name == _DEFAULT and not _too_short_to_import(params) else 0
+    return isolated_when_large(cvxpy_backend, arguments, large=large)
 
 
 def _too_short_to_import(params: SolveParams) -> bool:
