@@ -92,8 +92,8 @@ def construct(
     Notes
     -----
     The solution kept serves most groups in full, priority by priority; then leaves fewest with
-    nothing; then costs least. Beyond some thousand groups a choice by prices that needed repair
-    only is taken as it is.
+    nothing; then costs least. Beyond some thousand groups a choice by prices is taken as it is;
+    under strict priorities only one that could be repaired.
     """
     relaxed = relaxed_solution(problem)
     if relaxed is not None and is_feasible(problem, relaxed):
@@ -105,7 +105,8 @@ def construct(
     if policy is SaturationPolicy.NONE:
         choices = list(priced_choices(problem, seed, stop))
         priced = [choice.columns for choice in choices]
-        if problem.groups > _SOME_ORDERS_UP_TO and any(choice.repaired for choice in choices):
+        good = problem.priority is None or any(choice.repaired for choice in choices)
+        if priced and good and problem.groups > _SOME_ORDERS_UP_TO:
             return _best_choice(problem, priced, start)
     return _best_run(problem, policy, delayed, seed, start, priced, stop, deadline)
 

@@ -75,7 +75,7 @@ class GreedySolver(Solver):
     -----
     Prices on the capacities, from a smoothed dual, say what each column is worth to the others;
     best-effort policies go by regret alone. Deterministic unless stopped: it takes tenths of a
-    second up to some thousand groups and a second or two per hundred thousand, up to ten where
+    second up to some thousand groups and some seconds per hundred thousand, up to fifteen where
     their sizes differ widely. Once half of the time is gone it begins nothing new, and at the end
     of it leaves the groups whose turn has not come. It says OPTIMAL only when its value meets its
     bound, which needs room for every group's cheapest column. Safe in threads.

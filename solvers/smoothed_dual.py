@@ -21,7 +21,7 @@ from solvers.sampled_prices import draw_groups
 __all__ = ["smoothed_prices"]
 
 # Entries of the curvature that are added up, and of groups x rows, before groups are sampled.
-_CURVATURE_ENTRIES, _GROUP_ROWS = 200_000, 500_000
+_CURVATURE_ENTRIES, _GROUP_ROWS = 1_000_000, 1_000_000
 _FEWEST_SAMPLED = 200
 # The temperature falls by this factor, with at most so many Newton steps at each, and ends once
 # the smoothing is worth less than this share of the value, or the value stands still.
