@@ -1,4 +1,4 @@
-"""Building a solution: the regret heuristic under several orders, improved, the best one kept."""
+"""Building a solution: by prices and by regret under several orders, improved, the best kept."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from solvers.bounds import relaxed_solution
 from solvers.exchange import ExchangeSearch
 from solvers.lexicographic import group_weights, is_better, lexicographic_value, priority_levels
 from solvers.placement import NOTHING, Placement
+from solvers.priced_choices import priced_choices
 from solvers.problem import AllocationProblem, IntArray
 from solvers.regret import RegretKey, place_by_regret, regret
 from solvers.repair import repaired_choices
@@ -26,6 +27,8 @@ __all__ = ["Construction", "construct"]
 _ALL_ORDERS_UP_TO = 500
 _SOME_ORDERS_UP_TO = 5_000
 _SHUFFLES = 4
+# Exchanges of the orders are tried up to this many groups even where a choice by prices is better.
+_ALL_EXCHANGES_UP_TO = 150
 # The usage entries that all exchange searches of one construction may look at together.
 _EXCHANGE_BUDGET = 60_000_000
 
@@ -42,11 +45,14 @@ class Construction:
         (n,), parts taken; None when every column is whole.
     orders
         Number of orders tried.
+    priced
+        Number of choices by prices of the capacities among which the best was looked for.
     """
 
     x: IntArray | None
     parts: IntArray | None = None
     orders: int = 0
+    priced: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +73,7 @@ def construct(
     stop: Callable[[], bool] | None = None,
     deadline: float = math.inf,
 ) -> Construction:
-    """Return the lexicographically best of several deterministic regret runs and improvements.
+    """Return the lexicographically best of choices by prices and regret runs, improved.
 
     Parameters
     ----------
@@ -78,37 +84,113 @@ def construct(
     start
         (n,), a feasible solution to improve as well; not used under a policy other than none.
     stop
-        Asked before each run but the first: whether to leave it at what there is.
+        Asked while prices are looked for and before each run but the first: whether to leave it
+        at what there is.
     deadline
         `time.perf_counter()` at which runs leave the groups whose turn has not come unplaced.
 
     Notes
     -----
     The solution kept serves most groups in full, priority by priority; then leaves fewest with
-    nothing; then costs least.
+    nothing; then costs least. Beyond some thousand groups a choice by prices is taken as it is;
+    under strict priorities only one that could be repaired.
     """
     relaxed = relaxed_solution(problem)
     if relaxed is not None and is_feasible(problem, relaxed):
         someone_waits = problem.unserved is not None and bool(relaxed[problem.unserved].any())
         if policy is SaturationPolicy.NONE or not someone_waits:
             return Construction(relaxed)  # nothing can be better
+    stop = stop or _never
+    priced: list[IntArray] = []
+    if policy is SaturationPolicy.NONE:
+        choices = list(priced_choices(problem, seed, stop))
+        priced = [choice.columns for choice in choices]
+        good = problem.priority is None or any(choice.repaired for choice in choices)
+        if priced and good and problem.groups > _SOME_ORDERS_UP_TO:
+            return _best_choice(problem, priced, start)
+    return _best_run(problem, policy, delayed, seed, start, priced, stop, deadline)
+
+
+def _never() -> bool:
+    return False
+
+
+def _best_choice(
+    problem: AllocationProblem, priced: list[IntArray], start: IntArray | None
+) -> Construction:
+    """Return the best choice, or the start, as it is."""
+    solutions = [_indicator(problem, choice) for choice in priced]
+    solutions += [] if start is None else [start]
+    values = [lexicographic_value(problem, x) for x in solutions]
+    best = 0
+    for rank in range(1, len(solutions)):
+        if is_better(values[rank], values[best]):
+            best = rank
+    return Construction(solutions[best], priced=len(priced))
+
+
+def _indicator(problem: AllocationProblem, choice: IntArray) -> IntArray:
+    x = np.zeros(problem.columns, dtype=np.int64)
+    x[choice] = 1
+    return x
+
+
+def _best_run(
+    problem: AllocationProblem,
+    policy: SaturationPolicy,
+    delayed: bool,
+    seed: int,
+    start: IntArray | None,
+    priced: list[IntArray],
+    stop: Callable[[], bool],
+    deadline: float,
+) -> Construction:
+    """Run the orders, improve what was found with the choices given, and keep the best.
+
+    Where a choice by prices beats all orders on more than a hundred groups or so, only choices are
+    improved: the orders rarely catch up, and their exchanges take longest.
+    """
     orders = list(_orders(problem, seed))
     budget = _EXCHANGE_BUDGET // len(orders)
-    runs = [(order, budget_of_run) for budget_of_run in (0, budget) for order in orders]
     placements: list[Placement | None] = []
-    for order, budget_of_run in runs:
-        if placements and stop is not None and stop():
-            break
-        placements.append(_run(problem, order, policy, delayed, budget_of_run, deadline))
-    tried = min(len(placements), len(orders))
+
+    def run(budget_of_run: int) -> None:
+        for order in orders:
+            if placements and stop():
+                return
+            placements.append(_run(problem, order, policy, delayed, budget_of_run, deadline))
+
+    run(0)
+    tried = len(placements)
+    stuck = all(placement is None for placement in placements)
+    by_price = [_placed(problem, choice) for choice in priced]
+    priced_win = problem.groups > _ALL_EXCHANGES_UP_TO and bool(by_price)
+    if priced_win:
+        ranked: list[Placement] = [p for p in placements if p is not None] + by_price
+        priced_win = _best(problem, ranked) in by_price
+    if not priced_win:
+        run(budget)
+    placements += by_price
     if policy is SaturationPolicy.NONE:
-        stuck = all(placement is None for placement in placements[:tried])
-        placements += _from_choices(problem, start, budget, repaired=stuck)
+        given = [] if stop() or not by_price else [np.array(_best(problem, by_price).choice)]
+        placements += _from_choices(problem, start, given, budget, repaired=stuck)
     found = [placement for placement in placements if placement is not None]
     if not found:
         return Construction(None, orders=tried)
-    best = _first_best(found, {id(p): _value(problem, p) for p in found})
-    return Construction(best.solution(), best.parts(), tried)
+    best = _best(problem, found)
+    return Construction(best.solution(), best.parts(), tried, len(priced))
+
+
+def _placed(problem: AllocationProblem, choice: IntArray) -> Placement:
+    """Return a feasible choice as a placement."""
+    placement = Placement(problem)
+    for group, column in enumerate(choice.tolist()):
+        placement.place(group, column)
+    return placement
+
+
+def _best(problem: AllocationProblem, placements: list[Placement]) -> Placement:
+    return _first_best(placements, {id(p): _value(problem, p) for p in placements})
 
 
 def _first_best(placements: list[Placement], values: dict[int, tuple[float, ...]]) -> Placement:
@@ -258,15 +340,17 @@ def _search(placement: Placement, budget: int) -> ExchangeSearch:
 def _from_choices(
     problem: AllocationProblem,
     start: IntArray | None,
+    given: list[IntArray],
     budget: int,
     *,
     repaired: bool,
 ) -> list[Placement | None]:
-    """Improve the start, and repaired choices if asked."""
+    """Improve the start, the choices given, and repaired choices if asked."""
     choices: list[IntArray] = []
     if start is not None:
         columns = np.flatnonzero(start)
         choices.append(columns[np.argsort(problem.group[columns])])
+    choices += given
     if repaired:
         choices += repaired_choices(problem)
     return [_improved_choice(problem, choice, budget) for choice in choices]

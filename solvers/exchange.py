@@ -69,13 +69,18 @@ class ExchangeSearch:
             self._usage = problem.usage.to_dense()
             self._table = _padded(placement.candidates)
             self._held = np.zeros((problem.rows, problem.groups))
+            self._column = np.full(problem.groups, NOTHING)
         self.reload()
 
     def reload(self) -> None:
         """Take note of changes that others made to the placement."""
         if self._pairs:
-            for group in range(self.placement.problem.groups):
-                self._refresh(group)
+            self._column[:] = self.placement.choice
+            # Parts are never moved, so what their group holds is not offered to anyone.
+            whole = self._column != NOTHING
+            whole[list(self.placement.taken)] = False
+            self._held[:] = 0.0
+            self._held[:, whole] = self._usage[:, self._column[whole]]
 
     def insert(self, waiting: Iterable[int]) -> list[int]:
         """Place waiting groups, moving or putting out another where needed; return who is left.
@@ -162,7 +167,7 @@ class ExchangeSearch:
         self, group: int, column: int, others: IntArray, free: FloatArray, waiting: bool
     ) -> _PairMove | None:
         choice, cost = self.placement.choice, self.placement.problem.cost
-        held = np.array([choice[other] for other in others.tolist()])
+        held = self._column[others]
         targets = self._table[others]
         owner = np.broadcast_to(np.arange(len(others))[:, None], targets.shape)[targets >= 0]
         targets = targets[targets >= 0]
@@ -211,7 +216,7 @@ class ExchangeSearch:
     def _refresh(self, group: int) -> None:
         if self._pairs:
             column = self.placement.choice[group]
-            # Parts are never moved, so what their group holds is not offered to anyone.
+            self._column[group] = column
             whole = column != NOTHING and group not in self.placement.taken
             self._held[:, group] = self._usage[:, column] if whole else 0.0
 

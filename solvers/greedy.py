@@ -1,4 +1,4 @@
-"""The regret heuristic as a solver: instant, with the capacity-free bound beside its value."""
+"""Heuristics by prices and regret as a solver: instant, with the capacity-free bound beside."""
 
 from __future__ import annotations
 
@@ -69,19 +69,21 @@ class GreedyOptions:
 
 
 class GreedySolver(Solver):
-    """Regret heuristic under several orders, improved by exchanges; the best solution is kept.
+    """Choices by capacity prices and by regret, improved by exchanges; the best one is kept.
 
     Notes
     -----
-    Deterministic unless stopped: it takes milliseconds up to some hundred groups, a second at some
-    thousand and about five per hundred thousand. Once half of the time is gone it begins nothing
-    new, and at the end of it leaves the groups whose turn has not come. It says OPTIMAL only when
-    its value meets its bound, which needs room for every group's cheapest column. Safe in threads.
+    Prices on the capacities, from a smoothed dual, say what each column is worth to the others;
+    best-effort policies go by regret alone. Deterministic unless stopped: it takes tenths of a
+    second up to some thousand groups and some seconds per hundred thousand, up to fifteen where
+    their sizes differ widely. Once half of the time is gone it begins nothing new, and at the end
+    of it leaves the groups whose turn has not come. It says OPTIMAL only when its value meets its
+    bound, which needs room for every group's cheapest column. Safe in threads.
     """
 
     name: ClassVar[str] = "greedy"
     summary: ClassVar[str] = (
-        "regret heuristic with best-effort policies: instant at any size, a weak bound"
+        "heuristics by prices and regret, best-effort policies: instant at any size, a weak bound"
     )
     features: ClassVar[frozenset[Feature]] = frozenset(
         {
@@ -130,11 +132,7 @@ class GreedySolver(Solver):
                 stop=stop,
                 deadline=params.deadline(began),
             )
-            notes.append(
-                f"best of {built.orders} orders, each with and without exchanges"
-                if built.orders
-                else "every group takes its cheapest column of those that fit at all"
-            )
+            notes.append(_how(built))
         statistics = SolveStatistics(
             solver=self.name,
             version=version("fleetopt"),
@@ -146,6 +144,18 @@ class GreedySolver(Solver):
         result = _judged(problem, params, built.x, built.parts, statistics, stop.limit())
         _report(result, params, began)
         return result
+
+
+def _how(built: Construction) -> str:
+    """Say among what the best was looked for."""
+    ways = []
+    if built.priced:
+        ways.append(f"{built.priced} by prices of the capacities")
+    if built.orders:
+        ways.append(f"{built.orders} orders, improved by exchanges")
+    if not ways:
+        return "every group takes its cheapest column of those that fit at all"
+    return f"best of {' and '.join(ways)}"
 
 
 class _Stop:
