@@ -122,7 +122,7 @@ def _default_batches(
     at_tokens = np.array(
         [p.max_batch_at_output_tokens or np.nan for p in spec.performance] or [np.nan]
     )
-    output = np.array([s.load.output_tokens for s in spec.services])
+    output = np.array([s.load.mean_output_tokens for s in spec.services])
     fixed = np.array([s.max_batch if isinstance(s.max_batch, int) else 0 for s in spec.services])
     with np.errstate(over="ignore"):
         scaled = stated[performance] * at_tokens[performance] / np.floor(output[service])

@@ -13,7 +13,7 @@ from optimizer.fleet.reachable import pair_processes
 from optimizer.fleet.targets import statistic_of, targets_of
 from optimizer.spec.options import PartialService
 from optimizer.spec.service_class import SloMetric, TargetSpec
-from queue_models import QueueMetrics, Statistic, Targets
+from queue_models import QueueMetrics, ServiceProcess, Statistic, Target, Targets
 from queue_models import get as get_queue_model
 
 __all__ = ["Prediction", "predict_partial", "predict_whole", "target_outcomes"]
@@ -72,17 +72,48 @@ def predict_partial(table: CandidateTable, row: int, replicas: int) -> Predictio
     """
     service = int(table.service[row])
     offered = table.spec.services[service].load.arrival_rate_rps
-    if table.spec.optimizer.partial_service is PartialService.SHED:
-        offered = min(offered, replicas * float(table.rate_per_replica_rps[row]))
     model = get_queue_model(table.queue_model)
-    here = np.array([row])
-    ((_, process, statistics),) = pair_processes(table).batches(
-        here, table.service, table.performance, table.max_batch, table.targets.bounds
-    )
+    process, statistics = _row_process(table, row, replicas)
+    if table.spec.optimizer.partial_service is PartialService.SHED:
+        offered = min(offered, replicas * _kept_rate(table, row, process, statistics))
     per_replica = offered / replicas
     stable = per_replica < float(model.max_rate(process, Targets())[0])
     metrics = model.evaluate(process, np.array([per_replica]), statistics)
     return _prediction(table, row, offered, metrics, 0, stable=stable and bool(metrics.stable[0]))
+
+
+def _row_process(
+    table: CandidateTable, row: int, replicas: int
+) -> tuple[ServiceProcess, tuple[Statistic, ...]]:
+    """Return the process of a row with so many replicas, and the statistics that it bounds."""
+    processes, here = pair_processes(table), np.array([row])
+    ((_, clock, statistics),) = processes.batches(
+        here, table.service, table.performance, table.targets.bounds
+    )
+    service = table.service[here]
+    process = processes.process(
+        clock,
+        service,
+        table.performance[here],
+        table.max_batch[here],
+        np.where(processes.replicas_matter[service], replicas, 1),
+    )
+    return process, statistics
+
+
+def _kept_rate(
+    table: CandidateTable, row: int, process: ServiceProcess, statistics: tuple[Statistic, ...]
+) -> float:
+    """Return the largest rate at which one of these replicas keeps every objective."""
+    service = int(table.service[row])
+    if not pair_processes(table).replicas_matter[service]:
+        return float(table.rate_per_replica_rps[row])
+    promised = bool(table.targets.promised_throughput[service])
+    targets = Targets(
+        tuple(Target(s, table.targets.bounds[s][service]) for s in statistics),
+        promised_throughput=np.array([True]) if promised else None,
+    )
+    return float(get_queue_model(table.queue_model).max_rate(process, targets)[0])
 
 
 def _statistics(table: CandidateTable, service: int) -> tuple[Statistic, ...]:
@@ -126,7 +157,7 @@ def target_outcomes(
     service_class = next(c for c in table.spec.classes if c.name == service.service_class)
     carried = replicas * float(table.rate_per_replica_rps[row])
     return tuple(
-        _outcome(target, prediction, carried, service.load.output_tokens)
+        _outcome(target, prediction, carried, service.load.mean_output_tokens)
         for target in targets_of(service_class, service.model)
         if table.accelerator[row] >= 0
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
-from optimizer.fleet.sizing import PairProcesses
+from optimizer.fleet.processes import PairProcesses
 from queue_models import Statistic, Targets
 from queue_models import get as get_queue_model
 
@@ -45,9 +45,13 @@ def _idle_values(table: CandidateTable) -> dict[Statistic, NDArray[np.float64]]:
     asked = np.isin(table.verdict, (Verdict.POSSIBLE, Verdict.SLO, Verdict.REPLICAS))
     rows = np.flatnonzero(asked & (table.accelerator >= 0))
     idle = {statistic: np.full(len(table), np.nan) for statistic in table.targets.bounds}
-    for chosen, process, statistics in pair_processes(table).batches(
-        rows, table.service, table.performance, table.max_batch, table.targets.bounds
+    processes = pair_processes(table)
+    for chosen, clock, statistics in processes.batches(
+        rows, table.service, table.performance, table.targets.bounds
     ):
+        process = processes.process(
+            clock, table.service[chosen], table.performance[chosen], table.max_batch[chosen]
+        )
         rate = _IDLE_SHARE * model.max_rate(process, Targets())
         metrics = model.evaluate(process, rate, statistics)
         for statistic in statistics:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -12,11 +11,11 @@ from optimizer.errors import ModelError
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.grid import Grid
 from optimizer.fleet.inventory import Inventory
+from optimizer.fleet.processes import PairProcesses
+from optimizer.fleet.replica_search import fewest_replicas
 from optimizer.fleet.targets import ServiceTargets
 from optimizer.spec.fleet_spec import FleetSpec
 from queue_models import (
-    IterationTiming,
-    PrefillDecodeTiming,
     QueueMetrics,
     QueueModel,
     ServiceProcess,
@@ -27,23 +26,20 @@ from queue_models import (
 from queue_models import get as get_queue_model
 from queue_models.auto import AutoModel
 
-__all__ = ["PairProcesses", "build_candidates"]
+__all__ = ["build_candidates"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-_TimingKind = type[IterationTiming] | type[PrefillDecodeTiming]
-
-# The kinds of timing and the spec's field for each, in rising order of preference.
-_TIMINGS: tuple[tuple[_TimingKind, str], ...] = (
-    (PrefillDecodeTiming, "prefill_decode"),
-    (IterationTiming, "iteration"),
-)
 # A rate that a model's own inverse allows must keep the targets by its own evaluation up to
 # this relative excess; more means that the model contradicts itself.
 _SELF_CONSISTENCY = 1e-3
 # Divisions such as 6.0 / 2.0000000001 must not cost a replica.
 _ROUNDING = 1e-9
+_NOT_HELD = (
+    "the model contradicts itself: by it, replicas that each see Poisson arrivals keep the "
+    "objectives, and eight times as many with this routing and variability of arrivals do not"
+)
 # Beyond this many replicas a candidate is arithmetic, not a plan; kept exact in floats.
 _MOST_REPLICAS = 2**40
 
@@ -77,83 +73,6 @@ def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> Candida
     sizing = _Sizing(spec, model, targets, grid)
     sizing.size_all()
     return sizing.table(inventory)
-
-
-class PairProcesses:
-    """Turns (service, performance entry, batch) rows into `ServiceProcess` arrays."""
-
-    def __init__(self, spec: FleetSpec, model: QueueModel) -> None:
-        loads = [service.load for service in spec.services]
-        self._load = {
-            name: np.array([getattr(load, name) for load in loads], dtype=np.float64)
-            for name in (
-                "input_tokens",
-                "output_tokens",
-                "input_tokens_scv",
-                "output_tokens_scv",
-                "arrival_scv",
-            )
-        }
-        self._queue = np.array(
-            [np.nan if s.max_queue is None else s.max_queue for s in spec.services],
-            dtype=np.float64,
-        )
-        self._clocks: dict[_TimingKind, FloatArray] = {}
-        # The timing of each entry, as an index into _TIMINGS: of those that the model knows and
-        # the entry has, the last; -1 where there is none.
-        self.kind = np.full(max(len(spec.performance), 1), -1, dtype=np.int64)
-        for number, (kind, attribute) in enumerate(_TIMINGS):
-            if kind not in model.timings:
-                continue
-            names = [f.name for f in fields(kind)]
-            clocks = np.full((len(names), len(spec.performance)), np.nan)
-            for index, entry in enumerate(spec.performance):
-                timing = getattr(entry, attribute)
-                if timing is not None:
-                    clocks[:, index] = [getattr(timing, name) for name in names]
-                    self.kind[index] = number
-            self._clocks[kind] = clocks
-
-    def process(
-        self, kind: _TimingKind, service: IntArray, performance: IntArray, max_batch: IntArray
-    ) -> ServiceProcess:
-        """Return the process of these rows, which share a kind of timing."""
-        queue = self._queue[service]
-        return ServiceProcess(
-            kind(*self._clocks[kind][:, performance]),
-            max_batch=max_batch,
-            queue_capacity=None if np.isnan(queue).any() else queue,
-            **{name: values[service] for name, values in self._load.items()},
-        )
-
-    def batches(
-        self,
-        rows: IntArray,
-        service: IntArray,
-        performance: IntArray,
-        max_batch: IntArray,
-        bounds: Mapping[Statistic, FloatArray],
-    ) -> Iterator[tuple[IntArray, ServiceProcess, tuple[Statistic, ...]]]:
-        """Split rows that have a timing into calls that share it, queue rule and statistics.
-
-        Parameters
-        ----------
-        rows
-            Rows of the arrays `service`, `performance` and `max_batch` that are asked about.
-        bounds
-            Per statistic, (services,) upper bounds; `inf` where a service has none.
-        """
-        keys = np.column_stack(
-            [self.kind[performance[rows]], np.isfinite(self._queue)[service[rows]]]
-            + [np.isfinite(bound)[service[rows]] for bound in bounds.values()]
-        )
-        distinct, member = np.unique(keys, axis=0, return_inverse=True)
-        for call, (kind, _, *bounded) in enumerate(distinct.tolist()):
-            chosen = rows[member.ravel() == call]
-            process = self.process(
-                _TIMINGS[kind][0], service[chosen], performance[chosen], max_batch[chosen]
-            )
-            yield chosen, process, tuple(s for s, b in zip(bounds, bounded, strict=True) if b)
 
 
 @dataclass
@@ -193,49 +112,68 @@ class _Sizing:
         """Fill in every row that is still possible and placed."""
         grid = self.grid
         rows = np.flatnonzero((grid.verdict == Verdict.POSSIBLE) & (grid.accelerator >= 0))
-        timed = self.processes.kind[grid.performance[rows]] >= 0
+        timed = self.processes.clock[grid.performance[rows]] >= 0
         grid.verdict[rows[~timed]] = Verdict.NO_TIMING
-        for call in self.processes.batches(
-            rows[timed], grid.service, grid.performance, grid.max_batch, self.targets.bounds
+        for chosen, clock, statistics in self.processes.batches(
+            rows[timed], grid.service, grid.performance, self.targets.bounds
         ):
-            self.size(*call)
+            self.size(chosen, clock, statistics)
 
-    def size(
-        self, rows: IntArray, process: ServiceProcess, statistics: tuple[Statistic, ...]
-    ) -> None:
+    def size(self, rows: IntArray, clock: int, statistics: tuple[Statistic, ...]) -> None:
         """Fill in the rows of one call to the queue model."""
+        process = self._process(rows, clock)
         if isinstance(self.model, AutoModel):
             name, reason = self.model.choose(type(process.timing), statistics)
             self.choices[name] = reason
-        refused = np.zeros(len(rows), dtype=np.bool_)
-        for reason, mask in self.model.refusals(process, statistics).items():
-            for row in rows[mask & ~refused].tolist():
-                self.refusals[row] = reason
-            refused |= mask
-        self.grid.verdict[rows[refused]] = Verdict.OUTSIDE_VALIDITY
-        if refused.any():
-            rows, process = rows[~refused], process.take(~refused)
+        rows, process = self._without_refused(rows, process, statistics)
         if not len(rows):
             return
-        service = self.grid.service[rows]
-        bounds = {s: self.targets.bounds[s][service] for s in statistics}
-        promised = self.targets.promised_throughput[service]
-        rate = self.model.max_rate(
-            process,
-            Targets(
-                tuple(Target(statistic, bound) for statistic, bound in bounds.items()),
-                promised_throughput=promised if promised.any() else None,
-            ),
+        self.rate[rows] = self._max_rate(rows, process, statistics)
+        rows, process = self._count_replicas(rows, process)
+        varying = self.processes.replicas_matter[self.grid.service[rows]]
+        varying &= self.replicas[rows] > 1
+        alone = ~varying
+        self._predict(rows[alone], process.take(alone) if varying.any() else process, statistics)
+        self._spread(rows[varying], clock, statistics)
+
+    def _process(
+        self, rows: IntArray, clock: int, replicas: IntArray | None = None
+    ) -> ServiceProcess:
+        grid = self.grid
+        return self.processes.process(
+            clock, grid.service[rows], grid.performance[rows], grid.max_batch[rows], replicas
         )
-        self.rate[rows] = self._checked("max_rate", rate, len(rows))
-        rows, process, load = self._count_replicas(rows, process)
-        if len(rows):
-            self._predict(rows, process, load, bounds, statistics)
+
+    def _without_refused(
+        self, rows: IntArray, process: ServiceProcess, statistics: tuple[Statistic, ...]
+    ) -> tuple[IntArray, ServiceProcess]:
+        """Write down what the model refuses; return the rest."""
+        refused = np.zeros(len(rows), dtype=np.bool_)
+        for reason, mask in self.model.refusals(process, statistics).items():
+            self._refuse(rows[mask & ~refused], reason)
+            refused |= mask
+        return (rows[~refused], process.take(~refused)) if refused.any() else (rows, process)
+
+    def _refuse(self, rows: IntArray, reason: str) -> None:
+        self.refusals.update(dict.fromkeys(rows.tolist(), reason))
+        self.grid.verdict[rows] = Verdict.OUTSIDE_VALIDITY
+
+    def _max_rate(
+        self, rows: IntArray, process: ServiceProcess, statistics: tuple[Statistic, ...]
+    ) -> FloatArray:
+        """Return the largest rate at which one replica of each row keeps every objective."""
+        service = self.grid.service[rows]
+        promised = self.targets.promised_throughput[service]
+        targets = Targets(
+            tuple(Target(s, self.targets.bounds[s][service]) for s in statistics),
+            promised_throughput=promised if promised.any() else None,
+        )
+        return self._checked("max_rate", self.model.max_rate(process, targets), len(rows))
 
     def _count_replicas(
         self, rows: IntArray, process: ServiceProcess
-    ) -> tuple[IntArray, ServiceProcess, FloatArray]:
-        """Set the replicas of each row; return the rows still possible with their load."""
+    ) -> tuple[IntArray, ServiceProcess]:
+        """Set the replicas that do where each gets a Poisson stream; return the rows possible."""
         service = self.grid.service[rows]
         load, rate = self.targets.rate_rps[service], self.rate[rows]
         vacuous = (load == 0) & (not self.model.keeps_targets)
@@ -246,37 +184,62 @@ class _Sizing:
         replicas = np.maximum(np.minimum(needed, _MOST_REPLICAS), load > 0).astype(np.int64)
         replicas = np.maximum(replicas, self.least[service])
         too_many = (replicas > self.most[service]) | (needed > _MOST_REPLICAS)
+        # Another count may do where replicas are not alike single ones: that is looked at later.
+        too_many &= ~self.processes.replicas_matter[service] | (needed > _MOST_REPLICAS)
         self.grid.verdict[rows[too_many]] = Verdict.REPLICAS
         self.grid.verdict[rows[unreachable]] = Verdict.SLO
         self.replicas[rows[~unreachable]] = replicas[~unreachable]
         kept = ~(unreachable | too_many)
-        return (
-            rows[kept],
-            process if kept.all() else process.take(kept),
-            load[kept] / replicas[kept],
+        return rows[kept], process if kept.all() else process.take(kept)
+
+    def _spread(self, rows: IntArray, clock: int, statistics: tuple[Statistic, ...]) -> None:
+        """Size rows of several replicas that share the load otherwise than by Poisson streams."""
+        rows, _ = self._without_refused(
+            rows, self._process(rows, clock, self.replicas[rows]), statistics
         )
+        if not len(rows):
+            return
+        service = self.grid.service[rows]
+        load, alone = self.targets.rate_rps[service], self.rate[rows]
+        busy = np.flatnonzero(load > alone * (1 + _ROUNDING))
+        found = np.ones(len(rows), dtype=np.int64)
+        found[busy] = fewest_replicas(
+            self.model,
+            lambda pairs, replicas: self._process(rows[busy[pairs]], clock, replicas),
+            load[busy],
+            {s: self.targets.bounds[s][service[busy]] for s in statistics},
+            self.targets.promised_throughput[service[busy]],
+            alone[busy],
+        )
+        self._refuse(rows[found == 0], _NOT_HELD)
+        rows, service, found = (array[found > 0] for array in (rows, service, found))
+        self.replicas[rows] = np.maximum(found, self.least[service])
+        self.rate[rows] = self._max_rate(
+            rows, self._process(rows, clock, self.replicas[rows]), statistics
+        )
+        too_many = self.replicas[rows] > self.most[service]
+        self.grid.verdict[rows[too_many]] = Verdict.REPLICAS
+        rows = rows[~too_many]
+        self._predict(rows, self._process(rows, clock, self.replicas[rows]), statistics)
 
     def _predict(
-        self,
-        rows: IntArray,
-        process: ServiceProcess,
-        load: FloatArray,
-        bounds: dict[Statistic, FloatArray],
-        statistics: tuple[Statistic, ...],
+        self, rows: IntArray, process: ServiceProcess, statistics: tuple[Statistic, ...]
     ) -> None:
         """Evaluate the rows at their share of the load and check the model against itself."""
+        if not len(rows):
+            return
+        service = self.grid.service[rows]
+        load = self.targets.rate_rps[service] / self.replicas[rows]
         metrics = self.model.evaluate(process, load, statistics)
         for name, values in self.means.items():
             values[rows] = self._checked(name, getattr(metrics, name), len(rows))
-        service = self.grid.service[rows]
-        for statistic in bounds:
+        for statistic in statistics:
             value = self._checked(str(statistic), metrics.value(statistic), len(rows))
             if statistic.percentile is not None:
                 self.percentiles[statistic][rows] = value
-            bound = self.targets.bounds[statistic][service]
             if not self.model.keeps_targets:
                 continue
-            broken = value > bound * (1 + _SELF_CONSISTENCY)
+            broken = value > self.targets.bounds[statistic][service] * (1 + _SELF_CONSISTENCY)
             for row in rows[broken].tolist():
                 self.refusals[row] = (
                     f"the model contradicts itself: its own inverse allows "

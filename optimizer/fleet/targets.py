@@ -94,5 +94,5 @@ def latency_bound(target: TargetSpec) -> float:
 
 def _requests_per_s(target: TargetSpec, service: ServiceSpec) -> float:
     if target.metric is SloMetric.SERVICE_TOKENS_PER_S:
-        return target.bound / service.load.output_tokens
+        return target.bound / service.load.mean_output_tokens
     return target.bound

@@ -11,12 +11,15 @@ from optimizer.spec.accelerator import AcceleratorSpec, CapacitySpec, PowerSpec
 from optimizer.spec.dumping import dump
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.inferno import load_inferno, looks_like_inferno
+from optimizer.spec.lengths import LengthDistribution, LengthDistributionSpec
 from optimizer.spec.loading import from_data, load, loads
 from optimizer.spec.model import (
+    IterationTableSpec,
     IterationTimingSpec,
     ModelSpec,
     PerformanceSpec,
     PrefillDecodeTimingSpec,
+    SpeculativeDecodingSpec,
 )
 from optimizer.spec.options import (
     CapacityMode,
@@ -35,6 +38,7 @@ from optimizer.spec.service import (
     CurrentAllocationSpec,
     LoadSpec,
     ReplicaRangeSpec,
+    RoutingPolicy,
     ServiceSpec,
 )
 from optimizer.spec.service_class import ServiceClassSpec, SloMetric, SloSpec, TargetSpec
@@ -47,7 +51,10 @@ __all__ = [
     "CurrentAllocationSpec",
     "Fault",
     "FleetSpec",
+    "IterationTableSpec",
     "IterationTimingSpec",
+    "LengthDistribution",
+    "LengthDistributionSpec",
     "LoadSpec",
     "ModelSpec",
     "Objective",
@@ -58,12 +65,14 @@ __all__ = [
     "PrefillDecodeTimingSpec",
     "PriorityMode",
     "ReplicaRangeSpec",
+    "RoutingPolicy",
     "SaturationPolicy",
     "ServiceClassSpec",
     "ServiceSpec",
     "SloMetric",
     "SloSpec",
     "SpecError",
+    "SpeculativeDecodingSpec",
     "TargetSpec",
     "ThroughputTarget",
     "UnservedPolicy",

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from itertools import chain
 
 from optimizer.spec.finding import Finding
+from optimizer.spec.length_checks import check_lengths
 from optimizer.spec.parts import Part
 from optimizer.spec.service import BatchRangeSpec, ReplicaRangeSpec
 from optimizer.spec.service_class import SloMetric
+from optimizer.spec.table_checks import check_table
 from optimizer.spec.wording import show_path
 
 __all__ = ["check_consistency"]
 
+_TIMINGS = ("iteration", "iteration_table", "prefill_decode")
 _METRICS = frozenset(metric.value for metric in SloMetric)
 
 
@@ -51,12 +54,13 @@ def _power(accelerator: Part) -> Iterator[Finding]:
 
 def _timing(entry: Part) -> Iterator[Finding]:
     """Find performance data without any figure."""
-    if entry.has("model") and not entry.has("iteration") and not entry.has("prefill_decode"):
+    yield from check_table(entry.part("iteration_table"))
+    if entry.has("model") and not any(entry.has(timing) for timing in _TIMINGS):
         yield Finding(
             entry.path,
             "has no timing",
-            hint="give iteration: {base_ms, decode_ms_per_token, prefill_ms_per_token} or "
-            "prefill_decode: {...}, as measured or fitted",
+            hint="give iteration: {base_ms, decode_ms_per_token, prefill_ms_per_token}, "
+            "iteration_table: {...} or prefill_decode: {...}, as measured or fitted",
         )
 
 
@@ -86,13 +90,7 @@ def _targets(slo: Part) -> Iterator[Finding]:
 def _service(service: Part) -> Iterator[Finding]:
     yield from _range(service.part("replicas"), ReplicaRangeSpec.model_fields["min"].default)
     yield from _range(service.part("max_batch"), BatchRangeSpec.model_fields["min"].default)
-    load = service.part("load")
-    if load.number("input_tokens") == 0 and (load.number("arrival_rate_rps") or 0) > 0:
-        yield load.find(
-            "input_tokens",
-            "must be greater than 0 (tokens) where requests arrive",
-            "give the mean prompt length",
-        )
+    yield from check_lengths(service.part("load"))
     current = service.part("current")
     if (current.number("replicas") or 0) > 0 and not current.has("accelerator"):
         yield Finding(

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from optimizer.spec.base import Milliseconds, Name, Positive, SpecModel
+from optimizer.spec.base import Milliseconds, Name, Positive, SpecModel, Tokens
 
-__all__ = ["IterationTimingSpec", "ModelSpec", "PerformanceSpec", "PrefillDecodeTimingSpec"]
+__all__ = [
+    "IterationTableSpec",
+    "IterationTimingSpec",
+    "ModelSpec",
+    "PerformanceSpec",
+    "PrefillDecodeTimingSpec",
+    "SpeculativeDecodingSpec",
+]
+
+IterationTime = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 
 
 class ModelSpec(SpecModel):
@@ -67,6 +78,48 @@ class PrefillDecodeTimingSpec(SpecModel):
     )
 
 
+class IterationTableSpec(SpecModel):
+    """Iteration times measured or computed at the points of a grid, linear between them.
+
+    `time_ms[i][j][k]` is the time with the i-th of `decode_tokens`, the j-th of `prefill_tokens`
+    and the k-th of `kv_tokens`. Beyond the last points it goes on as between the last two; an axis
+    of one point does not matter.
+    """
+
+    decode_tokens: tuple[Tokens, ...] = Field(
+        strict=False, description="Decode tokens of the iteration [tokens], rising."
+    )
+    prefill_tokens: tuple[Tokens, ...] = Field(
+        strict=False, description="Prompt tokens of the iteration [tokens], rising."
+    )
+    kv_tokens: tuple[Tokens, ...] = Field(
+        strict=False, description="Tokens in the KV caches that it reads [tokens], rising."
+    )
+    time_ms: tuple[
+        Annotated[
+            tuple[Annotated[tuple[IterationTime, ...], Field(strict=False)], ...],
+            Field(strict=False),
+        ],
+        ...,
+    ] = Field(
+        strict=False,
+        description="Iteration times [ms] by decode, prompt and KV tokens; none may fall with more "
+        "work.",
+    )
+
+
+class SpeculativeDecodingSpec(SpecModel):
+    """Speculative decoding: a cheap draft is checked in one iteration."""
+
+    draft_tokens: int = Field(ge=1, le=1024, description="Tokens drafted per iteration.")
+    acceptance_rate: float = Field(
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Chance that a drafted token is accepted when those before it were.",
+    )
+
+
 class PerformanceSpec(SpecModel):
     """How one model runs on one accelerator; measured or fitted, with at least one timing."""
 
@@ -83,8 +136,28 @@ class PerformanceSpec(SpecModel):
         description="Output length at which `max_batch` holds; it then scales inversely with a "
         "service's mean output length. Without it, `max_batch` holds for every length.",
     )
+    chunk_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="Most prompt and decode tokens of one iteration (chunked prefill) [tokens]; by "
+        "default 8192.",
+    )
+    kv_capacity_tokens: Positive | None = Field(
+        default=None,
+        description="Tokens that the KV cache of one replica holds [tokens]; by default as many as "
+        "`max_batch` requests need.",
+    )
+    speculative_decoding: SpeculativeDecodingSpec | None = Field(
+        default=None, description="Speculative decoding, where the engine uses it."
+    )
     iteration: IterationTimingSpec | None = Field(
         default=None, description="Timing by iteration: for continuous batching."
+    )
+    iteration_table: IterationTableSpec | None = Field(
+        default=None,
+        description="Timing by iteration from a table; goes before `iteration` where the queue "
+        "model reads tables.",
     )
     prefill_decode: PrefillDecodeTimingSpec | None = Field(
         default=None, description="Timing by phase: inferno's 4-parameter form."

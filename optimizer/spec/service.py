@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from optimizer.spec.base import Name, NonNegative, SpecModel, Tokens, Variability
+from optimizer.spec.lengths import LengthDistributionSpec, mean_length
 
 __all__ = [
     "BatchRangeSpec",
     "CurrentAllocationSpec",
     "LoadSpec",
     "ReplicaRangeSpec",
+    "RoutingPolicy",
     "ServiceSpec",
 ]
+
+
+class RoutingPolicy(StrEnum):
+    """How requests are spread over the replicas of a service."""
+
+    RANDOM = "random"
+    ROUND_ROBIN = "round_robin"
+    LEAST_OUTSTANDING = "least_outstanding"
+
+
+OutputTokens = Annotated[float, Field(ge=1, le=1e9, allow_inf_nan=False)]
 
 
 class LoadSpec(SpecModel):
     """Requests of a service."""
 
     arrival_rate_rps: NonNegative = Field(description="Mean arrival rate [requests/s].")
-    input_tokens: Tokens = Field(description="Mean prompt length [tokens].")
-    output_tokens: float = Field(
-        ge=1, le=1e9, allow_inf_nan=False, description="Mean output length [tokens], at least 1."
+    input_tokens: Tokens | LengthDistributionSpec = Field(
+        description="Prompt length [tokens]: its mean, or its distribution."
+    )
+    output_tokens: OutputTokens | LengthDistributionSpec = Field(
+        description="Output length [tokens]: its mean, at least 1, or its distribution."
     )
     input_tokens_scv: Variability = Field(
         default=0.0,
         description="Squared coefficient of variation of prompt lengths (variance over squared "
-        "mean); 0: all alike, 1: geometric.",
+        "mean) given by their mean; 0: all alike, else lognormal.",
     )
     output_tokens_scv: Variability = Field(
-        default=0.0, description="Squared coefficient of variation of output lengths."
+        default=0.0,
+        description="Squared coefficient of variation of output lengths given by their mean.",
     )
     arrival_scv: float = Field(
         default=1.0,
@@ -40,6 +57,23 @@ class LoadSpec(SpecModel):
         allow_inf_nan=False,
         description="Squared coefficient of variation of the times between arrivals; 1: Poisson.",
     )
+    prefix_hit_rate: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Share of prompt tokens found in the prefix cache and not computed again.",
+    )
+
+    @property
+    def mean_input_tokens(self) -> float:
+        """Mean prompt length, however it is given."""
+        return mean_length(self.input_tokens)
+
+    @property
+    def mean_output_tokens(self) -> float:
+        """Mean output length, however it is given."""
+        return mean_length(self.output_tokens)
 
 
 class ReplicaRangeSpec(SpecModel):
@@ -88,6 +122,12 @@ class ServiceSpec(SpecModel):
         le=10**9,
         description="Requests that may wait on one replica beyond its batch; by default the "
         "queue model's own convention.",
+    )
+    routing: RoutingPolicy = Field(
+        default=RoutingPolicy.RANDOM,
+        strict=False,
+        description="How requests are spread over the replicas: random, round_robin (in turn) or "
+        "least_outstanding (to the replica with the fewest requests).",
     )
     accelerator: Name | None = Field(
         default=None, description="Pins the service to this accelerator."
