@@ -7,29 +7,14 @@ from typing import Annotated
 import typer
 
 from optimizer.cli.exit_codes import ExitCode
-from optimizer.cli.fleet_options import (
-    Capacity,
-    FleetFile,
-    Gap,
-    Json,
-    ObjectiveName,
-    Priorities,
-    QueueModelName,
-    SaturationPolicyName,
-    Seed,
-    SolverName,
-    SolverOptions,
-    Threads,
-    TimeLimit,
-    UnservedPenalty,
-    read_fleet,
-    solver_options,
-)
+from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
+from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, write_data
 
 __all__ = ["explain"]
 
 
+@with_option_groups
 def explain(
     fleet: FleetFile,
     services: Annotated[
@@ -41,18 +26,7 @@ def explain(
         ),
     ] = None,
     *,
-    solver: SolverName = None,
-    queue_model: QueueModelName = None,
-    objective: ObjectiveName = None,
-    priorities: Priorities = None,
-    capacity: Capacity = None,
-    saturation_policy: SaturationPolicyName = None,
-    unserved_penalty: UnservedPenalty = None,
-    solver_option: SolverOptions = None,
-    time_limit: TimeLimit = None,
-    gap: Gap = None,
-    seed: Seed = None,
-    threads: Threads = None,
+    options: SolveOptions,
     as_json: Json = False,
 ) -> None:
     """Solve a fleet and say why each service got what it got.
@@ -67,21 +41,7 @@ def explain(
     """
     from optimizer.fleet import optimize
 
-    spec = read_fleet(
-        fleet,
-        solver=solver,
-        queue_model=queue_model,
-        objective=objective,
-        priorities=priorities,
-        capacity=capacity,
-        saturation_policy=saturation_policy,
-        unserved_penalty_per_hour=unserved_penalty,
-        solver_options=solver_options(solver_option),
-        time_limit_s=time_limit,
-        relative_gap=gap,
-        seed=seed,
-        threads=threads,
-    )
+    spec = read_fleet(fleet, **options.overrides())
     plan = optimize(spec)
     wanted = services or [service.service for service in plan.unserved]
     wanted = wanted or [service.name for service in spec.services]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,24 +10,7 @@ import typer
 if TYPE_CHECKING:
     from optimizer.spec import FleetSpec
 
-__all__ = [
-    "Capacity",
-    "FleetFile",
-    "Gap",
-    "Json",
-    "ObjectiveName",
-    "Priorities",
-    "QueueModelName",
-    "SaturationPolicyName",
-    "Seed",
-    "SolverName",
-    "SolverOptions",
-    "Threads",
-    "TimeLimit",
-    "UnservedPenalty",
-    "read_fleet",
-    "solver_options",
-]
+__all__ = ["FleetFile", "Json", "QueueModelName", "SolveOptions", "read_fleet"]
 
 FleetFile = Annotated[
     str,
@@ -37,68 +21,92 @@ FleetFile = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-SolverName = Annotated[
-    str | None,
-    typer.Option("--solver", help="Solver, see `fleetopt solvers`.", show_default=False),
-]
 QueueModelName = Annotated[
     str | None,
     typer.Option(
         "--queue-model", help="Queue model, see `fleetopt queue-models`.", show_default=False
     ),
 ]
-ObjectiveName = Annotated[
-    str | None,
-    typer.Option("--objective", help="cost or inferno-value.", show_default=False),
-]
-Priorities = Annotated[
-    str | None, typer.Option("--priorities", help="strict or weighted.", show_default=False)
-]
-Capacity = Annotated[
-    str | None, typer.Option("--capacity", help="limited or unlimited.", show_default=False)
-]
-SolverOptions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--solver-option",
-        metavar="NAME=VALUE",
-        help="Option of the solver's own, such as backend=CBC for milp; may be repeated.",
-        show_default=False,
-    ),
-]
-UnservedPenalty = Annotated[
-    float | None,
-    typer.Option(
-        "--unserved-penalty",
-        help="With weighted priorities: what an unserved service costs per hour, for classes "
-        "that do not say.",
-        show_default=False,
-    ),
-]
-SaturationPolicyName = Annotated[
-    str | None,
-    typer.Option(
-        "--saturation-policy",
-        help="Who gets leftovers in parts: none, priority-exhaustive, priority-round-robin or "
-        "round-robin.",
-        show_default=False,
-    ),
-]
-TimeLimit = Annotated[
-    float | None,
-    typer.Option("--time-limit", help="Solving time in seconds.", show_default=False),
-]
-Gap = Annotated[
-    float | None,
-    typer.Option("--gap", help="Relative gap at which to stop.", show_default=False),
-]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed.", show_default=False)]
-Threads = Annotated[
-    int | None, typer.Option("--threads", help="Threads of the solver.", show_default=False)
-]
 
 
-def solver_options(given: list[str] | None) -> dict[str, bool | int | float | str] | None:
+@dataclass(frozen=True, kw_only=True)
+class SolveOptions:
+    """What the command line may say in place of the fleet's own `optimizer` options."""
+
+    solver: Annotated[
+        str | None,
+        typer.Option("--solver", help="Solver, see `fleetopt solvers`.", show_default=False),
+    ] = None
+    queue_model: QueueModelName = None
+    objective: Annotated[
+        str | None,
+        typer.Option("--objective", help="cost or inferno-value.", show_default=False),
+    ] = None
+    priorities: Annotated[
+        str | None, typer.Option("--priorities", help="strict or weighted.", show_default=False)
+    ] = None
+    capacity: Annotated[
+        str | None, typer.Option("--capacity", help="limited or unlimited.", show_default=False)
+    ] = None
+    saturation_policy: Annotated[
+        str | None,
+        typer.Option(
+            "--saturation-policy",
+            help="Who gets leftovers in parts: none, priority-exhaustive, priority-round-robin or "
+            "round-robin.",
+            show_default=False,
+        ),
+    ] = None
+    unserved_penalty: Annotated[
+        float | None,
+        typer.Option(
+            "--unserved-penalty",
+            help="With weighted priorities: what an unserved service costs per hour, for classes "
+            "that do not say.",
+            show_default=False,
+        ),
+    ] = None
+    solver_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--solver-option",
+            metavar="NAME=VALUE",
+            help="Option of the solver's own, such as backend=CBC for milp; may be repeated.",
+            show_default=False,
+        ),
+    ] = None
+    time_limit: Annotated[
+        float | None,
+        typer.Option("--time-limit", help="Solving time in seconds.", show_default=False),
+    ] = None
+    gap: Annotated[
+        float | None,
+        typer.Option("--gap", help="Relative gap at which to stop.", show_default=False),
+    ] = None
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed.", show_default=False)] = None
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="Threads of the solver.", show_default=False)
+    ] = None
+
+    def overrides(self) -> dict[str, object]:
+        """Return the options by field of the fleet's `optimizer`; None where not given."""
+        return {
+            "solver": self.solver,
+            "queue_model": self.queue_model,
+            "objective": self.objective,
+            "priorities": self.priorities,
+            "capacity": self.capacity,
+            "saturation_policy": self.saturation_policy,
+            "unserved_penalty_per_hour": self.unserved_penalty,
+            "solver_options": _solver_options(self.solver_option),
+            "time_limit_s": self.time_limit,
+            "relative_gap": self.gap,
+            "seed": self.seed,
+            "threads": self.threads,
+        }
+
+
+def _solver_options(given: list[str] | None) -> dict[str, bool | int | float | str] | None:
     """Read NAME=VALUE pairs; true, false and numbers become what they look like.
 
     Raises

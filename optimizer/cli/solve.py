@@ -9,25 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optimizer.cli.exit_codes import ExitCode
-from optimizer.cli.fleet_options import (
-    Capacity,
-    FleetFile,
-    Gap,
-    Json,
-    ObjectiveName,
-    Priorities,
-    QueueModelName,
-    SaturationPolicyName,
-    Seed,
-    SolverName,
-    SolverOptions,
-    Threads,
-    TimeLimit,
-    UnservedPenalty,
-    read_fleet,
-    solver_options,
-)
+from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
 from optimizer.cli.live_solve import LiveLine, run_interruptibly
+from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, tell, write_data
 
 if TYPE_CHECKING:
@@ -36,21 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["solve"]
 
 
+@with_option_groups
 def solve(
     fleet: FleetFile,
     *,
-    solver: SolverName = None,
-    queue_model: QueueModelName = None,
-    objective: ObjectiveName = None,
-    priorities: Priorities = None,
-    capacity: Capacity = None,
-    saturation_policy: SaturationPolicyName = None,
-    unserved_penalty: UnservedPenalty = None,
-    solver_option: SolverOptions = None,
-    time_limit: TimeLimit = None,
-    gap: Gap = None,
-    seed: Seed = None,
-    threads: Threads = None,
+    options: SolveOptions,
     as_json: Json = False,
     output: Annotated[
         Path | None,
@@ -70,21 +44,7 @@ def solve(
     from optimizer.fleet import optimize
     from solvers import CancelFlag
 
-    spec = read_fleet(
-        fleet,
-        solver=solver,
-        queue_model=queue_model,
-        objective=objective,
-        priorities=priorities,
-        capacity=capacity,
-        saturation_policy=saturation_policy,
-        unserved_penalty_per_hour=unserved_penalty,
-        solver_options=solver_options(solver_option),
-        time_limit_s=time_limit,
-        relative_gap=gap,
-        seed=seed,
-        threads=threads,
-    )
+    spec = read_fleet(fleet, **options.overrides())
     cancel = CancelFlag()
     line = LiveLine() if sys.stderr.isatty() and not as_json else None
     plan = run_interruptibly(
