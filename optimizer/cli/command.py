@@ -16,6 +16,7 @@ from optimizer.cli import (
     init,
     queue_models,
     schema,
+    size,
     solve,
     solvers,
     validate,
@@ -38,6 +39,7 @@ app.command("init")(init.init)
 app.command("validate")(validate.validate)
 app.command("solve")(solve.solve)
 app.command("explain")(explain.explain)
+app.command("size")(size.size)
 app.command("compare")(compare.compare)
 app.command("solvers")(solvers.solvers)
 app.command("queue-models")(queue_models.queue_models)

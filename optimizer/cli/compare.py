@@ -134,7 +134,7 @@ def compare(
 
     _refuse_contradictions([*(instances or []), *(more or [])], solvers, output, from_, plots)
     if plots:
-        from optimizer.report.comparison_plots import require_matplotlib
+        from optimizer.report.matplotlib_figure import require_matplotlib
 
         require_matplotlib()
     rules = TableRules(

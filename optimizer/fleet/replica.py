@@ -244,9 +244,11 @@ class _Case:
     def prepare(self, replicas: int, wanted: Sequence[Statistic]) -> None:
         """Set up the service process, and ask what the replica carries."""
         clock = int(self._pairs.clock[0])
-        self._percentiles = [
-            s for s in dict.fromkeys((*self._bounds, *wanted)) if s.percentile is not None
-        ]
+        order = list(Metric)
+        self._percentiles = sorted(
+            {s for s in (*self._bounds, *wanted) if s.percentile is not None},
+            key=lambda s: (order.index(s.metric), s.percentile),
+        )
         statistics = tuple(dict.fromkeys((*self._bounds, *self._percentiles)))
         if clock < 0:
             kinds = " or ".join(sorted(kind.__name__ for kind in self.model.timings))

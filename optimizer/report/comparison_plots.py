@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from optimizer.experiments import AnytimeCurve, Profile
-from solvers import MissingExtraError
+from optimizer.report.matplotlib_figure import new_figure
 
-__all__ = ["draw_anytime_curves", "draw_profiles", "require_matplotlib"]
+__all__ = ["draw_anytime_curves", "draw_profiles"]
 
 _SIZE_INCHES = (7.0, 4.5)
 _LINE_STYLES = ("-", "--", "-.", ":")
 
 # Gaps below this are drawn there: a log scale has no zero.
 _SMALLEST_GAP = 1e-6
-
-
-def require_matplotlib() -> None:
-    """Refuse at once what would fail after hours of runs.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed; says how to add it.
-    """
-    if find_spec("matplotlib") is None:
-        raise MissingExtraError(
-            "plots need matplotlib, which is not installed; try: pip install 'fleetopt[plot]'"
-        )
 
 
 def draw_profiles(profiles: Sequence[Profile], path: Path, *, clock: str, solved: str) -> None:
@@ -104,9 +88,7 @@ def draw_anytime_curves(curves: Sequence[AnytimeCurve], path: Path) -> None:
 
 
 def _figure() -> tuple[Any, Any]:
-    require_matplotlib()
-    # The figure alone, without pyplot: no window, no global state.
-    figure = import_module("matplotlib.figure").Figure(figsize=_SIZE_INCHES, layout="constrained")
+    figure = new_figure(*_SIZE_INCHES)
     return figure, figure.add_subplot()
 
 

@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 
 from optimizer.experiments import anytime_curves, performance_profile
-from optimizer.report.comparison_plots import (
-    draw_anytime_curves,
-    draw_profiles,
-    require_matplotlib,
-)
+from optimizer.report.comparison_plots import draw_anytime_curves, draw_profiles
+from optimizer.report.matplotlib_figure import require_matplotlib
 from solvers import MissingExtraError
 from tests.optimizer.experiments.rows import row
 
