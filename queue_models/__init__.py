@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from queue_models.base import Metric, QueueMetrics, QueueModel, Statistic, Target, Targets
 from queue_models.birth_death import BirthDeathChain, SteadyState
+from queue_models.description import ModelDescription
 from queue_models.erlang import (
     MMcKQueue,
     MMcQueue,
@@ -39,6 +40,7 @@ __all__ = [
     "MMcQueue",
     "Metric",
     "MissingExtraError",
+    "ModelDescription",
     "OutsideValidityError",
     "PluginInfo",
     "PrefillDecodeTiming",

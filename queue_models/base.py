@@ -193,6 +193,8 @@ class QueueModel(ABC):
         ask for any other.
     source
         Where the formulas come from.
+    cost
+        What a call takes, in words and measured figures.
     keeps_targets
         Whether the largest rate keeps every target by the model's own evaluation, and a service
         without load must hold them at zero load; False for compatibility models, which reproduce
@@ -206,6 +208,7 @@ class QueueModel(ABC):
     honours: ClassVar[frozenset[str]] = frozenset()
     ignores: ClassVar[frozenset[str]] = frozenset()
     source: ClassVar[str] = ""
+    cost: ClassVar[str] = ""
     keeps_targets: ClassVar[bool] = True
 
     @abstractmethod

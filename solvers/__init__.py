@@ -12,6 +12,7 @@ from solvers.base import required_features as required_features
 from solvers.cancellation import CancelFlag as CancelFlag
 from solvers.checker import CheckReport as CheckReport
 from solvers.checker import check as check
+from solvers.description import SolverDescription as SolverDescription
 from solvers.errors import BrokenPluginError as BrokenPluginError
 from solvers.errors import MissingExtraError as MissingExtraError
 from solvers.errors import ProblemError as ProblemError
@@ -70,6 +71,7 @@ __all__ = [
     "SolveStatistics",
     "Solver",
     "SolverBackendError",
+    "SolverDescription",
     "SolverError",
     "SolverOptionError",
     "SparseColumns",

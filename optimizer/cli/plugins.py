@@ -1,18 +1,27 @@
-"""Listing plug-ins, as `fleetopt solvers` and `fleetopt queue-models` do."""
+"""Listing and describing plug-ins, as `fleetopt solvers` and `fleetopt queue-models` do."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
 
 from optimizer.cli.output import show, write_data
 
 if TYPE_CHECKING:
     from optimizer.report.plugin_text import PluginRow
 
-__all__ = ["list_plugins"]
+__all__ = ["Describe", "describe_plugin", "list_plugins"]
+
+Describe = Annotated[
+    str | None,
+    typer.Option(
+        "--describe", metavar="NAME", help="Say all there is to know of one.", show_default=False
+    ),
+]
 
 
 def list_plugins(kind: str, plugins: Sequence[PluginRow], *, as_json: bool) -> None:
@@ -24,6 +33,17 @@ def list_plugins(kind: str, plugins: Sequence[PluginRow], *, as_json: bool) -> N
     from optimizer.report import plugin_view
 
     show(plugin_view(plugins))
+
+
+def describe_plugin(kind: str, description: object, *, as_json: bool) -> None:
+    """Print what a plug-in says of itself, or JSON under the key `kind`."""
+    account = asdict(cast("Any", description))
+    if as_json:
+        write_data(json.dumps({"schema_version": 1, kind: account}, indent=2), None)
+        return
+    from optimizer.report import description_view
+
+    show(description_view(account))
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

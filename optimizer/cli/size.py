@@ -90,12 +90,14 @@ def size(
 ) -> None:
     """Size one replica: the largest rate within its SLOs, what binds, latencies against load.
 
+    Without a FLEET the replica is described by options: --base-ms, --decode-ms-per-token,
+    --prefill-ms-per-token, --max-batch, --input-tokens and --output-tokens at least.
+
     For example:
 
       fleetopt size examples/fleet.yaml --service chat-premium --accelerator H100
 
-      fleetopt size --base-ms 8 --decode-ms-per-token 0.05 --prefill-ms-per-token 0.03
-      --max-batch 256 --input-tokens 512 --output-tokens 128 --ttft-ms 200 --itl-ms 30
+      fleetopt size examples/fleet.yaml --service rag-standard --accelerator H200 --compare auto,mmc
     """
     if compare is not None and queue_model is not None:
         raise typer.BadParameter("leave out --queue-model", param_hint="--compare")
@@ -113,7 +115,7 @@ def size(
     if as_json:
         write_data(study.model_dump_json(indent=2), None)
     else:
-        from optimizer.report.replica_text import replica_view
+        from optimizer.report import replica_view
 
         show(replica_view(study))
     answers = [one for one in study.sizes if not one.refusal]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from optimizer.cli.fleet_options import Json
-from optimizer.cli.plugins import list_plugins
+from optimizer.cli.plugins import Describe, describe_plugin, list_plugins
 
 __all__ = ["solvers"]
 
 
-def solvers(*, as_json: Json = False) -> None:
+def solvers(*, describe: Describe = None, as_json: Json = False) -> None:
     """List the solvers: ours and those of other distributions, broken ones with the reason.
 
     For example:
@@ -16,7 +16,13 @@ def solvers(*, as_json: Json = False) -> None:
       fleetopt solvers
 
       fleetopt solvers --json
-    """
-    from solvers import describe
 
-    list_plugins("solvers", describe(), as_json=as_json)
+      fleetopt solvers --describe milp
+    """
+    import solvers as registry
+
+    if describe is None:
+        list_plugins("solvers", registry.describe(), as_json=as_json)
+        return
+    described = registry.SolverDescription.of(registry.get(describe))
+    describe_plugin("solver", described, as_json=as_json)

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from optimizer.report.explanation_text import explanation_view
 from optimizer.report.plan_text import plan_view
-from optimizer.report.plugin_text import plugin_view
+from optimizer.report.plugin_text import description_view, plugin_view
+from optimizer.report.replica_text import replica_view
 
-__all__ = ["explanation_view", "plan_view", "plugin_view"]
+__all__ = [
+    "description_view",
+    "explanation_view",
+    "plan_view",
+    "plugin_view",
+    "replica_view",
+]

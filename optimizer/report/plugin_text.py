@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["PluginRow", "plugin_view"]
+__all__ = ["PluginRow", "description_view", "plugin_view"]
 
 
 class PluginRow(Protocol):
@@ -62,3 +62,26 @@ def plugin_view(plugins: Sequence[PluginRow]) -> RenderableType:
             Text(plugin.summary if good else plugin.reason),
         )
     return table
+
+
+def description_view(description: Mapping[str, object]) -> RenderableType:
+    """Return what a plug-in says of itself, a line per attribute."""
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in description.items():
+        table.add_row(Text(name.replace("_", " ")), Text(_words(value)))
+    return table
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return "as the model that it chooses"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} = {default}" for name, default in value.items()) or "none"
+    if isinstance(value, tuple):
+        sentences = any(str(one).endswith(".") for one in value)
+        return ("\n" if sentences else ", ").join(map(str, value)) or "none"
+    return str(value) or "not stated"

@@ -215,7 +215,7 @@ def test_import_inferno_writes_a_fleet_and_notes_what_is_lost(
 
 def test_help_of_every_verb_shows_two_examples_that_run(tmp_path: Path) -> None:
     """Examples in --help are commands that work from the root of a checkout."""
-    verbs = ["init", "validate", "solve", "explain", "solvers", "queue-models", "schema"]
+    verbs = ["init", "validate", "solve", "explain", "size", "solvers", "queue-models", "schema"]
     for verb in verbs:
         text = run(verb, "--help").stdout
         examples = re.findall(rf"^ +fleetopt ({verb}(?: .*\S)?) *$", text, re.MULTILINE)
