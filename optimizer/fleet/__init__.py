@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.explain import Explanation, Option, OptionState, explain
+from optimizer.fleet.one_pair import bare_pair, pair_data
 from optimizer.fleet.optimize import optimize, plan_of
 from optimizer.fleet.plan import (
     Allocation,
@@ -15,6 +16,13 @@ from optimizer.fleet.plan import (
     UnservedService,
 )
 from optimizer.fleet.problem import FleetProblem, build_problem, problem_of
+from optimizer.fleet.replica import (
+    OperatingPoint,
+    ReplicaSize,
+    ReplicaStudy,
+    ReplicaTarget,
+    size_replica,
+)
 from optimizer.fleet.sizing import build_candidates
 
 __all__ = [
@@ -23,18 +31,25 @@ __all__ = [
     "Explanation",
     "FleetPlan",
     "FleetProblem",
+    "OperatingPoint",
     "Option",
     "OptionState",
     "Provenance",
+    "ReplicaSize",
+    "ReplicaStudy",
+    "ReplicaTarget",
     "ResourceUse",
     "Stage",
     "TargetOutcome",
     "UnservedService",
     "Verdict",
+    "bare_pair",
     "build_candidates",
     "build_problem",
     "explain",
     "optimize",
+    "pair_data",
     "plan_of",
     "problem_of",
+    "size_replica",
 ]

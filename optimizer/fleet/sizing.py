@@ -184,8 +184,9 @@ class _Sizing:
         replicas = np.maximum(np.minimum(needed, _MOST_REPLICAS), load > 0).astype(np.int64)
         replicas = np.maximum(replicas, self.least[service])
         too_many = (replicas > self.most[service]) | (needed > _MOST_REPLICAS)
-        # Another count may do where replicas are not alike single ones: that is looked at later.
-        too_many &= ~self.processes.replicas_matter[service] | (needed > _MOST_REPLICAS)
+        # Where replicas are not like single ones, another count may do: `_spread` finds it.
+        searched = self.processes.replicas_matter[service] & (replicas > 1)
+        too_many &= ~searched | (needed > _MOST_REPLICAS)
         self.grid.verdict[rows[too_many]] = Verdict.REPLICAS
         self.grid.verdict[rows[unreachable]] = Verdict.SLO
         self.replicas[rows[~unreachable]] = replicas[~unreachable]

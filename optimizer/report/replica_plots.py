@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _WIDEST, _NARROWEST = 2.4, 1.2
 _STYLES = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (5, 1.5, 1, 1.5)))
 # The axis ends at this many times the loosest objective, where values go beyond it.
 _HEADROOM = 1.35
+_MARGIN = 1.12
 # Without objectives it ends at this share of capacity's value, before latencies leave the picture.
 _SHOWN_LOAD = 0.95
 _PANELS = (("ttft", "time to first token [ms]"), ("itl", "time between tokens [ms]"))
@@ -44,7 +46,8 @@ def draw_replica(study: ReplicaStudy, path: Path) -> None:
         _panel(axes, metric, words, answers)
     panels[0].set_title(_title(study), fontsize="large", loc="left", color=_INK, pad=34)
     panels[-1].set_xlabel("requests/s per replica", color=_INK)
-    _load_axis(panels[0], answers[0])
+    whose = "capacity" if len(answers) == 1 else f"the capacity by {answers[0].queue_model}"
+    _load_axis(panels[0], answers[0], f"load [% of {whose}]")
     _mark_answers(panels, answers)
     figure.savefig(path, dpi=_DOTS_PER_INCH)
 
@@ -124,23 +127,26 @@ def _top(metric: str, answers: Sequence[ReplicaSize]) -> float:
         for name, value in point.latencies_ms.items()
         if name.startswith(f"{metric}_") and value is not None
     ]
-    highest = max(seen, default=1.0)
-    return _HEADROOM * (max(bounds) if bounds else highest / 1.2)
+    # Every curve begins within the picture.
+    beginnings = [size.curve[0].latencies_ms.get(f"{metric}_ms") or 0.0 for size in answers]
+    top = _HEADROOM * max(bounds) if bounds else _MARGIN * max(seen, default=1.0)
+    return max(top, _MARGIN * max(beginnings))
 
 
-def _load_axis(axes: Any, size: ReplicaSize) -> None:
+def _load_axis(axes: Any, size: ReplicaSize, words: str) -> None:
     """Show the load above the picture."""
     capacity = size.capacity_rps or 1.0
     above = axes.secondary_xaxis(
         "top", functions=(lambda rate: 100 * rate / capacity, lambda load: load * capacity / 100)
     )
-    above.set_xlabel("load [% of capacity]", color=_INK)
+    above.set_xlabel(words, color=_INK)
     above.tick_params(colors=_INK, length=3)
     above.spines["top"].set_color(_PALE)
 
 
 def _mark_answers(panels: Sequence[Any], answers: Sequence[ReplicaSize]) -> None:
     """Draw the largest rate within the objectives through both panels."""
+    outline = import_module("matplotlib.patheffects").withStroke(linewidth=3, foreground="white")
     for place, size in enumerate(answers):
         rate = size.max_rate_rps or 0.0
         if not size.targets or rate <= 0:
@@ -156,15 +162,14 @@ def _mark_answers(panels: Sequence[Any], answers: Sequence[ReplicaSize]) -> None
             words += f" ({size.queue_model})"
         panels[0].annotate(
             words,
-            (rate, 0.05),
+            (rate, 0.96),
             xycoords=("data", "axes fraction"),
             xytext=(-4, 0),
             textcoords="offset points",
             rotation=90,
             ha="right",
-            va="bottom",
+            va="top",
             fontsize="small",
             color=colour,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5},
-            zorder=1.5,  # below the curves
+            path_effects=[outline],
         )

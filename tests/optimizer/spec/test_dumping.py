@@ -44,6 +44,32 @@ _names |= st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, ma
 _positive = st.floats(min_value=1e-6, max_value=1e9)
 
 
+_lengths = st.floats(min_value=1, max_value=1e9)
+
+
+def _distributions() -> st.SearchStrategy[dict[str, object]]:
+    """Draw a distribution of lengths that outputs may have."""
+    return st.one_of(
+        st.fixed_dictionaries(
+            {"distribution": st.sampled_from(["fixed", "geometric"]), "mean": _lengths}
+        ),
+        st.fixed_dictionaries(
+            {
+                "distribution": st.just("lognormal"),
+                "mean": _lengths,
+                "scv": st.floats(min_value=0, max_value=1e6),
+            }
+        ),
+        st.fixed_dictionaries(
+            {
+                "distribution": st.just("empirical"),
+                "values": st.lists(_lengths, min_size=3, max_size=3),
+            },
+            optional={"weights": st.lists(_lengths, min_size=3, max_size=3)},
+        ),
+    )
+
+
 @st.composite
 def _fleets(draw: st.DrawFn) -> dict[str, object]:
     """Draw a valid fleet over a few names."""
@@ -61,8 +87,9 @@ def _fleets(draw: st.DrawFn) -> dict[str, object]:
     }
     load = {
         "arrival_rate_rps": draw(st.floats(min_value=0, max_value=1e9)),
-        "input_tokens": draw(_positive),
-        "output_tokens": draw(st.floats(min_value=1, max_value=1e9)),
+        "input_tokens": draw(_positive | _distributions()),
+        "output_tokens": draw(st.floats(min_value=1, max_value=1e9) | _distributions()),
+        "prefix_hit_rate": draw(st.floats(min_value=0, max_value=1)),
     }
     batch = draw(st.none() | st.integers(1, 65536) | st.just({"min": 1, "max": 64}))
     names = draw(st.lists(_names, min_size=1, max_size=4, unique=True))
@@ -86,6 +113,7 @@ def _fleets(draw: st.DrawFn) -> dict[str, object]:
                 "class": "c",
                 "load": load,
                 "max_batch": batch,
+                "routing": draw(st.sampled_from(["random", "round_robin", "least_outstanding"])),
             }
             for name in names
         ],

@@ -1,0 +1,58 @@
+"""What the guides tell people to type works, and answers what they say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from optimizer.cli.exit_codes import ExitCode
+from optimizer.spec import loads
+from tests.optimizer.cli.commands import REPOSITORY, run
+
+SIZE = (REPOSITORY / "docs/guides/size-one-replica.md").read_text(encoding="utf-8")
+FIELDS = (REPOSITORY / "docs/reference/service-process.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^fleetopt (.*)$", SIZE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_guide_on_sizing_works(command: str, tmp_path: Path) -> None:
+    """Each exits with 0, and what the guide quotes of the first is what it prints."""
+    if "--plot" in command:
+        pytest.importorskip("matplotlib", reason="the [plot] extra is not installed")
+    done = run(
+        *(
+            str(REPOSITORY / word) if word.startswith("examples/") else word
+            for word in command.split()
+        ),
+        cwd=tmp_path,
+    )
+    assert done.returncode == ExitCode.OK, done.stderr
+    if command == COMMANDS[0]:
+        quoted = SIZE.split("```")[3].strip().splitlines()
+        printed = [line.rstrip() for line in done.stdout.splitlines()]
+        assert quoted == printed[: len(quoted)]
+
+
+def test_the_python_of_the_guide_on_sizing_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest rate is the one that the guide's table shows."""
+    (code,) = re.findall(r"```python\n(.*?)```", SIZE, re.DOTALL)
+    monkeypatch.chdir(REPOSITORY)
+    exec(compile(code, "guide", "exec"), {})
+    assert capsys.readouterr().out.startswith("5.91")
+
+
+def test_the_examples_of_the_reference_are_valid_parts_of_a_fleet() -> None:
+    """The load and the performance entry that it shows load together."""
+    load, performance = re.findall(r"```yaml\n(.*?)```", FIELDS, re.DOTALL)
+    fleet = loads(
+        "accelerators: [{name: H100, cost_per_hour: 4}]\nmodels: [{name: llama-8b}]\n"
+        "classes: [{name: c, priority: 1}]\n"
+        f"{performance}services:\n  - name: s\n    model: llama-8b\n    class: c\n"
+        + "".join(f"    {line}\n" for line in load.splitlines())
+    )
+    assert fleet.services[0].load.mean_output_tokens == pytest.approx(180)
+    assert fleet.performance[0].iteration_table is not None
