@@ -257,9 +257,20 @@ def test_the_curves_are_drawn_with_their_objectives(run: Run, tmp_path: Path) ->
     assert status == ExitCode.OK
     assert out.count("%") < 30  # the table keeps to its loads though the curve is finer
     drawn = one.read_text()
-    for words in ("TTFT p95", "TTFT p99", "≤ 1,500 ms", "ITL binds", "requests/s per replica"):
+    for words in ("TTFT p95", "TTFT p99", "≤ 1,500 ms", "requests/s per replica"):
         assert words in drawn
     assert "TTFT, mmc" in several.read_text()
+
+
+def test_a_plot_without_matplotlib_exits_6_before_any_work(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that adds it is named."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    status, out, err = run(*BY_HAND, "--plot", tmp_path / "x.png")
+    assert status == ExitCode.PLUGIN
+    assert "pip install 'fleetopt[plot]'" in err
+    assert out == ""
 
 
 _numbers = st.sampled_from(["0", "1", "2.5", "-1", "1e9", "nan", "inf", "1e-9", "x", ""])
