@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from optimizer.errors import Fault
     from optimizer.spec import FleetSpec
 
 __all__ = [
@@ -263,7 +264,11 @@ def replica_fleet(
     else:
         own_load = load.input_tokens is not None and load.output_tokens is not None
         names = {entry.name: getattr(pair, entry.name) for entry in fields(pair)}
-        data = pair_data(fleet, **names, own_load=own_load)
+        try:
+            data = pair_data(fleet, **names, own_load=own_load)
+        except SpecError as error:
+            faults = [replace(fault, path=_spelt(fault.path)) for fault in error.faults]
+            raise SpecError(faults) from error
     sheet = _Sheet(data)
     sheet.lay_timing_and_load(replica, load)
     for side in ("input", "output"):
@@ -341,10 +346,8 @@ class _Sheet:
         targets[place : place + 1] = [{"metric": metric, "statistic": statistic, "bound": bound}]
         self._options[_path((*_TARGETS_AT, place))] = option
 
-    def told_by_option(self, fault: Any) -> Any:
+    def told_by_option(self, fault: Fault) -> Fault:
         """Name a fault by the option that it concerns, if there is one."""
-        from dataclasses import replace
-
         places = [p for p in self._options if re.match(re.escape(p) + r"(?![\w])", fault.path)]
         if not places:
             return fault

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from optimizer.errors import Fault, SpecError
 from optimizer.fleet.targets import targets_of
 from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.model import PerformanceSpec
 from optimizer.spec.service import ServiceSpec
 from optimizer.spec.wording import listed, suggestion
 
@@ -65,30 +66,20 @@ def pair_data(
     Raises
     ------
     SpecError
-        If a name is unknown, or none is given where there are several.
+        If a name is unknown, or none is given where there are several; its path is the argument.
     """
     chosen = None if own_load and service is None else _service(fleet, service, model)
     of_model = model or (chosen.model if chosen is not None else None)
     if of_model is None:
-        _refuse(fleet, "the model is not named", f"models: {listed(m.name for m in fleet.models)}")
+        _refuse(fleet, "model", "is missing", f"models: {listed(m.name for m in fleet.models)}")
     _named(fleet, fleet.models, of_model, "model")
-    entries = [entry for entry in fleet.performance if entry.model == of_model]
     wanted = accelerator or (chosen.accelerator if chosen is not None else None)
-    if wanted is not None:
-        _named(fleet, fleet.accelerators, wanted, "accelerator")
-        entries = [entry for entry in entries if entry.accelerator == wanted] or _refuse(
-            fleet,
-            f"there is no performance entry for model {of_model!r} on {wanted!r}",
-            f"it has: {listed(entry.accelerator for entry in entries)}",
-        )
-    if len(entries) != 1:
-        known = listed(entry.accelerator for entry in entries)
-        _refuse(fleet, f"model {of_model!r} runs on several accelerators", f"say which: {known}")
-    (entry,) = entries
+    entry = _entry(fleet, of_model, wanted)
+    machine = _named(fleet, fleet.accelerators, entry.accelerator, "accelerator")
     data: dict[str, Any] = {
         "name": fleet.name,
         "currency": fleet.currency,
-        "accelerators": [_plain(_named(fleet, fleet.accelerators, entry.accelerator, ""))],
+        "accelerators": [_plain(machine)],
         "models": [_plain(_named(fleet, fleet.models, of_model, "model"))],
         "performance": [_plain(entry)],
         "classes": [{"name": "class", "priority": 1, "slos": [{"targets": []}]}],
@@ -116,6 +107,22 @@ def _fill_in(data: dict[str, Any], fleet: FleetSpec, service: ServiceSpec, model
     data["services"] = [{**kept, "model": model}]
 
 
+def _entry(fleet: FleetSpec, model: str, accelerator: str | None) -> PerformanceSpec:
+    if accelerator is not None:
+        _named(fleet, fleet.accelerators, accelerator, "accelerator")
+    of_model = [entry for entry in fleet.performance if entry.model == model]
+    entries = [entry for entry in of_model if accelerator in (None, entry.accelerator)]
+    known = listed(entry.accelerator for entry in of_model) or "none"
+    if not entries:
+        where = "" if accelerator is None else f" on {accelerator!r}"
+        message = f"there is no performance entry for model {model!r}{where}"
+        _refuse(fleet, "accelerator", message, f"it has: {known}")
+    if len(entries) > 1:
+        message = f"model {model!r} runs on several accelerators"
+        _refuse(fleet, "accelerator", message, f"say which: {known}")
+    return entries[0]
+
+
 def _service(fleet: FleetSpec, name: str | None, model: str | None) -> ServiceSpec:
     if name is not None:
         return _named(fleet, fleet.services, name, "service")
@@ -123,17 +130,17 @@ def _service(fleet: FleetSpec, name: str | None, model: str | None) -> ServiceSp
     of_model = "" if model is None else f" of model {model!r}"
     if not services:
         known = listed(dict.fromkeys(service.model for service in fleet.services))
-        _refuse(fleet, f"no service is{of_model}", f"services are of: {known}")
+        _refuse(fleet, "model", f"no service is{of_model}", f"services are of: {known}")
     if len(services) > 1:
         known = listed(service.name for service in services)
-        _refuse(fleet, f"there are several services{of_model}", f"say which: {known}")
+        _refuse(fleet, "service", f"there are several services{of_model}", f"say which: {known}")
     return services[0]
 
 
 def _named(fleet: FleetSpec, entries: Sequence[_Named], name: str, what: str) -> _Named:
     known = {str(entry.name): entry for entry in entries}  # type: ignore[attr-defined]
     if name not in known:
-        _refuse(fleet, f"there is no {what} {name!r}", suggestion(name, known, f"{what}s"))
+        _refuse(fleet, what, f"there is no {what} {name!r}", suggestion(name, known, f"{what}s"))
     return known[name]
 
 
@@ -141,5 +148,6 @@ def _plain(part: BaseModel) -> dict[str, Any]:
     return part.model_dump(by_alias=True, exclude_defaults=True)
 
 
-def _refuse(fleet: FleetSpec, message: str, hint: str) -> NoReturn:
-    raise SpecError([Fault(message=message, source=f"fleet '{fleet.name}'", hint=hint)])
+def _refuse(fleet: FleetSpec, argument: str, message: str, hint: str) -> NoReturn:
+    fault = Fault(message, path=argument, hint=hint, source=f"fleet '{fleet.name}'")
+    raise SpecError([fault])

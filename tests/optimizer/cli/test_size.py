@@ -193,9 +193,12 @@ def test_wrong_usage_exits_2(arguments: tuple[str, ...], said: str, run: Run) ->
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "there are several services: say which: chat-premium"),
+        ((), "--service: there are several services: say which: chat-premium"),
         (("--service", "chat-premiun"), "did you mean 'chat-premium'?"),
-        (("--service", "chat-premium"), "runs on several accelerators: say which: L40S, A100"),
+        (
+            ("--service", "chat-premium"),
+            "--accelerator: model 'llama-70b' runs on several",
+        ),
         (("--service", "chat-premium", "--accelerator", "L4"), "no performance entry for model"),
         (("--model", "gpt"), "no service is of model 'gpt'"),
     ],

@@ -149,3 +149,11 @@ def test_a_pair_that_cannot_be_told_is_refused() -> None:
     """Two accelerators, and no word which."""
     with pytest.raises(SpecError, match="say which: A, B"):
         pair_data(fleet())
+
+
+def test_a_model_nobody_measured_is_refused() -> None:
+    """It is in the fleet, without any performance entry."""
+    data = two_types()
+    data["models"].append({"name": "other"})
+    with pytest.raises(SpecError, match="no performance entry for model 'other': it has: none"):
+        pair_data(fleet(data), model="other", own_load=True)
