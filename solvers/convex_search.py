@@ -20,6 +20,7 @@ from solvers.exact import (
 )
 from solvers.grouped_columns import GroupedColumns
 from solvers.price_bound import price_bound, valid_prices
+from solvers.priced_columns import PricedColumns
 from solvers.priced_rounding import round_at_prices
 from solvers.problem import AllocationProblem, FloatArray, IntArray
 from solvers.progress import ProgressSeries
@@ -207,10 +208,9 @@ class ConvexSearch:
 
     def _round_choice(self, prices: FloatArray, choice: IntArray) -> None:
         round_at_prices(
-            self.columns,
+            PricedColumns(self.columns, prices),
             self.problem.capacity,
             self.limit,
-            prices,
             choice,
             adopt=lambda found: self._adopt(found) and self._closed(),
             allowed_gap=self._allowed_gap,
@@ -236,7 +236,7 @@ class ConvexSearch:
         answer = solve_core(
             self.columns,
             self.problem.capacity,
-            nearest_columns(self.columns, prices, _CORE_COLUMNS, math.inf),
+            nearest_columns(PricedColumns(self.columns, prices), _CORE_COLUMNS, math.inf),
             self.choice,
             self.bound,
             0.0 if self.choice is None else self._allowed_gap() / 2,

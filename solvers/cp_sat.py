@@ -6,13 +6,13 @@ import dataclasses
 import math
 import threading
 import time
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import numpy as np
 
 from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
+from solvers.distribution_version import distribution_version
 from solvers.errors import SolverBackendError
 from solvers.exact import Backend, BackendAnswer, BackendRequest, solve_exactly
 from solvers.integer_scaling import ScaledObjective, scale_objective, scale_row
@@ -71,7 +71,9 @@ class CpSatSolver(Solver):
 
         result = solve_in_stages(problem, params, start, solve_plain)
         statistics = dataclasses.replace(
-            result.statistics, solver=self.name, version=f"OR-Tools {version('ortools')}"
+            result.statistics,
+            solver=self.name,
+            version=f"OR-Tools {distribution_version('ortools')}",
         )
         return dataclasses.replace(result, statistics=statistics)
 

@@ -1,4 +1,4 @@
-"""Prices that nearly maximise the Lagrangian dual: on samples first, then on all groups."""
+"""Prices that maximise the Lagrangian dual: on samples first, then on all groups."""
 
 from __future__ import annotations
 
@@ -7,138 +7,132 @@ from collections.abc import Callable
 import numpy as np
 
 from solvers.base import SolveParams
-from solvers.cutting_planes import DualFunction, PriceBox, maximise_dual
 from solvers.grouped_columns import GroupedColumns, GroupMinimum
+from solvers.price_box import PriceBox, best_prices
 from solvers.problem import FloatArray
 from solvers.sampled_prices import draw_groups, relaxation_prices
 
-__all__ = ["ascend"]
+__all__ = ["DualAscent"]
 
 # Groups whose relaxation is solved for the first prices: all of them up to the first number, else a
-# sample of the second. On 10 rows and 13 columns a group that takes 0.04 s (whole, 1 000 groups)
-# and 0.03 s; of 1 500 sampled groups, whose weights differ, 0.15 s, and cutting planes from there
-# need hardly fewer evaluations.
-_WHOLE_UP_TO = 1_500
+# sample of the second.
+_WHOLE_UP_TO = 400
 _SAMPLE = 500
 # More rows have more prices to tell apart.
 _SAMPLE_PER_ROW = 25
-# Larger samples on which the prices are improved before all groups are asked, and how well,
-# relative to the value: as long as they are at most half of all.
-_LARGER_SAMPLES = ((15_000, 1e-5), (150_000, 1e-6))
-# Beyond this many groups only columns that matter within a box of prices are kept.
-_BOXED_FROM = 30_000
-# Half widths of boxes and trust regions, relative to the prices.
-_WIDE, _NARROW = 0.1, 0.02
+# Larger samples on which the prices are improved before all groups are asked, as long as they are
+# at most a quarter of all.
+_LARGER_SAMPLES = (2_500, 25_000, 250_000)
+_WORTHWHILE = 4
+# Known prices are near when the slope there promises no more than this share of the value.
+_NEAR = 0.05
+# Half width of the box round known prices, relative to them; and of that round those of a sample:
+# this over the root of its groups; at least the last.
+_KNOWN_WIDTH, _SAMPLE_WIDTH = 0.02, 1.0
 # A price of zero moves by this share of the mean price.
 _ZERO_PRICE_SHARE = 0.01
 _MOST_BOXES, _BOX_GROWTH = 20, 1.5
-_MOST_EVALUATIONS = 300
 
 
-def ascend(
-    columns: GroupedColumns,
-    limit: FloatArray,
-    at_zero: GroupMinimum,
-    params: SolveParams,
-    tolerance: float,
-    time_left: Callable[[], float | None],
-) -> FloatArray:
-    """Return prices (m,), >= 0; how good they are is for the caller to evaluate.
+class DualAscent:
+    """Looks for prices (m,), >= 0, whose dual value is nearly the largest.
 
     Parameters
     ----------
     limit
         (m,), >= 0, `inf` allowed: such rows keep price 0.
-    at_zero
-        The columns' minimum at prices 0.
-    tolerance
-        Gain, relative to the value, below which prices need not be improved.
     time_left
         Seconds, or None without a limit.
+
+    Notes
+    -----
+    `boxes` counts the boxes of prices that were searched.
     """
-    rows = len(limit)
-    random = np.random.default_rng(params.seed)
-    size = _usage_share(columns, at_zero, limit)
-    count = max(_SAMPLE, _SAMPLE_PER_ROW * rows)
-    sample = columns
-    if columns.groups > max(_WHOLE_UP_TO, count):
-        sample = draw_groups(columns, size, count, random)
-    prices = relaxation_prices(sample, limit, params, time_left())
-    if prices is None:
-        prices = np.zeros(rows)
-    ascent = _Ascents(limit, params, time_left)
-    if columns.groups > _BOXED_FROM:
-        for count, coarse in _LARGER_SAMPLES:
-            if 2 * count <= columns.groups:
-                larger = draw_groups(columns, size, count, random)
-                prices = ascent.free(DualFunction(larger, ascent.limit), prices, coarse)
-        return ascent.boxed(columns, prices, tolerance)
-    return ascent.free(DualFunction(columns, ascent.limit), prices, tolerance)
-
-
-class _Ascents:
-    """Ascents on several functions of the same prices."""
 
     def __init__(
-        self, limit: FloatArray, params: SolveParams, time_left: Callable[[], float | None]
+        self,
+        columns: GroupedColumns,
+        limit: FloatArray,
+        params: SolveParams,
+        time_left: Callable[[], float | None],
     ) -> None:
+        self.columns = columns
         self.priced = np.isfinite(limit) & (limit > 0)
         self.limit = np.where(self.priced, limit, 0.0)
         self.params = params
         self.time_left = time_left
+        self.boxes = 0
 
-    def out_of_time(self) -> bool:
-        left = self.time_left()
-        return self.params.cancelled or (left is not None and left <= 0)
+    def near(self, known: FloatArray) -> FloatArray | None:
+        """Return known prices (m,), >= 0, if they are near the best, else None.
 
-    def free(self, function: DualFunction, prices: FloatArray, tolerance: float) -> FloatArray:
-        """Improve the prices wherever they lead."""
-        box = PriceBox(np.zeros(len(prices)), np.where(self.priced, np.inf, 0.0))
-        return self._maximise(function, prices, box, _WIDE, tolerance)
+        They are when the choice at these prices all but keeps the rows and fills those with a
+        price: measured by the gain that the slope promises if prices move by all they are.
+        """
+        prices = np.where(self.priced, known, 0.0)
+        least = self.columns.minimum(prices)
+        slope = np.where(self.priced, least.usage - self.limit, 0.0)
+        promise = float(np.abs(slope) @ self._scale(prices, self.columns))
+        return prices if promise <= _NEAR * abs(least.total) else None
 
-    def boxed(self, columns: GroupedColumns, prices: FloatArray, tolerance: float) -> FloatArray:
+    def warm(self, known: FloatArray, tolerance: float) -> FloatArray:
+        """Return prices, looked for round near ones.
+
+        Parameters
+        ----------
+        tolerance
+            Gain, relative to the value, below which prices need not be improved.
+        """
+        return self._boxed(self.columns, known, _KNOWN_WIDTH, tolerance)
+
+    def cold(self, tolerance: float) -> FloatArray:
+        """Return prices; how good they are is for the caller to evaluate."""
+        at_zero = self.columns.minimum(np.zeros(len(self.limit)))
+        return self._sampled(at_zero, tolerance)
+
+    def _sampled(self, at_zero: GroupMinimum, tolerance: float) -> FloatArray:
+        """Return prices that are right for ever larger samples of the groups, then for all."""
+        columns, rows = self.columns, len(self.limit)
+        random = np.random.default_rng(self.params.seed)
+        size = _usage_share(columns, at_zero, self.limit)
+        count = max(_SAMPLE, _SAMPLE_PER_ROW * rows)
+        whole = columns.groups <= max(_WHOLE_UP_TO, count)
+        sample = columns if whole else draw_groups(columns, size, count, random)
+        limit = np.where(self.priced, self.limit, np.inf)
+        prices = relaxation_prices(sample, limit, self.params, self.time_left())
+        if prices is None:
+            return np.zeros(rows)
+        if whole:
+            return prices
+        for larger in _LARGER_SAMPLES:
+            if count < larger and _WORTHWHILE * larger <= columns.groups:
+                sample = draw_groups(columns, size, larger, random)
+                prices = self._boxed(sample, prices, _SAMPLE_WIDTH / count**0.5, tolerance)
+                count = larger
+        return self._boxed(columns, prices, _SAMPLE_WIDTH / count**0.5, tolerance)
+
+    def _boxed(
+        self, columns: GroupedColumns, prices: FloatArray, width: float, tolerance: float
+    ) -> FloatArray:
         """Improve the prices in boxes in which few groups have a choice, until one holds them."""
-        width = _NARROW
+        value = -np.inf
         for _ in range(_MOST_BOXES):
-            moves = width * self._scale(prices, columns)
-            box = PriceBox(np.maximum(prices - moves, 0.0), prices + moves)
-            alone, several = columns.contenders(box.low, box.high)
-            function = DualFunction(
-                columns.take(several),
-                self.limit - columns.used(alone),
-                float(columns.cost[alone].sum()),
-            )
-            prices = self._maximise(function, prices, box, width / 3, tolerance)
-            if box.holds_inside(prices) or self.out_of_time():
+            if self._out_of_time():
                 break
-            width *= _BOX_GROWTH
+            box = PriceBox.around(prices, width * self._scale(prices, columns))
+            best = best_prices(columns, self.limit, box, self.params, self.time_left())
+            self.boxes += 1
+            if best is None:
+                break
+            prices, gain = best.prices, best.value - value
+            if box.sides(prices) == 0 or gain <= tolerance * abs(best.value):
+                break
+            value, width = best.value, width * _BOX_GROWTH
         return prices
 
-    def _maximise(
-        self,
-        function: DualFunction,
-        prices: FloatArray,
-        box: PriceBox,
-        radius: float,
-        tolerance: float,
-    ) -> FloatArray:
-        if not function.columns.groups:
-            return prices
-        scale = self._scale(prices, function.columns)
-        value, _ = function.evaluate(prices)
-        unit = max(float(scale @ np.abs(self.limit)) * 1e-2, 1e-300)
-        return maximise_dual(
-            function.evaluate,
-            prices,
-            scale,
-            unit,
-            box=box,
-            radius=radius,
-            tolerance=tolerance * abs(value),
-            most_evaluations=_MOST_EVALUATIONS,
-            out_of_time=self.out_of_time,
-            params=self.params,
-        ).prices
+    def _out_of_time(self) -> bool:
+        left = self.time_left()
+        return self.params.cancelled or (left is not None and left <= 0)
 
     def _scale(self, prices: FloatArray, columns: GroupedColumns) -> FloatArray:
         """Return by how much each price may move; 0 for rows without a price."""

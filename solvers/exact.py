@@ -40,8 +40,10 @@ __all__ = [
     "BackendAnswer",
     "BackendRequest",
     "Relaxation",
+    "cost_step",
     "exact_cost",
     "is_feasible",
+    "rounded_bound",
     "solve_exactly",
     "start_vector",
     "tightened_bound",
@@ -166,11 +168,21 @@ def tightened_bound(problem: AllocationProblem, bound: float, value: float, scal
     -----
     When every cost is a whole multiple of one step, so is every solution's cost.
     """
+    return rounded_bound(cost_step(problem), bound, value, scale)
+
+
+def cost_step(problem: AllocationProblem) -> float | None:
+    """Return the step of which every cost is a whole multiple; None where there is none."""
+    scaling = exact_scaling(problem.cost)
+    return None if scaling is None else scaling.step
+
+
+def rounded_bound(step: float | None, bound: float, value: float, scale: float) -> float:
+    """Do what `tightened_bound` does, for a known `cost_step`."""
     if not math.isfinite(bound):
         return bound
-    scaling = exact_scaling(problem.cost)
-    if scaling is not None and abs(bound) / scaling.step < 1.0 / (10 * GAP_TOLERANCE):
-        bound = math.ceil(bound / scaling.step - _BOUND_NOISE) * scaling.step
+    if step is not None and abs(bound) / step < 1.0 / (10 * GAP_TOLERANCE):
+        bound = math.ceil(bound / step - _BOUND_NOISE) * step
     if bound >= value - GAP_TOLERANCE * max(scale, abs(value)):
         return value
     return bound
@@ -194,7 +206,7 @@ def solve_exactly(
     began = time.perf_counter()
     incumbent = start_vector(problem, start)
     notes: tuple[str, ...] = ()
-    if start is not None and incumbent is None:
+    if start is not None and start.x is not None and incumbent is None:
         notes = ("the start is not feasible and was not used",)
     reduction = reduce_problem(problem)
     if reduction.problem is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from solvers.bounds import (
     unservable_weight,
 )
 from solvers.construction import Construction, construct
+from solvers.distribution_version import distribution_version
 from solvers.errors import SolverOptionError
 from solvers.exact import start_vector, tightened_bound
 from solvers.lexicographic import priority_levels, unserved_weight
@@ -135,7 +135,7 @@ class GreedySolver(Solver):
             notes.append(_how(built))
         statistics = SolveStatistics(
             solver=self.name,
-            version=version("fleetopt"),
+            version=distribution_version("fleetopt"),
             total_s=time.perf_counter() - began,
             notes=tuple(notes),
         )

@@ -119,20 +119,37 @@ class GroupedColumns:
         reduced[self.barred[out] - begin] = np.inf
         return reduced
 
-    def minimum(self, prices: FloatArray) -> GroupMinimum:
-        """Find each group's least reduced cost; of equal ones the first."""
+    def minimum(self, prices: FloatArray, slack: FloatArray | None = None) -> GroupMinimum:
+        """Find each group's least reduced cost; of equal ones the first.
+
+        Parameters
+        ----------
+        slack
+            (n,), is filled with the distance of each column to its group's least.
+        """
         choice = np.empty(self.groups, dtype=np.int64)
         totals, magnitudes = [], []
         usage = np.zeros(self.usage.shape[0])
         for first, last in self.pieces():
             reduced = self.reduced_cost(prices, first, last)
             least, where = self._least(reduced, first, last)
+            if slack is not None:
+                begin, end = int(self.starts[first]), int(self.starts[last])
+                np.subtract(
+                    reduced, np.repeat(least, self._widths(first, last)), out=slack[begin:end]
+                )
             where += self.starts[first]
             choice[first:last] = where
             totals.append(float(least.sum()))
             magnitudes.append(float(np.abs(least).sum()))
             usage += self.used(where)
         return GroupMinimum(float(np.sum(totals)), float(np.sum(magnitudes)), choice, usage)
+
+    def reduced_cost_of(self, prices: FloatArray, positions: IntArray) -> FloatArray:
+        """Return cost plus priced usage of some columns; +inf where barred."""
+        reduced: FloatArray = self.cost[positions] + self.usage.take(positions).weighed(prices)
+        reduced[np.isin(positions, self.barred)] = np.inf
+        return reduced
 
     def used(self, positions: IntArray) -> FloatArray:
         """Return what some columns use of each row together, as (m,)."""

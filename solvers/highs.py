@@ -6,11 +6,11 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
+from solvers.distribution_version import distribution_version
 from solvers.errors import SolverOptionError
 from solvers.exact import Backend, BackendAnswer, BackendRequest, solve_exactly
 from solvers.highs_arrays import choice_programme
@@ -89,7 +89,7 @@ class HighsSolver(Solver):
 
         result = solve_in_stages(problem, params, start, solve_plain)
         statistics = dataclasses.replace(
-            result.statistics, solver=self.name, version=f"HiGHS {version('highspy')}"
+            result.statistics, solver=self.name, version=f"HiGHS {distribution_version('highspy')}"
         )
         return dataclasses.replace(result, statistics=statistics)
 

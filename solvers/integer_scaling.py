@@ -22,6 +22,7 @@ __all__ = [
 
 # Numerators above 2**53 are not exact in float64; 2**50 leaves room for sums.
 _LARGEST = 2.0**50
+_FEW = 1_000
 # Halves, quarters, ... and decimals to nine places, and both together (0.125 cents).
 _DENOMINATORS = sorted({2**i * 10**j for i in range(11) for j in range(10)})
 
@@ -53,19 +54,28 @@ def exact_scaling(values: NDArray[np.float64]) -> IntegerScaling | None:
     IntegerScaling | None
         None when no such step exists or numerators pass 2**50.
     """
-    distinct = np.unique(np.abs(values))
+    whole = bool((values == np.floor(values)).all())
+    # Of whole numbers all that matters is their divisor, which needs no sorting.
+    distinct = np.abs(values) if whole else np.unique(np.abs(values))
     distinct = distinct[distinct > 0]
     if not distinct.size:
         return IntegerScaling(np.zeros(values.shape, dtype=np.int64), 1.0)
+    largest = float(distinct.max())
     for denominator in _DENOMINATORS:
-        if distinct[-1] * denominator > _LARGEST:
+        if largest * denominator > _LARGEST:
             return None
         numerators = np.rint(distinct * denominator)
         if np.array_equal(numerators / denominator, distinct):
-            divisor = int(np.gcd.reduce(numerators.astype(np.int64)))
+            divisor = _common_divisor(numerators.astype(np.int64))
             integers = np.rint(values * denominator).astype(np.int64) // divisor
             return IntegerScaling(integers, divisor / denominator)
     return None
+
+
+def _common_divisor(numbers: NDArray[np.int64]) -> int:
+    """Return the greatest common divisor; a few numbers mostly show that it is 1."""
+    first = int(np.gcd.reduce(numbers[:_FEW]))
+    return first if first == 1 else int(np.gcd.reduce(numbers))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import ClassVar
 
 from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
+from solvers.distribution_version import distribution_version
 from solvers.exact import solve_exactly
 from solvers.highs import highs_backend
 from solvers.isolated_backend import isolated_when_large
@@ -48,8 +48,9 @@ class LagrangianSolver(Solver):
     Notes
     -----
     Any prices give a lower bound; the best come from the linear relaxation of a sample of groups,
-    improved by cutting planes over all of them. The choice at these prices is repaired, and columns
-    whose reduced cost exceeds the gap are out; of the others a growing core is solved exactly by
+    improved in boxes of prices over all of them; those of a start, where near, save the sample. The
+    choice at these prices is repaired, and columns whose reduced cost exceeds the gap are out; of
+    the others a growing core is solved exactly by
     HiGHS until the gap that was asked for is proven. The bound never depends on the core alone:
     columns left out of it cost at least the dual value plus their reduced cost.
 
@@ -89,6 +90,8 @@ class LagrangianSolver(Solver):
 
         result = solve_in_stages(problem, params, start, solve_plain)
         statistics = dataclasses.replace(
-            result.statistics, solver=self.name, version=f"highspy {version('highspy')}"
+            result.statistics,
+            solver=self.name,
+            version=f"highspy {distribution_version('highspy')}",
         )
         return dataclasses.replace(result, statistics=statistics)

@@ -5,22 +5,34 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from functools import cached_property
 
 import numpy as np
 
 from solvers.base import SolveParams, Start
-from solvers.dual_ascent import ascend
-from solvers.exact import start_vector, tightened_bound
-from solvers.grouped_columns import GroupedColumns, GroupMinimum
+from solvers.dual_ascent import DualAscent
+from solvers.errors import SolverOptionError
+from solvers.exact import cost_step, rounded_bound
+from solvers.grouped_columns import GroupedColumns
 from solvers.price_bound import price_bound
+from solvers.priced_columns import PricedColumns
 from solvers.priced_rounding import round_at_prices
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem, FloatArray, IntArray
 from solvers.progress import Progress, ProgressSeries
-from solvers.reduced_cost_core import Core, nearest_columns, solve_core
+from solvers.reduced_cost_core import (
+    Core,
+    nearest_columns,
+    rows_changed,
+    solve_core,
+    suits_swaps,
+    with_columns_for,
+)
 from solvers.result import (
     GAP_TOLERANCE,
     Limit,
+    PriceMeaning,
     Reason,
+    RowPrices,
     SolveResult,
     SolveStatistics,
     Termination,
@@ -33,6 +45,13 @@ __all__ = ["LagrangianSearch"]
 # Gap of the dual, relative to what is asked, that is not worth another evaluation; and the least
 # and largest such gap, relative to the value.
 _DUAL_SHARE, _FINEST_DUAL, _COARSEST_DUAL = 0.02, 1e-8, 1e-6
+# What is left over of a row may be worth this share of the allowed gap.
+_FILLED_SHARE = 0.25
+# A group keeps its column of the start while that loses no more than the gap asked for, or than
+# this share of the value.
+_KEPT_SHARE = 1e-5
+# Sums of whole numbers are exact below this.
+_EXACT = 2.0**53
 # A core grows by this, or by more when it is the last one.
 _CORE_GROWTH, _LAST_GROWTH = 4, 10
 # What a core that is not the last may take: share of the time left, and nodes.
@@ -62,49 +81,81 @@ class LagrangianSearch:
         self.bound = -math.inf
         self.notes: list[str] = []
         self.nodes = 0
+        self.boxes = 0
+        self.prices: FloatArray | None = None
         self.log_tail = ""
         self.series = ProgressSeries(params.progress, began=self.began)
         self.limit_reached: Limit | None = None
 
     def run(self, start: Start | None) -> SolveResult:
         """Solve a plain problem."""
-        self._take_start(start)
+        held = self._take_start(start)
         lost = self._group_without_columns()
         if lost is not None:
             return self._infeasible(f"group {lost}: every column exceeds a row by itself")
-        at_zero = self.columns.minimum(np.zeros(self.problem.rows))
-        if self._adopt(at_zero.choice):
-            self.bound = self.value  # the cheapest columns of all
-            return self._result()
+        ascent = DualAscent(self.columns, self.limit, self.params, self._time_left)
+        known = None if start is None or start.prices is None else ascent.near(start.prices)
+        if known is None or not known.any():
+            zero = np.zeros(self.problem.rows)
+            at_zero = self.columns.minimum(zero)
+            self._raise_bound(price_bound(self.columns, self.limit, at_zero, zero))
+            if self._adopt(at_zero.choice):
+                self.bound = self.value  # the cheapest columns of all
+                self.prices = zero
+                return self._result()
         tolerance = min(max(_DUAL_SHARE * self.params.relative_gap, _FINEST_DUAL), _COARSEST_DUAL)
-        prices = ascend(self.columns, self.limit, at_zero, self.params, tolerance, self._time_left)
-        least = self.columns.minimum(prices)
-        dual = self._dual_bound(least, prices)
-        self._raise_bound(max(dual, self._dual_bound(at_zero, np.zeros(self.problem.rows))))
-        if not self._adopt(least.choice):
-            self._repair(least, prices)
+        self.prices = ascent.cold(tolerance) if known is None else ascent.warm(known, tolerance)
+        self.boxes = ascent.boxes
+        priced = PricedColumns(self.columns, self.prices)
+        dual = price_bound(self.columns, self.limit, priced.least, self.prices)
+        self._raise_bound(dual)
+        if not self._adopt(priced.least.choice):
+            self._repair(priced, priced.least.choice)
+            if self.choice is None and held is not None:
+                self._repair(priced, self._still_good(priced, held))
         if self.choice is None and dual > self._dearest():
             return self._infeasible("the price bound passes the cost of every choice")
         if not self._closed():
             self._round_bound()
-        return self._solve_cores(prices, dual)
+        return self._solve_cores(priced, dual)
 
-    def _solve_cores(self, prices: FloatArray, dual: float) -> SolveResult:
+    def _solve_cores(self, priced: PricedColumns, dual: float) -> SolveResult:
         """Solve growing cores until the gap is closed, all columns are in, or the time is up."""
         extra = self.first_core
         while not self._closed():
             if self._out_of_time():
                 self.limit_reached = Limit.INTERRUPTED if self.params.cancelled else Limit.TIME
                 break
-            core = nearest_columns(self.columns, prices, extra, self._distance(dual))
+            core = self._core(priced, extra, self._distance(dual))
             last = core.rest >= self._distance(dual)  # nothing outside can close the gap
             if self._solve_core(core, dual, last):
                 return self._infeasible("proven by branch and cut over all columns")
             self._round_bound()
             if last:
                 break
-            extra = self._next_size(len(core.positions) - self.columns.groups, prices, dual)
+            extra = self._next_size(extra, priced, dual)
         return self._result()
+
+    def _core(self, priced: PricedColumns, extra: int, distance: float) -> Core:
+        """Return the nearest columns, and more for rows they hardly change or leave unused."""
+        core = nearest_columns(priced, extra, distance)
+        if self.choice is None or core.rest >= distance:
+            return core
+        left = np.where(priced.prices > 0, self.limit - self.columns.used(self.choice), 0.0)
+        open_rows = left * priced.prices > _FILLED_SHARE * self._allowed_gap()
+        share = max(extra // self.problem.rows, 1)
+        rare_rows = (priced.prices > 0) & (rows_changed(priced, core) < share)
+        for row in np.flatnonzero(open_rows | rare_rows):
+            core = with_columns_for(
+                core,
+                priced,
+                self.choice,
+                int(row),
+                left=float(left[row]) if open_rows[row] else 0.0,
+                count=extra if open_rows[row] else share,
+                within=distance,
+            )
+        return core
 
     def _distance(self, dual: float) -> float:
         """Return how far from its group's least a column may be to matter for the gap asked."""
@@ -112,11 +163,11 @@ class LagrangianSearch:
             return math.inf
         return max(self.value - dual - _BOUND_SHARE * self._allowed_gap(), 0.0)
 
-    def _next_size(self, extra: int, prices: FloatArray, dual: float) -> int:
+    def _next_size(self, extra: int, priced: PricedColumns, dual: float) -> int:
         """Return how many more columns the next core has: all that matter when they are few."""
         extra = max(extra, self.first_core)
         if self.choice is not None:
-            matter, _ = self.columns.below(prices, self._distance(dual))
+            matter, _ = priced.below(self._distance(dual))
             needed = len(matter) - self.columns.groups
             if needed <= _LAST_GROWTH * extra:
                 return needed
@@ -162,26 +213,38 @@ class LagrangianSearch:
     def _follow(self, progress: Progress) -> None:
         self.series.follow(progress)
 
-    def _repair(self, least: GroupMinimum, prices: FloatArray) -> None:
-        """Make the priced choice feasible and fill what is left over."""
+    def _repair(self, priced: PricedColumns, choice: IntArray) -> None:
+        """Make a choice feasible and fill what is left over."""
         round_at_prices(
-            self.columns,
+            priced,
             self.problem.capacity,
             self.limit,
-            prices,
-            least.choice,
-            adopt=lambda choice: self._adopt(choice) and self._closed(),
+            choice,
+            adopt=lambda found: self._adopt(found) and self._closed(),
             allowed_gap=self._allowed_gap,
             out_of_time=self._out_of_time,
+            then_cores=suits_swaps(self.columns.usage),
         )
 
-    def _take_start(self, start: Start | None) -> None:
-        given = start_vector(self.problem, start)
-        if given is not None:
-            positions = np.flatnonzero(given if self.order is None else given[self.order])
-            self._adopt(positions)
-        elif start is not None and start.x is not None:
-            self.notes.append("the start is not feasible and was not used")
+    def _still_good(self, priced: PricedColumns, held: IntArray) -> IntArray:
+        """Return the columns held from before where they lose little, else the least."""
+        least = priced.least.choice
+        kept = np.where(held >= 0, held, least)
+        worth = max(self.params.relative_gap, _KEPT_SHARE) * abs(priced.least.total)
+        return np.where(priced.slack(kept) <= worth, kept, least)
+
+    def _take_start(self, start: Start | None) -> IntArray | None:
+        """Adopt a feasible start; return the column of each group in it, -1 where it has none."""
+        if start is None or start.x is None:
+            return None
+        x = _checked_start(self.problem, start.x)
+        positions = np.flatnonzero(x if self.order is None else x[self.order])
+        held = np.full(self.columns.groups, -1)
+        held[self.columns.group_of(positions)] = positions
+        complete = len(positions) == len(held) and bool((held >= 0).all())
+        if not (complete and self._adopt(held)):
+            self.notes.append("the start is not feasible: its choices are only a hint")
+        return held
 
     def _adopt(self, choice: IntArray) -> bool:
         """Keep a choice if it is feasible and better; whether it is feasible."""
@@ -194,16 +257,17 @@ class LagrangianSearch:
         return True
 
     def _keeps_rows(self, choice: IntArray) -> bool:
-        used = self.columns.used(choice)
+        matrix = self.columns.usage.take(choice)
+        used = np.bincount(matrix.rows, weights=matrix.values, minlength=self.problem.rows)
+        if used.max(initial=0.0) < _EXACT and bool(
+            (matrix.values == np.floor(matrix.values)).all()
+        ):
+            return bool((used <= self.limit).all())
         # Only rows near or over the limit need the exact sum.
         for row in np.flatnonzero(used > self.limit * (1.0 - CAPACITY_TOLERANCE)):
-            matrix = self.columns.usage.take(choice)
             if math.fsum(matrix.values[matrix.rows == row].tolist()) > self.limit[row]:
                 return False
         return True
-
-    def _dual_bound(self, least: GroupMinimum, prices: FloatArray) -> float:
-        return price_bound(self.columns, self.limit, least, prices)
 
     def _group_without_columns(self) -> int | None:
         if not self.columns.barred.size:
@@ -231,7 +295,11 @@ class LagrangianSearch:
         """Round the bound up to the next cost that exists."""
         if self.choice is not None:
             scale = float(np.abs(self.columns.cost[self.choice]).sum())
-            self.bound = tightened_bound(self.problem, self.bound, self.value, scale)
+            self.bound = rounded_bound(self._cost_step, self.bound, self.value, scale)
+
+    @cached_property
+    def _cost_step(self) -> float | None:
+        return cost_step(self.problem)
 
     def _time_left(self) -> float | None:
         if self.params.time_limit_s is None:
@@ -247,6 +315,7 @@ class LagrangianSearch:
         return SolveStatistics(
             solve_s=elapsed,
             total_s=elapsed,
+            iterations=self.boxes,
             nodes=self.nodes,
             notes=tuple(self.notes),
             log_tail=self.log_tail,
@@ -265,6 +334,7 @@ class LagrangianSearch:
             return SolveResult(
                 termination=Termination(Reason.NO_SOLUTION_FOUND, limit),
                 dual_bound=self.bound,
+                prices=self._row_prices(),
                 tolerance=self.params.relative_gap,
                 statistics=self._statistics(),
             )
@@ -279,6 +349,19 @@ class LagrangianSearch:
             primal_bound=self.value,
             dual_bound=min(self.bound, self.value),
             x=x,
+            prices=self._row_prices(),
             tolerance=self.params.relative_gap,
             statistics=self._statistics(),
         )
+
+    def _row_prices(self) -> RowPrices | None:
+        if self.prices is None:
+            return None
+        return RowPrices(self.prices, PriceMeaning.MULTIPLIER)
+
+
+def _checked_start(problem: AllocationProblem, given: object) -> IntArray:
+    x = np.asarray(given)
+    if x.shape != (problem.columns,):
+        raise SolverOptionError(f"start: shape {x.shape}, ({problem.columns},) is wanted")
+    return x

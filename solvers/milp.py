@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import ClassVar
 
 from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
+from solvers.distribution_version import distribution_version
 from solvers.exact import solve_exactly
 from solvers.priorities import solve_in_stages
 from solvers.problem import AllocationProblem
@@ -74,6 +74,8 @@ class MilpSolver(Solver):
 
         result = solve_in_stages(problem, params, start, solve_plain)
         statistics = dataclasses.replace(
-            result.statistics, solver=self.name, version=f"PuLP {version('pulp')}, {backend_name}"
+            result.statistics,
+            solver=self.name,
+            version=f"PuLP {distribution_version('pulp')}, {backend_name}",
         )
         return dataclasses.replace(result, statistics=statistics)

@@ -90,6 +90,7 @@ class _StagedSolve:
         self.runs: list[SolveResult] = []
         self.notes: list[str] = []
         self.series: dict[int | None, ProgressSeries] = {}
+        self.prices = None if start is None else start.prices
         given = start_vector(problem, start)
         if start is not None and start.x is not None and given is None:
             self.notes.append("the start is not feasible and was not used")
@@ -114,7 +115,10 @@ class _StagedSolve:
         can_be_served[self.problem.group[serving]] = True
         columns = np.flatnonzero(~self._unserved | ~can_be_served[self.problem.group])
         plain = _columns_of(self.problem, columns, self.problem.cost[columns])
-        result = self._call(plain, None, share=_OPTIMISTIC_SHARE, progress=self._follow_optimistic)
+        hint = None if self.prices is None else Start(None, self.prices)
+        result = self._call(plain, hint, share=_OPTIMISTIC_SHARE, progress=self._follow_optimistic)
+        if result is not None and result.prices is not None:
+            self.prices = result.prices.values
         if result is None or result.x is None:
             return None
         self._adopt(self._restored(columns, result))
@@ -159,7 +163,11 @@ class _StagedSolve:
         plain = self._with_frozen_rows(
             _columns_of(self.problem, columns, self.problem.cost), columns
         )
-        hint = Start(self.incumbent)
+        # Prices are in cost: a stage's, in weight, are of no use here. Frozen stages have none yet.
+        prices = self.prices
+        if prices is not None:
+            prices = np.append(prices, np.zeros(plain.rows - len(prices)))
+        hint = Start(self.incumbent, prices)
         result = self._call(plain, hint, progress=self._series(None).follow)
         if result is not None:
             if result.termination.reason is Reason.INFEASIBLE:

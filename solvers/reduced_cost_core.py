@@ -18,14 +18,23 @@ from solvers.exact import BackendAnswer, BackendRequest, solve_exactly
 from solvers.grouped_columns import GroupedColumns
 from solvers.highs import highs_backend
 from solvers.isolated_backend import isolated_when_large
+from solvers.priced_columns import PricedColumns
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem, FloatArray, IntArray
 from solvers.progress import Progress, ProgressCallback
 from solvers.result import SolveResult
+from solvers.sparse_columns import SparseColumns
+from solvers.swap_model import swap_backend
 
-__all__ = ["Core", "CoreAnswer", "nearest_columns", "solve_core"]
+__all__ = [
+    "Core",
+    "CoreAnswer",
+    "nearest_columns",
+    "rows_changed",
+    "solve_core",
+    "suits_swaps",
+    "with_columns_for",
+]
 
-# Pieces of the pass that are looked at to guess how many columns lie within a distance.
-_SAMPLED_PIECES = 8
 _DISTANCE_GROWTH = 4.0
 # Reduced costs are sums of a few products: what is left out is that much nearer at most.
 _ROUNDING = 1e-12
@@ -34,8 +43,10 @@ _ROUNDING = 1e-12
 # nothing. With many entries a column that neighbourhood is where the better solutions come from
 # (public instances I10, INST25, INST30). HiGHS 1.14, November 2026.
 _SETTINGS: dict[str, bool | int | float | str] = {"mip_allow_restart": False}
-# Entries a column, on average, up to which a core counts as sparse.
+# Entries a column, on average, up to which a core counts as sparse, and rows up to which a sparse
+# core is written as swaps: with 200 rows (`many-rows`) presolve is worth its time.
 _SPARSE = 3
+_SWAPPED_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +88,16 @@ class CoreAnswer:
     bound: float
 
 
-def nearest_columns(columns: GroupedColumns, prices: FloatArray, count: int, within: float) -> Core:
+def suits_swaps(usage: SparseColumns) -> bool:
+    """Whether cores are solved as swaps without presolve: few rows, and few entries a column."""
+    return _is_sparse(usage) and usage.shape[0] <= _SWAPPED_ROWS
+
+
+def _is_sparse(usage: SparseColumns) -> bool:
+    return len(usage.values) <= _SPARSE * usage.shape[1]
+
+
+def nearest_columns(priced: PricedColumns, count: int, within: float) -> Core:
     """Return the nearest columns: each group's least, and about `count` more.
 
     Parameters
@@ -85,17 +105,19 @@ def nearest_columns(columns: GroupedColumns, prices: FloatArray, count: int, wit
     within
         Columns further away than this are not wanted, >= 0; `inf` allowed.
     """
+    columns = priced.columns
     wanted = columns.groups + count
+    least_step = max(_ROUNDING * priced.least.magnitude / columns.groups, 1e-300)
     distance = within
     if wanted < columns.size:
-        distance = min(within, _guessed_distance(columns, prices, wanted))
+        distance = min(within, priced.guessed_distance(wanted))
     while True:
-        positions, slack = columns.below(prices, distance)
+        positions, slack = priced.below(distance)
         finite = np.isfinite(slack)
         positions, slack = positions[finite], slack[finite]
         if len(positions) >= wanted or distance >= within:
             break
-        distance = min(within, max(distance * _DISTANCE_GROWTH, 1e-300))
+        distance = min(within, max(distance * _DISTANCE_GROWTH, least_step))
         if len(positions) == columns.size - len(columns.barred):
             break
     complete = len(positions) == columns.size - len(columns.barred)
@@ -108,11 +130,54 @@ def nearest_columns(columns: GroupedColumns, prices: FloatArray, count: int, wit
     return Core(positions, slack, rest)
 
 
-def _guessed_distance(columns: GroupedColumns, prices: FloatArray, wanted: int) -> float:
-    stride = max(1, sum(1 for _ in columns.pieces()) // _SAMPLED_PIECES)
-    _, slack = columns.below(prices, math.inf, stride=stride)
-    rank = min(int(1.2 * wanted * len(slack) / columns.size) + 1, len(slack) - 1)
-    return float(np.partition(slack, rank)[rank])
+def rows_changed(priced: PricedColumns, core: Core) -> IntArray:
+    """Return how many of a core's columns use each row instead of their group's least, or less."""
+    columns = priced.columns
+    others = core.positions[core.positions != priced.least.choice[columns.group_of(core.positions)]]
+    left = priced.least.choice[columns.group_of(others)]
+    rows = np.concatenate([columns.usage.take(part).rows for part in (others, left)])
+    return np.bincount(rows, minlength=columns.usage.shape[0])
+
+
+def with_columns_for(
+    core: Core,
+    priced: PricedColumns,
+    choice: IntArray,
+    row: int,
+    *,
+    left: float,
+    count: int,
+    within: float,
+) -> Core:
+    """Add to a core the nearest columns that change a row, which the nearest of all may not.
+
+    Parameters
+    ----------
+    choice
+        (G,), positions: what columns are compared with.
+    left
+        What the choice leaves over of the row: columns that fit into it are wanted. 0: all that
+        use less or more of the row.
+    count
+        Columns wanted, at most.
+    within
+        Columns further away than this are not wanted.
+    """
+    columns = priced.columns
+    held = columns.usage.take(choice)
+    mine = held.rows == row
+    taken = np.bincount(held.columns[mine], weights=held.values[mine], minlength=columns.groups)
+    positions, slack = priced.below(within)
+    usage = columns.usage.take(positions)
+    mine = usage.rows == row
+    more = np.bincount(usage.columns[mine], weights=usage.values[mine], minlength=len(positions))
+    more -= taken[columns.group_of(positions)]
+    useful = np.flatnonzero((more > 0) & (more <= left) if left > 0 else more != 0)
+    nearest = useful[np.argsort(slack[useful], kind="stable")[:count]]
+    fresh = nearest[~np.isin(positions[nearest], core.positions)]
+    merged = np.concatenate([core.positions, positions[fresh]])
+    order = np.argsort(merged)
+    return Core(merged[order], np.concatenate([core.slack, slack[fresh]])[order], core.rest)
 
 
 def solve_core(
@@ -146,12 +211,14 @@ def solve_core(
     outside = dual + core.rest * (1.0 - _ROUNDING)
     if part is None:
         return CoreAnswer(None, None, outside)
-    settings = dict(_SETTINGS)
-    if len(part.problem.usage.values) <= _SPARSE * part.problem.columns:
+    settings, make = dict(_SETTINGS), highs_backend
+    if _is_sparse(part.problem.usage):
         settings["mip_heuristic_run_root_reduced_cost"] = False
+    if suits_swaps(part.problem.usage):
+        make = swap_backend
     if most_nodes is not None:
         settings["mip_max_nodes"] = most_nodes
-    backend = isolated_when_large(highs_backend, (settings, params.threads, params.seed))
+    backend = isolated_when_large(make, (settings, params.threads, params.seed))
 
     def ask(request: BackendRequest) -> BackendAnswer:
         return backend(dataclasses.replace(request, relative_gap=0.0, absolute_gap=absolute_gap))
@@ -159,7 +226,9 @@ def solve_core(
     progress = _shifted(params.progress, part.fixed_cost, outside)
     start = None
     if incumbent is not None:
-        start = Start(np.isin(part.positions, incumbent).astype(np.int64))
+        chosen = np.zeros(columns.size, dtype=np.int64)
+        chosen[incumbent] = 1
+        start = Start(chosen[part.positions])
     result = solve_exactly(part.problem, dataclasses.replace(params, progress=progress), start, ask)
     choice = None
     if result.x is not None:
@@ -183,7 +252,9 @@ def _restricted(
     """Return the problem restricted to the core; None when the fixed columns leave no room."""
     positions = core.positions
     if incumbent is not None:
-        positions = np.union1d(positions, incumbent)
+        present = np.zeros(columns.size, dtype=bool)
+        present[positions] = present[incumbent] = True
+        positions = np.flatnonzero(present)
     group = columns.group_of(positions)
     free = np.bincount(group, minlength=columns.groups)[group] > 1
     fixed, chosen_from = positions[~free], positions[free]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -46,7 +48,7 @@ class PluginInfo:
 
 def names() -> tuple[str, ...]:
     """Return the registered names in alphabetical order; imports none of them."""
-    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+    return tuple(sorted({point.name for point in _points()}))
 
 
 def get(name: str) -> Solver:
@@ -61,7 +63,7 @@ def get(name: str) -> Solver:
     MissingExtraError
         If its back end is not installed.
     """
-    points = [point for point in entry_points(group=GROUP) if point.name == name]
+    points = [point for point in _points() if point.name == name]
     if not points:
         close = difflib.get_close_matches(name, names(), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ";"
@@ -79,7 +81,7 @@ def get(name: str) -> Solver:
 
 def describe() -> tuple[PluginInfo, ...]:
     """Return what is registered, in alphabetical order; loads each solver, but no back end."""
-    points = sorted(entry_points(group=GROUP), key=lambda p: (p.name, _distribution(p)))
+    points = sorted(_points(), key=lambda p: (p.name, _distribution(p)))
     taken = {p.name for p in points if sum(q.name == p.name for q in points) > 1}
     return tuple(_describe(point, point.name in taken) for point in points)
 
@@ -110,6 +112,18 @@ def _describe(point: EntryPoint, twice: bool) -> PluginInfo:
         status="broken" if twice else "ok" if available else "unavailable",
         reason=reason,
     )
+
+
+def _points() -> tuple[EntryPoint, ...]:
+    """Return the registered entry points; looked up anew when the import path has changed."""
+    return _points_on(tuple(sys.path), entry_points)
+
+
+@lru_cache(maxsize=16)
+def _points_on(
+    _path: tuple[str, ...], find: Callable[..., Iterable[EntryPoint]]
+) -> tuple[EntryPoint, ...]:
+    return tuple(find(group=GROUP))
 
 
 @lru_cache(maxsize=256)

@@ -7,8 +7,7 @@ import numpy as np
 from solvers.base import SolveParams
 from solvers.grouped_columns import GroupedColumns
 from solvers.highs_arrays import choice_programme, new_highs, run_highs
-from solvers.problem import FloatArray, IntArray
-from solvers.sparse_columns import SparseColumns
+from solvers.problem import FloatArray
 
 __all__ = ["draw_groups", "relaxation_prices"]
 
@@ -62,12 +61,12 @@ def relaxation_prices(
     spread = float(np.maximum.reduceat(shifted, usable.starts[:-1]).sum())
     if spread == 0.0 or not rows.size:
         return np.zeros(len(limit))
-    # Costs and rows are scaled so that a group's are about 1.
-    highs = new_highs(params, time_limit_s)
+    # Costs and rows are scaled so that a group's are about 1. Presolve takes longer than it saves.
+    highs = new_highs(params, time_limit_s, presolve="off")
     highs.passModel(
         choice_programme(
             shifted * (groups / spread),
-            _rows_scaled(usable.usage, rows, groups / limit[rows]),
+            usable.usage.scaled_rows(rows, groups / limit[rows]),
             np.full(len(rows), float(groups)),
             group,
             binary=False,
@@ -81,15 +80,3 @@ def relaxation_prices(
     duals = np.zeros(len(limit))
     duals[rows] = np.maximum(scaled, 0.0) * (spread / limit[rows])
     return duals
-
-
-def _rows_scaled(usage: SparseColumns, rows: IntArray, factor: FloatArray) -> SparseColumns:
-    """Keep some rows (ascending) and multiply each by a factor."""
-    place = np.full(usage.shape[0], -1)
-    place[rows] = np.arange(len(rows))
-    kept = place[usage.rows] >= 0
-    owner = usage.columns[kept]
-    row = place[usage.rows[kept]]
-    indptr = np.zeros(usage.shape[1] + 1, dtype=np.int64)
-    np.cumsum(np.bincount(owner, minlength=usage.shape[1]), out=indptr[1:])
-    return SparseColumns((len(rows), usage.shape[1]), indptr, row, usage.values[kept] * factor[row])

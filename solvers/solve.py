@@ -12,7 +12,7 @@ from solvers import registry
 from solvers.base import Feature, SolveParams, Solver, Start
 from solvers.cancellation import CancelFlag
 from solvers.errors import SolverOptionError
-from solvers.problem import AllocationProblem
+from solvers.problem import AllocationProblem, FloatArray, IntArray
 from solvers.progress import ProgressCallback
 from solvers.result import SolveResult
 
@@ -27,7 +27,7 @@ def solve(
     relative_gap: float = 1e-6,
     seed: int = 0,
     threads: int = 1,
-    start: Start | ArrayLike | None = None,
+    start: Start | SolveResult | ArrayLike | None = None,
     progress: ProgressCallback | None = None,
     cancel: CancelFlag | None = None,
     **options: Any,
@@ -43,7 +43,8 @@ def solve(
     time_limit_s, relative_gap, seed, threads
         See `SolveParams`.
     start
-        A solution to start from: a `Start` or x (n,). It need not be feasible. A solver that
+        Where to start from: the result of a similar problem with the same columns and rows, a
+        `Start`, or x (n,). The solution need not be feasible nor the prices good. A solver that
         cannot use one says so in `statistics.notes`.
     progress
         Called with a `Progress` whenever incumbent or bound improve, if the solver can.
@@ -96,24 +97,39 @@ def solve(
     return dataclasses.replace(result, statistics=statistics)
 
 
-def _start(problem: AllocationProblem, start: Start | ArrayLike | None) -> Start | None:
+def _start(
+    problem: AllocationProblem, start: Start | SolveResult | ArrayLike | None
+) -> Start | None:
+    if isinstance(start, SolveResult):
+        start = Start(start.x, None if start.prices is None else start.prices.values)
     if start is None:
         return None
-    prices = start.prices if isinstance(start, Start) else None
-    if prices is not None:
-        prices = np.asarray(prices, dtype=np.float64)
-        if prices.shape != (problem.rows,):
-            raise SolverOptionError(
-                f"start: prices of shape {prices.shape}, ({problem.rows},) is wanted"
-            )
-        if not (np.isfinite(prices).all() and (prices >= 0).all()):
-            raise SolverOptionError("start: prices must be finite and at least 0")
-    x = start.x if isinstance(start, Start) else start
-    if x is None:
-        return Start(None, prices)
-    x = np.asarray(x)
+    if not isinstance(start, Start):
+        start = Start(np.asarray(start))
+    if start.x is None and start.prices is None:
+        return None
+    return Start(_checked_x(problem, start.x), _checked_prices(problem, start.prices))
+
+
+def _checked_x(problem: AllocationProblem, given: ArrayLike | None) -> IntArray | None:
+    if given is None:
+        return None
+    x = np.asarray(given)
     if x.shape != (problem.columns,):
         raise SolverOptionError(f"start: shape {x.shape}, ({problem.columns},) is wanted")
-    if x.size and (x.dtype.kind not in "biuf" or not np.isin(x, (0, 1)).all()):
+    if x.size and (x.dtype.kind not in "biuf" or not ((x == 0) | (x == 1)).all()):
         raise SolverOptionError("start: every entry must be 0 or 1")
-    return Start(x.astype(np.int64), prices)
+    return x.astype(np.int64)
+
+
+def _checked_prices(problem: AllocationProblem, given: ArrayLike | None) -> FloatArray | None:
+    if given is None:
+        return None
+    prices = np.asarray(given, dtype=np.float64)
+    if prices.shape != (problem.rows,):
+        raise SolverOptionError(
+            f"start: prices of shape {prices.shape}, ({problem.rows},) is wanted"
+        )
+    if not (np.isfinite(prices).all() and (prices >= 0).all()):
+        raise SolverOptionError("start: prices must be finite and at least 0")
+    return prices

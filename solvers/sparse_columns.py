@@ -146,6 +146,12 @@ class SparseColumns:
         sums = np.bincount(self.rows, weights=weights, minlength=self.shape[0])
         return sums.astype(np.float64, copy=False)
 
+    def weighed(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the product of a vector of shape (m,) with this matrix, as (n,)."""
+        entries = weight[self.rows] * self.values
+        sums = np.bincount(self.columns, weights=entries, minlength=self.shape[1])
+        return sums.astype(np.float64, copy=False)
+
     def take(self, columns: NDArray[np.int64]) -> SparseColumns:
         """Keep these columns, in this order."""
         counts = np.diff(self.indptr)[columns]
@@ -156,6 +162,17 @@ class SparseColumns:
         for array in arrays:
             array.flags.writeable = False
         return SparseColumns((self.shape[0], len(columns)), *arrays)
+
+    def scaled_rows(self, rows: NDArray[np.int64], factor: NDArray[np.float64]) -> SparseColumns:
+        """Keep these rows (ascending), each multiplied by a factor."""
+        place = np.full(self.shape[0], -1)
+        place[rows] = np.arange(len(rows))
+        row = place[self.rows]
+        kept = row >= 0
+        count = np.concatenate([[0], np.cumsum(kept)])
+        row = row[kept]
+        values = self.values[kept] * factor[row]
+        return SparseColumns((len(rows), self.shape[1]), count[self.indptr], row, values)
 
     def to_dense(self) -> NDArray[np.float64]:
         """Return a dense copy of shape (m, n)."""

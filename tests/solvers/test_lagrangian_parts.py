@@ -11,18 +11,25 @@ from hypothesis import strategies as st
 
 from solvers import AllocationProblem
 from solvers.base import SolveParams
-from solvers.cutting_planes import DualFunction
-from solvers.dual_ascent import ascend
+from solvers.dual_ascent import DualAscent
 from solvers.enumeration import brute_force
 from solvers.grouped_columns import GroupedColumns
 from solvers.highs_arrays import choice_programme, new_highs, run_highs
 from solvers.instances.fleet import fleet
+from solvers.price_box import PriceBox, best_prices
 from solvers.price_repair import PriceRepair
+from solvers.priced_columns import PricedColumns
 from solvers.problem import FloatArray
-from solvers.reduced_cost_core import nearest_columns
+from solvers.reduced_cost_core import nearest_columns, rows_changed, with_columns_for
 from solvers.row_limits import attainable_limits
 from solvers.sampled_prices import draw_groups, relaxation_prices
+from solvers.swap_model import SwapModel
 from tests.solvers.test_lagrangian import random_problem
+
+
+def dual_value(columns: GroupedColumns, limit: FloatArray, prices: FloatArray) -> float:
+    """L at some prices."""
+    return columns.minimum(prices).total - float(prices @ limit)
 
 
 def slow_reduced_costs(problem: AllocationProblem, prices: FloatArray) -> FloatArray:
@@ -88,7 +95,7 @@ def test_any_prices_bound_the_optimum(seed: int, largest: float) -> None:
     prices = np.random.default_rng(seed).uniform(0, largest, problem.rows)
     prices[~np.isfinite(limit)] = 0.0
     limit[~np.isfinite(limit)] = 0.0
-    value, _ = DualFunction(columns, limit).evaluate(prices)
+    value = dual_value(columns, limit, prices)
     if best is not None:
         assert value <= best[-1] + 1e-9 * max(1.0, abs(best[-1]))
 
@@ -116,13 +123,12 @@ def test_limits_are_multiples_of_the_step(
 
 
 def test_ascent_reaches_the_linear_relaxation() -> None:
-    """4 000 services: samples and cutting planes end within 1e-6 of HiGHS' LP optimum, below it."""
+    """4 000 services: samples and boxes end within 1e-6 of HiGHS' LP optimum, below it."""
     problem = fleet(4_000, seed=2)
     columns, _ = GroupedColumns.of(problem)
     limit = attainable_limits(columns.usage, problem.capacity)
-    at_zero = columns.minimum(np.zeros(problem.rows))
-    prices = ascend(columns, limit, at_zero, SolveParams(), 1e-8, lambda: None)
-    value, _ = DualFunction(columns, limit).evaluate(prices)
+    prices = DualAscent(columns, limit, SolveParams(), lambda: None).cold(1e-8)
+    value = dual_value(columns, limit, prices)
     kept = np.setdiff1d(np.arange(problem.columns), columns.barred)
     highs = new_highs(SolveParams(), None)
     highs.passModel(
@@ -134,6 +140,102 @@ def test_ascent_reaches_the_linear_relaxation() -> None:
     optimum = highs.getInfo().objective_function_value
     assert (prices >= 0).all()
     assert optimum * (1 - 1e-6) <= value <= optimum * (1 + 1e-9)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.integers(0, 10**6))
+def test_best_prices_of_a_box_are_best_there(seed: int) -> None:
+    """The value at the prices found is the value told, and none of 20 others in the box is more."""
+    problem = random_problem(seed)
+    random = np.random.default_rng(seed)
+    columns, _ = GroupedColumns.of(problem)
+    limit = np.where(np.isfinite(problem.capacity), problem.capacity, 0.0)
+    priced = limit > 0
+    middle = np.where(priced, random.uniform(0, 3, problem.rows), 0.0)
+    box = PriceBox.around(middle, np.where(priced, random.uniform(0, 2, problem.rows), 0.0))
+    if not np.isfinite(columns.minimum(middle).total):
+        return  # a group without a usable column: the solver stops before it looks for prices
+    best = best_prices(columns, limit, box, SolveParams(), None)
+    assert best is not None
+    assert (box.low <= best.prices).all()
+    assert (best.prices <= box.high).all()
+    value = dual_value(columns, limit, best.prices)
+    scale = 1e-6 * (1.0 + abs(value) + float(best.prices @ limit))
+    assert value == pytest.approx(best.value, abs=scale)
+    for _ in range(20):
+        other = random.uniform(box.low, box.high)
+        assert dual_value(columns, limit, other) <= value + scale
+
+
+def test_sides_are_touched_within_rounding() -> None:
+    """A price that is the last bit away from a side touches it; 0 and fixed prices touch none."""
+    box = PriceBox(np.array([1.0, 0.0, 5.0]), np.array([3.0, 2.0, 5.0]))
+    assert box.sides(np.array([3.0 * (1 - 1e-15), 0.0, 5.0])) == 1
+    assert box.sides(np.array([1.0 + 1e-15, 2.0, 5.0])) == 2
+    assert box.sides(np.array([2.0, 1.0, 5.0])) == 0
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(st.integers(0, 10**6), st.booleans())
+def test_swaps_are_the_same_problem(seed: int, merged: bool) -> None:
+    """From any base choice, any whole numbers of swaps mean a choice of that cost and usage."""
+    problem = random_problem(seed)
+    random = np.random.default_rng(seed)
+    order = random.permutation(problem.columns)
+    _, first = np.unique(problem.group[order], return_index=True)
+    base = order[first]
+    model = SwapModel.of(
+        problem.cost, problem.usage, problem.capacity, problem.group, base, merged=merged
+    )
+    y = np.zeros(len(model.cost), dtype=np.int64)
+    for member in np.unique(model.member):
+        mine = np.flatnonzero(model.member == member)
+        if member < 0:
+            y[mine] = random.integers(0, model.most[mine] + 1)
+        else:
+            y[random.choice(mine)] = random.integers(0, 2)
+    x = model.solution(y, problem.columns)
+    assert (np.bincount(problem.group[x > 0], minlength=problem.groups) == 1).all()
+    assert model.offset + model.cost @ y == pytest.approx(problem.cost @ x, abs=1e-9)
+    left = model.limit - model.usage.dot(y)
+    finite = np.isfinite(problem.capacity)
+    expected = problem.capacity - problem.usage.dot(x)
+    assert left[finite] == pytest.approx(expected[finite], abs=1e-9)
+
+
+def test_equal_swaps_are_one_variable() -> None:
+    """Five groups with the same one way out are one whole number; a sixth differs in cost."""
+    problem = AllocationProblem([0, 3] * 5 + [0, 4], [[1, 0] * 6], [3], np.repeat(np.arange(6), 2))
+    base = np.arange(0, 12, 2)
+    model = SwapModel.of(
+        problem.cost, problem.usage, problem.capacity, problem.group, base, merged=True
+    )
+    assert sorted(model.most.tolist()) == [1, 5]
+    assert model.usage.to_dense().tolist() == [[-1.0, -1.0]]
+    assert model.limit.tolist() == [-3.0]
+
+
+def test_a_core_reaches_for_what_is_left_over() -> None:
+    """The only column that fits into the unused row is far away: it joins the core, in place."""
+    usage = np.zeros((2, 12))
+    usage[1, 11] = 2.0
+    usage[1, 7] = 5.0
+    problem = AllocationProblem([0, 1] * 5 + [0, 50], usage, [9.0, 3.0], np.repeat(np.arange(6), 2))
+    columns, _ = GroupedColumns.of(problem)
+    priced = PricedColumns(columns, np.zeros(2))
+    core = nearest_columns(priced, 2, math.inf)
+    assert 11 not in core.positions
+    wider = with_columns_for(
+        core, priced, np.arange(0, 12, 2), 1, left=3.0, count=5, within=math.inf
+    )
+    assert wider.positions.tolist() == sorted({*core.positions.tolist(), 11})
+    assert wider.slack[wider.positions.tolist().index(11)] == 50.0
+    assert wider.rest == core.rest
+    assert rows_changed(priced, wider).tolist() == [0, 1]
+    both = with_columns_for(
+        core, priced, np.arange(0, 12, 2), 1, left=0.0, count=5, within=math.inf
+    )
+    assert {7, 11} <= set(both.positions.tolist())
 
 
 def test_samples_estimate_the_whole() -> None:
@@ -199,7 +301,7 @@ def test_nothing_outside_a_core_is_nearer_than_its_rest(count: int, within: floa
     problem = fleet(300, seed=3)
     columns, _ = GroupedColumns.of(problem)
     prices = np.full(problem.rows, 100.0)
-    core = nearest_columns(columns, prices, count, within)
+    core = nearest_columns(PricedColumns(columns, prices), count, within)
     positions, slack = columns.below(prices, math.inf)
     outside = np.setdiff1d(positions[np.isfinite(slack)], core.positions)
     assert np.isin(columns.minimum(prices).choice, core.positions).all()
