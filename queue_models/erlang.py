@@ -14,6 +14,8 @@ from queue_models.errors import ServiceProcessError, UnstableError
 __all__ = [
     "MMcKQueue",
     "MMcQueue",
+    "checked_probability",
+    "checked_rates",
     "erlang_b",
     "erlang_c",
     "mmc_queue",
@@ -144,7 +146,7 @@ def mmc_queue(arrival_rate: ArrayLike, service_rate: ArrayLike, servers: ArrayLi
     ----------
     .. [1] Kleinrock, L. (1975). *Queueing Systems, Volume 1*, section 3.5.
     """
-    rate, speed, count = _rates(arrival_rate, service_rate, servers)
+    rate, speed, count = checked_rates(arrival_rate, service_rate, servers)
     waits = erlang_c(count, rate / speed)
     mean = waits / (count * speed - rate)
     return MMcQueue(
@@ -171,8 +173,8 @@ def mmc_wait_quantile(
     ServiceProcessError
         If an argument is out of range.
     """
-    rate, speed, count = _rates(arrival_rate, service_rate, servers)
-    rest = 1.0 - _probability(probability)
+    rate, speed, count = checked_rates(arrival_rate, service_rate, servers)
+    rest = 1.0 - checked_probability(probability)
     waits = erlang_c(count, rate / speed)
     quantile: FloatArray = np.log(np.maximum(waits / rest, 1.0)) / (count * speed - rate)
     return quantile
@@ -267,7 +269,7 @@ def mmck_wait_quantile(
     `queue_models.erlang_mixture` sums the mixture in closed form.
     """
     chain, rate, shape = _mmck_chain(arrival_rate, service_rate, servers, capacity)
-    share = float(_probability(probability))
+    share = float(checked_probability(probability))
     return chain.steady_state(rate).wait_quantile(share).reshape(shape)
 
 
@@ -275,7 +277,7 @@ def _mmck_chain(
     arrival_rate: ArrayLike, service_rate: ArrayLike, servers: ArrayLike, capacity: ArrayLike
 ) -> tuple[BirthDeathChain, FloatArray, tuple[int, ...]]:
     """Return the chains of the broadcast queues, their rates, flat, and the broadcast shape."""
-    rate, speed, count = _rates(arrival_rate, service_rate, servers)
+    rate, speed, count = checked_rates(arrival_rate, service_rate, servers)
     total = np.asarray(capacity, dtype=np.float64)
     if not np.all(total >= count):
         raise ServiceProcessError(f"capacity = {capacity!r}: must be at least the servers")
@@ -287,25 +289,30 @@ def _mmck_chain(
     return chain, rate.ravel(), rate.shape
 
 
-def _rates(
-    arrival_rate: ArrayLike, service_rate: ArrayLike, servers: ArrayLike
+def checked_rates(
+    arrival_rate: ArrayLike, second: ArrayLike, servers: ArrayLike, name: str = "service_rate"
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the arguments as arrays, or refuse what is out of range."""
+    """Return arrival rate, a positive second argument of this name, and servers, as arrays.
+
+    Raises
+    ------
+    ServiceProcessError
+        If one is out of range.
+    """
     rate = np.asarray(arrival_rate, dtype=np.float64)
-    speed = np.asarray(service_rate, dtype=np.float64)
+    speed = np.asarray(second, dtype=np.float64)
     count = np.asarray(servers, dtype=np.float64)
     if not np.all((rate >= 0) & np.isfinite(rate)):
         raise ServiceProcessError(f"arrival_rate = {arrival_rate!r}: must be at least 0 and finite")
     if not np.all((speed > 0) & np.isfinite(speed)):
-        raise ServiceProcessError(
-            f"service_rate = {service_rate!r}: must be greater than 0 and finite"
-        )
+        raise ServiceProcessError(f"{name} = {second!r}: must be greater than 0 and finite")
     if not np.all((count >= 1) & (count == np.floor(count)) & np.isfinite(count)):
         raise ServiceProcessError(f"servers = {servers!r}: must be whole numbers, at least 1")
     return rate, speed, count
 
 
-def _probability(probability: ArrayLike) -> FloatArray:
+def checked_probability(probability: ArrayLike) -> FloatArray:
+    """Return probabilities in [0, 1) as an array, or refuse them."""
     share = np.asarray(probability, dtype=np.float64)
     if not np.all((share >= 0) & (share < 1)):
         raise ServiceProcessError(f"probability = {probability!r}: must lie in [0, 1)")
