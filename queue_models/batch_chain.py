@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from queue_models.process import FloatArray
+from queue_models.arrays import FloatArray
 
 __all__ = ["arrival_counts", "endless_chain", "limited_chain", "tail_pole", "tail_terms"]
 

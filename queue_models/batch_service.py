@@ -17,7 +17,7 @@ from queue_models.batch_chain import (
 from queue_models.batch_wait import BatchWait
 from queue_models.erlang import checked_probability, checked_rates
 from queue_models.errors import ServiceProcessError, UnstableError
-from queue_models.process import FloatArray
+from queue_models.arrays import FloatArray
 
 __all__ = ["BatchServiceQueue", "inoue_bound", "take_all_queue"]
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from queue_models.process import FloatArray
+from queue_models.arrays import FloatArray
 from queue_models.rate_search import increasing_root
 
 __all__ = ["BatchWait"]

@@ -12,6 +12,15 @@ from numpy.typing import ArrayLike
 from queue_models.arrays import BoolArray, FloatArray, IntArray
 from queue_models.erlang_mixture import mixture_quantile, mixture_tail
 from queue_models.errors import ServiceProcessError
+from queue_models.state_sums import (
+    RateLaw,
+    Rates,
+    RateTable,
+    StateSums,
+    SweptSums,
+    TabledSums,
+    kernels,
+)
 
 __all__ = ["BirthDeathChain", "SteadyState", "similar_slots"]
 
@@ -60,7 +69,7 @@ def similar_slots(slots: IntArray, states_at_once: int = _STATES_AT_ONCE) -> Ite
 class BirthDeathChain:
     """Poisson arrivals to B slots and a waiting room; mu(n) in state n <= B, mu(B) above.
 
-    Build it with `from_rates`; it holds what does not depend on the arrival rate.
+    Build it with `from_rates` or `from_law`; it holds what does not depend on the arrival rate.
 
     Attributes
     ----------
@@ -70,23 +79,28 @@ class BirthDeathChain:
         Waiting places K - B, shape (P,); `inf` without limit.
     full_rate
         mu(B), shape (P,).
-    log_weights
-        Sum over k <= n of ln(mu(B)/mu(k)) for n = 0..B-1, shape (P, max B); `-inf` from B on.
-    log_weight_full
-        The same for n = B, shape (P,).
+    rates
+        mu(B)/mu(n), n = 1..B.
+    compiled
+        Whether sums over states below B are compiled.
     """
 
     slots: IntArray
     places: FloatArray
     full_rate: FloatArray
-    log_weights: FloatArray
-    log_weight_full: FloatArray
+    rates: Rates
+    compiled: bool
 
     @classmethod
     def from_rates(
-        cls, rates: ArrayLike, places: ArrayLike = np.inf, slots: ArrayLike | None = None
+        cls,
+        rates: ArrayLike,
+        places: ArrayLike = np.inf,
+        slots: ArrayLike | None = None,
+        *,
+        compiled: bool = False,
     ) -> BirthDeathChain:
-        """Build the chains of P pairs.
+        """Build the chains of P pairs from any positive rates.
 
         Parameters
         ----------
@@ -96,6 +110,9 @@ class BirthDeathChain:
             Waiting places beyond the slots, >= 0, `inf` without limit; broadcasts to (P,).
         slots
             B of every pair where they differ; columns from B on are not read. None: all columns.
+        compiled
+            Whether to sum by numba, which pays from some millions of states times arrival rates on;
+            numpy sums where it is missing, and where a rate or a load would overflow it.
 
         Raises
         ------
@@ -105,22 +122,79 @@ class BirthDeathChain:
         table = np.atleast_2d(np.asarray(rates, dtype=np.float64))
         pairs, most = table.shape
         count = np.broadcast_to(np.asarray(most if slots is None else slots, dtype=np.int64), pairs)
-        room = np.broadcast_to(np.asarray(places, dtype=np.float64), pairs)
-        column = np.arange(most)
-        used = column < count[:, None]
+        used = np.arange(most) < count[:, None]
         full = table[np.arange(pairs), count - 1]
         if not np.all((table > 0) & np.isfinite(table) | ~used):
             raise ServiceProcessError("rates: must be greater than 0 and finite")
+        ratios = full[:, None] / np.where(used, table, full[:, None])
+        return cls._built(count, places, full, RateTable(ratios), compiled)
+
+    @classmethod
+    def from_law(
+        cls,
+        base: FloatArray,
+        slope: FloatArray,
+        slots: IntArray,
+        places: ArrayLike = np.inf,
+        knee: ArrayLike = np.inf,
+        *,
+        compiled: bool = False,
+    ) -> BirthDeathChain:
+        """Build chains with 1/mu(n) = base/min(n, knee) + slope, without a table where compiled.
+
+        Parameters
+        ----------
+        base, slope
+            >= 0, their sum > 0, in the unit of 1/mu, shape (P,).
+        slots
+            B of every pair, shape (P,).
+        places, compiled
+            As in `from_rates`.
+        knee
+            Number present from which the rate no longer grows, >= 1; broadcasts to (P,).
+        """
+        bend = np.broadcast_to(np.asarray(knee, dtype=np.float64), slots.shape)
+        full = 1.0 / (base / np.minimum(slots, bend) + slope)
+        law = RateLaw(base * full, slope * full, np.ascontiguousarray(bend), slots)
+        return cls._built(slots, places, full, law, compiled)
+
+    @classmethod
+    def _built(
+        cls, slots: IntArray, places: ArrayLike, full: FloatArray, rates: Rates, compiled: bool
+    ) -> BirthDeathChain:
+        room = np.broadcast_to(np.asarray(places, dtype=np.float64), slots.shape)
         if not np.all(room >= 0):
             raise ServiceProcessError("places: must be at least 0")
-        steps = np.log(np.where(used, full[:, None] / table, 1.0))
-        sums = np.cumsum(steps, axis=1)
-        weights = np.zeros_like(table)
-        weights[:, 1:] = sums[:, :-1]
-        weights[~used] = -np.inf
-        return cls(count, room, full, weights, sums[:, -1])
+        usable = compiled and rates.suits_kernels() and kernels() is not None
+        return cls(slots, room, full, rates, usable)
 
-    def steady_state(self, arrival_rate: FloatArray, pairs: IntArray | None = None) -> SteadyState:
+    @cached_property
+    def _logs(self) -> tuple[FloatArray, FloatArray]:
+        """Sums over k <= n of ln(mu(B)/mu(k)) for n = 0..B-1, -inf from B on, and for n = B."""
+        ratios = self.rates.ratios()
+        sums = np.cumsum(np.log(ratios), axis=1)
+        weights = np.zeros_like(ratios)
+        weights[:, 1:] = sums[:, :-1]
+        weights[np.arange(ratios.shape[1]) >= self.slots[:, None]] = -np.inf
+        return weights, sums[:, -1]
+
+    def _sums(self, log_load: FloatArray, load: FloatArray, pairs: IntArray | None) -> StateSums:
+        """Return the sums over the states below the slots at these loads."""
+        slots = self.slots if pairs is None else self.slots[pairs]
+        if self.compiled and load.max(initial=0.0) <= 1.0:
+            every = np.arange(slots.size) if pairs is None else pairs
+            return SweptSums(self.rates, load, every, slots)
+        logs, log_full = self._logs
+        if pairs is not None:
+            logs, log_full = logs[pairs], log_full[pairs]
+        return TabledSums(logs, log_full, slots, log_load)
+
+    def steady_state(
+        self,
+        arrival_rate: FloatArray,
+        pairs: IntArray | None = None,
+        stretch: FloatArray | float = 1.0,
+    ) -> SteadyState:
         """Solve the chains.
 
         Parameters
@@ -129,6 +203,8 @@ class BirthDeathChain:
             Offered rate of every pair, >= 0, in the unit of mu; 0 means the limit from above.
         pairs
             Which pairs, with as many rates; None: all.
+        stretch
+            Factor on the wait of those who wait, > 0: 1 for exponential service.
 
         Notes
         -----
@@ -138,28 +214,20 @@ class BirthDeathChain:
         """
         if pairs is None:
             slots, room, full = self.slots, self.places, self.full_rate
-            logs, log_full = self.log_weights, self.log_weight_full
         else:
             slots, room, full = self.slots[pairs], self.places[pairs], self.full_rate[pairs]
-            logs, log_full = self.log_weights[pairs], self.log_weight_full[pairs]
         endless = np.isinf(room)
         stable = ~endless | (arrival_rate < full)
         load = np.where(stable, np.clip(arrival_rate / full, _LEAST_LOAD, _MOST_LOAD), 0.5)
         log_load = _log_load(np.where(stable, arrival_rate, 0.5 * full), full, load)
+        sums = self._sums(log_load, load, pairs)
 
-        column = np.arange(logs.shape[1], dtype=np.float64)
-        weights = log_load[:, None] * column
-        weights += logs
-        first_full = log_full + slots * log_load
         # Under overload the fullest state weighs most: shift by it.
         top = np.where(endless, 0.0, np.maximum(room - 1.0, 0.0)) * np.maximum(log_load, 0.0)
-        shift = np.maximum(weights.max(axis=1), first_full + top)
-        weights -= shift[:, None]
-        np.exp(weights, out=weights)
-
+        shift = np.maximum(sums.log_full + top, 0.0)
         steep = np.maximum(np.abs(log_load), _LEAST_LOAD)
-        waiting = np.exp(first_full + top - shift) * np.expm1(-room * steep) / np.expm1(-steep)
-        last = np.where(endless, 0.0, np.exp(first_full + _times(room, log_load) - shift))
+        above = np.expm1(-room * steep) / np.expm1(-steep)
+        last = np.exp(sums.log_full + _times(room, log_load) - shift)
         return SteadyState(
             slots=slots,
             places=room,
@@ -167,12 +235,11 @@ class BirthDeathChain:
             arrival_rate=arrival_rate,
             stable=stable,
             log_load=log_load,
-            weights=weights,
-            weight_waiting=waiting,
-            weight_last=last,
-            weight_below=weights.sum(axis=1),
-            # Not a matrix product: that would start a linear-algebra thread pool.
-            moment_below=np.einsum("ij,j->i", weights, column),
+            stretch=np.broadcast_to(np.asarray(stretch, dtype=np.float64), slots.shape),
+            sums=sums,
+            factor=np.exp(-shift),
+            weight_waiting=np.exp(sums.log_full + top - shift) * above,
+            weight_last=np.where(endless, 0.0, last),
         )
 
 
@@ -198,14 +265,14 @@ class SteadyState:
 
     Attributes
     ----------
-    weights
-        p(n), n < B, up to a factor, shape (P, max B); 0 from B on.
+    stretch
+        Factor on the wait of those who wait: 1 where service is exponential.
+    sums, factor
+        Sums over the states n < B; times this factor they are on the scale of the weights below.
     weight_waiting
-        Same factor: states in which an accepted arrival must wait, B <= n < K, shape (P,).
+        States in which an accepted arrival must wait, B <= n < K, shape (P,).
     weight_last
-        Same factor: the state K, in which arrivals are refused, shape (P,).
-    weight_below, moment_below
-        Sums over n < B of the weights and of n times the weights, shape (P,).
+        The state K, in which arrivals are refused, shape (P,).
     """
 
     slots: IntArray
@@ -214,11 +281,21 @@ class SteadyState:
     arrival_rate: FloatArray
     stable: BoolArray
     log_load: FloatArray
-    weights: FloatArray
+    stretch: FloatArray
+    sums: StateSums
+    factor: FloatArray
     weight_waiting: FloatArray
     weight_last: FloatArray
-    weight_below: FloatArray
-    moment_below: FloatArray
+
+    @cached_property
+    def weight_below(self) -> FloatArray:
+        """Weight of the states n < B."""
+        return self.sums.below * self.factor
+
+    @cached_property
+    def moment_below(self) -> FloatArray:
+        """Sum over n < B of n times its weight."""
+        return self.sums.moment * self.factor
 
     @cached_property
     def accepting(self) -> FloatArray:
@@ -278,7 +355,8 @@ class SteadyState:
     @property
     def mean_wait(self) -> FloatArray:
         """Mean wait of accepted arrivals, zero waits included (FCFS)."""
-        return self.wait_probability * self.queue_length_given_wait / self.full_rate
+        given = self.stretch * self.queue_length_given_wait / self.full_rate
+        return self.wait_probability * given
 
     @property
     def queue_length(self) -> FloatArray:
@@ -287,8 +365,7 @@ class SteadyState:
 
     def seen_at_least(self, present: FloatArray) -> FloatArray:
         """P(an accepted arrival finds at least so many present); `present` <= B, shape (P,)."""
-        column = np.arange(self.weights.shape[1])
-        tail: FloatArray = np.where(column >= present[:, None], self.weights, 0.0).sum(axis=1)
+        tail = self.sums.at_least(present) * self.factor
         return (tail + self.weight_waiting) / self.accepting
 
     def seen_quantile(self, probability: float) -> FloatArray:
@@ -298,28 +375,30 @@ class SteadyState:
         which a state is just reached, found by a search, is one at which it is.
         """
         least = 1.0 - (1.0 - probability) * (1.0 + _REACHED)
-        reached = np.cumsum(self.weights, axis=1) >= least * self.accepting[:, None]
-        column = np.arange(self.weights.shape[1])
-        inside = reached & (column < self.slots[:, None])
-        return np.where(inside.any(axis=1), inside.argmax(axis=1), self.slots).astype(np.float64)
+        found = least * self.accepting
+        inside = found <= self.weight_below
+        # The sums may lie on a scale of which the factor is 0: there all find the slots taken.
+        level = np.where(inside, found / np.where(inside, self.factor, 1.0), np.inf)
+        return self.sums.first_reaching(level)
 
     def mean_seen_up_to(self, most: FloatArray) -> FloatArray:
         """Mean over accepted arrivals of min(n + 1, B, `most`)."""
-        column = np.arange(1.0, self.weights.shape[1] + 1.0)
-        below: FloatArray = (self.weights * np.minimum(column, most[:, None])).sum(axis=1)
+        below = self.sums.capped(most) * self.factor
         return (below + np.minimum(self.slots, most) * self.weight_waiting) / self.accepting
 
     def wait_tail(self, wait: FloatArray) -> FloatArray:
-        """P(the wait of an accepted arrival exceeds `wait`), exact (FCFS); `wait` >= 0."""
-        given = mixture_tail(self.full_rate * wait, self.log_load, self.places)
+        """P(the wait of an accepted arrival exceeds `wait`), exact (FCFS) where the stretch is 1."""
+        served = self.full_rate * wait / self.stretch
+        given = mixture_tail(served, self.log_load, self.places)
         return self.wait_probability * given
 
     def wait_quantile(self, probability: float) -> FloatArray:
-        """Exact quantile of the wait of accepted arrivals; 0 where few enough wait."""
+        """Quantile of the wait of accepted arrivals, exact as `wait_tail`; 0 where few wait."""
         waits = self.wait_probability
         # P(wait > t | it waits) = share, where at least that share of arrivals waits at all.
         share = (1.0 - probability) / np.maximum(waits, 1.0 - probability)
-        return mixture_quantile(share, self.log_load, self.places) / self.full_rate
+        served = mixture_quantile(share, self.log_load, self.places)
+        return served * self.stretch / self.full_rate
 
 
 def _phi(y: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from queue_models.erlang import checked_probability, checked_rates
 from queue_models.errors import UnstableError
-from queue_models.process import FloatArray
+from queue_models.arrays import FloatArray
 from queue_models.rate_search import increasing_root
 
 __all__ = ["mdc_wait", "mdc_wait_quantile", "mdc_wait_tail"]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from queue_models.erlang import checked_probability, checked_rates, erlang_c
 from queue_models.errors import ServiceProcessError, UnstableError
 from queue_models.mdc import mdc_wait, mdc_wait_quantile
-from queue_models.process import FloatArray
+from queue_models.arrays import FloatArray
 
 __all__ = [
     "WaitApproximation",

@@ -16,6 +16,8 @@ from queue_models.pairwise import evaluate_pairs, size_pairs
 from queue_models.process import ServiceProcess
 from queue_models.rate_search import largest_rate
 from queue_models.service_law import ServiceLaw, impossible_services
+from queue_models.state_sums import kernels
+from queue_models.variability import Variability
 
 __all__ = ["OccupancyModel", "mean_latency"]
 
@@ -23,6 +25,10 @@ _MS_PER_S = 1000.0
 
 # Sizing offers no more than this share of capacity.
 _HIGHEST_LOAD = 1.0 - 1e-9
+_LOWEST_LOAD = 1e-9
+
+# States of all pairs from which sizing them with numba, import included, takes less CPU time.
+_STATES_WORTH_NUMBA = 4_000_000
 
 # Stand-in inside logarithms for a metric or probability of 0.
 _NOTHING = 1e-300
@@ -53,6 +59,10 @@ class OccupancyModel(QueueModel):
     def law(self, service: ServiceProcess) -> ServiceLaw:
         """Return the service law, flattened to shape (P,)."""
 
+    def variability(self, service: ServiceProcess, law: ServiceLaw) -> Variability | None:
+        """Return what stretches the wait; None: Poisson arrivals, exponential service."""
+        return None
+
     def refusals(
         self, service: ServiceProcess, statistics: Sequence[Statistic] = ()
     ) -> Mapping[str, BoolArray]:
@@ -76,11 +86,12 @@ class OccupancyModel(QueueModel):
         """Return the steady state; see `QueueModel.evaluate`."""
         self.require(service, statistics)
         law, places = self.law(service), _places(service)
+        varies = self.variability(service, law)
         percentiles = [s for s in statistics if s.percentile is not None]
 
         def solve(pairs: IntArray, rate: FloatArray) -> dict[str | Statistic, NDArray[Any]]:
-            part = _Part(law.take(pairs), places[pairs])
-            steady = part.chain.steady_state(rate)
+            part = _Part(law, places, varies, pairs)
+            steady = part.steady_state(rate)
             return part.means(steady) | {s: part.quantile(steady, s) for s in percentiles}
 
         return evaluate_pairs(service, arrival_rate_rps, solve)
@@ -92,12 +103,15 @@ class OccupancyModel(QueueModel):
         """
         self.require(service, targets.statistics)
         law, places = self.law(service), _places(service)
+        varies = self.variability(service, law)
+        # Numba's import costs as much as numpy's sums over so many states.
+        compiled = int(law.slots.sum()) >= _STATES_WORTH_NUMBA and kernels() is not None
 
         def solve(pairs: IntArray, bounds: list[FloatArray]) -> FloatArray:
-            part = _Part(law.take(pairs), places[pairs])
+            part = _Part(law, places, varies, pairs, compiled=compiled)
             return part.largest_throughput(targets.statistics, bounds)
 
-        return size_pairs(service, targets, solve)
+        return size_pairs(service, targets, solve, grouped=not compiled)
 
 
 def _places(service: ServiceProcess) -> FloatArray:
@@ -110,9 +124,30 @@ def _places(service: ServiceProcess) -> FloatArray:
 class _Part:
     """Pairs of similar slots, solved together."""
 
-    def __init__(self, law: ServiceLaw, places: FloatArray) -> None:
-        self.law = law
-        self.chain = BirthDeathChain.from_rates(law.service_rates(), places, law.slots)
+    def __init__(
+        self,
+        law: ServiceLaw,
+        places: FloatArray,
+        varies: Variability | None,
+        pairs: IntArray,
+        *,
+        compiled: bool = False,
+    ) -> None:
+        self.law = law.take(pairs)
+        self.varies = None if varies is None else varies.take(pairs)
+        base, slope = self.law.inverse_rate()
+        self.chain = BirthDeathChain.from_law(
+            base, slope, self.law.slots, places[pairs], self.law.knee, compiled=compiled
+        )
+
+    def steady_state(self, rate: FloatArray, pairs: IntArray | None = None) -> SteadyState:
+        """Solve the chains of some pairs, or of all."""
+        if self.varies is None:
+            return self.chain.steady_state(rate, pairs)
+        which = np.arange(rate.size) if pairs is None else pairs
+        load = np.clip(rate / self.chain.full_rate[which], _LOWEST_LOAD, _HIGHEST_LOAD)
+        stretch = self.varies.take(which).stretch(load, self.chain.slots[which])
+        return self.chain.steady_state(rate, pairs, stretch)
 
     def means(self, steady: SteadyState) -> dict[str | Statistic, NDArray[Any]]:
         """Return the fields of `QueueMetrics` but the percentiles."""
@@ -162,7 +197,7 @@ class _Part:
         ]
 
         def excess(pairs: IntArray, rate: FloatArray) -> FloatArray:
-            steady = self.chain.steady_state(rate, pairs)
+            steady = self.steady_state(rate, pairs)
             law = self.law.take(pairs)
             worst = np.full(len(pairs), -np.inf)
             for one in excesses:

@@ -50,14 +50,19 @@ def evaluate_pairs(
     return QueueMetrics(**means, percentiles=percentiles)
 
 
-def size_pairs(service: ServiceProcess, targets: Targets, solve: Sizing) -> FloatArray:
-    """Broadcast the bounds, size the flat pairs, return rates of the process's shape."""
+def size_pairs(
+    service: ServiceProcess, targets: Targets, solve: Sizing, *, grouped: bool = True
+) -> FloatArray:
+    """Broadcast the bounds, size the flat pairs, return rates of the process's shape.
+
+    Without groups of similar slots all pairs are solved at once: for solvers without tables.
+    """
     bounds = [
         np.minimum(np.broadcast_to(target.bound, service.shape).ravel(), NO_BOUND)
         for target in targets.targets
     ]
     slots = service.max_batch.ravel().astype(np.int64)
     rates = np.empty(slots.size)
-    for group in similar_slots(slots):
+    for group in similar_slots(slots) if grouped else [np.arange(slots.size)]:
         rates[group] = solve(group, [bound[group] for bound in bounds])
     return rates.reshape(service.shape)

@@ -119,17 +119,20 @@ class ServiceLaw:
             low, high = np.where(within, middle, low), np.where(within, high, middle - 1.0)
         return low
 
+    def inverse_rate(self) -> tuple[FloatArray, FloatArray]:
+        """Return base and slope of 1/mu(n) = base/min(n, knee) + slope [s/request]."""
+        base = self._linear_time(np.zeros_like(self.knee))
+        slope = self._linear_time(np.ones_like(self.knee)) - base
+        return base / _MS_PER_S, slope / _MS_PER_S
+
     def service_rates(self) -> FloatArray:
         """mu(n) for n = 1..B [requests/s], shape (P, max B); beyond B it is not meaningful."""
         present = np.arange(1.0, float(self.slots.max(initial=1)) + 1.0)
-        base = self._linear_time(np.zeros_like(self.knee))
-        slope = self._linear_time(np.ones_like(self.knee)) - base
-        if not self.binding.any():
-            present = present[None, :]
-            return _MS_PER_S / (base[:, None] / present + slope[:, None])
-        low = np.minimum(present, self.knee[:, None])
-        capped: FloatArray = _MS_PER_S / (base[:, None] / low + slope[:, None])
-        return capped
+        base, slope = self.inverse_rate()
+        rates: FloatArray = 1.0 / (
+            base[:, None] / np.minimum(present, self.knee[:, None]) + slope[:, None]
+        )
+        return rates
 
 
 def service_law(service: ServiceProcess) -> ServiceLaw:
