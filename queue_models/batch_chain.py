@@ -9,39 +9,39 @@ from queue_models.arrays import FloatArray
 __all__ = ["arrival_counts", "endless_chain", "limited_chain", "tail_pole", "tail_terms"]
 
 
-def arrival_counts(mean: FloatArray, scv: float, size: int) -> FloatArray:
+def arrival_counts(mean: FloatArray, scv: FloatArray, size: int) -> FloatArray:
     """P(k arrivals in a batch time), k < size: Poisson or, with gamma times, negative binomial.
 
     Parameters
     ----------
     mean
-        Mean number of arrivals, shape (b,).
+        Mean number of arrivals, > 0, shape (b,).
     scv
-        Of the batch time; 0 constant, 1 exponential.
+        Of the batch time, shape (b,); 0 constant, 1 exponential.
     size
         Columns wanted.
+
+    Notes
+    -----
+    P(k) = m^k/k! (1 + v m)^(-1/v - k) times the product over i < k of (1 + i v), v the SCV.
     """
-    from scipy.special import gammaln, xlogy
+    from scipy.special import gammaln
 
     k = np.arange(size)
-    m = mean[:, None]
-    if scv == 0:
-        logs = xlogy(k, m) - m - gammaln(k + 1.0)
-    else:
-        shape = 1.0 / scv
-        spread = gammaln(k + shape) - gammaln(shape) - gammaln(k + 1.0)
-        logs = spread - (shape + k) * np.log1p(scv * m) + xlogy(k, scv * m)
-    counts: FloatArray = np.exp(logs)
+    m, v = mean[:, None], scv[:, None]
+    spread = np.zeros((mean.size, size))
+    spread[:, 1:] = np.cumsum(np.log1p(k[:-1] * v), axis=1)
+    grown = np.log1p(v * m)
+    none = np.where(v > 0, grown / np.where(v > 0, v, 1.0), m)
+    counts: FloatArray = np.exp(spread + k * (np.log(m) - grown) - none - gammaln(k + 1.0))
     return counts
 
 
-def tail_terms(mean: FloatArray, scv: float) -> int:
+def tail_terms(mean: FloatArray, scv: FloatArray) -> int:
     """Return a number of arrivals beyond which the chance has fallen by e^-36 everywhere."""
-    most = float(np.max(mean))
-    if scv == 0:
-        return int(most + 12.0 * np.sqrt(most)) + 60
-    # Negative binomial tails fall by (scv m/(1 + scv m)) per arrival.
-    return int(40.0 * (1.0 + scv * most)) + 60
+    # Poisson: twelve standard deviations; gamma times: a factor v m/(1 + v m) per arrival.
+    most = mean + 12.0 * np.sqrt(mean) + 40.0 * scv * mean
+    return int(most.max()) + 60
 
 
 def tail_pole(mean: float, scv: float, most: int) -> float:

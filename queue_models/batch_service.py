@@ -46,7 +46,8 @@ class BatchServiceQueue:
     batch_time
         Mean time of a batch of 1, ..., b requests, > 0, in the inverse unit of λ; shape (b,).
     batch_time_scv
-        Squared coefficient of variation of a batch time, >= 0: 0 constant, 1 exponential.
+        Squared coefficient of variation of a batch time, >= 0: 0 constant, 1 exponential; a number
+        or one per batch size.
     places
         Largest number waiting, at least b, or `inf`.
 
@@ -90,12 +91,14 @@ class BatchServiceQueue:
         arrival_rate: float,
         batch_time: ArrayLike,
         *,
-        batch_time_scv: float = 0.0,
+        batch_time_scv: ArrayLike = 0.0,
         places: float = np.inf,
     ) -> None:
         times = np.array(batch_time, dtype=np.float64)
-        self.arrival_rate, self.scv, self.places = arrival_rate, batch_time_scv, places
-        _check(arrival_rate, times, batch_time_scv, places)
+        spread = np.array(batch_time_scv, dtype=np.float64)
+        self.arrival_rate, self.places = arrival_rate, places
+        _check(arrival_rate, times, spread, places)
+        spread = np.broadcast_to(spread, times.shape)
         self.most = times.size
         if np.isinf(places) and arrival_rate * times[-1] >= self.most:
             raise UnstableError(
@@ -103,29 +106,30 @@ class BatchServiceQueue:
                 f"{times[-1]:g}, so that the rate must be below {self.most / times[-1]:g}"
             )
         if np.isinf(places):
-            self._solve_endless(times)
+            self._solve_endless(times, spread)
         elif places <= _MOST_PLACES:
-            self._solve_limited(times[: max(int(places), 1)], int(places))
+            self._solve_limited(times, spread, int(places))
         else:
             raise ServiceProcessError(
                 f"places = {places!r}: a limited waiting room may have at most {_MOST_PLACES}"
             )
         self._means()
 
-    def _solve_endless(self, times: FloatArray) -> None:
+    def _solve_endless(self, times: FloatArray, scv: FloatArray) -> None:
         """Set the chain without limit, over as many states as it takes."""
         states = _LEAST_STATES
         while True:
             reach = min(times.size, states)
+            self.times, self.scv = times[:reach], scv[:reach]
             if reach < times.size:
                 # The batch is never full: the chain may end where it is hardly ever.
-                self.times, self.ratio = times[:reach], 0.0
+                self.ratio = 0.0
                 self.probability = limited_chain(self._counts(reach), reach)
                 if self.probability[-1] < _NOTHING:
                     return
             else:
-                self.times = times
-                self.ratio = 1.0 / tail_pole(self.arrival_rate * times[-1], self.scv, self.most)
+                mean = self.arrival_rate * float(times[-1])
+                self.ratio = 1.0 / tail_pole(mean, float(scv[-1]), self.most)
                 states = max(states, reach + int(_SPREAD * np.sqrt(reach)) + _LEAST_STATES)
                 self.probability = endless_chain(self._counts(states, further=False), self.ratio)
                 last, previous = self.probability[-1], self.probability[-2]
@@ -137,9 +141,9 @@ class BatchServiceQueue:
                 )
             states = min(2 * states, _MOST_STATES)
 
-    def _solve_limited(self, times: FloatArray, places: int) -> None:
+    def _solve_limited(self, times: FloatArray, scv: FloatArray, places: int) -> None:
         """Set the chain with a limited waiting room, without subtractions."""
-        self.times, self.ratio = times, 0.0
+        self.times, self.scv, self.ratio = times[:places], scv[:places], 0.0
         self.probability = limited_chain(self._counts(places), places)
 
     def _counts(self, last: int, *, further: bool = True) -> FloatArray:
@@ -165,7 +169,7 @@ class BatchServiceQueue:
         served = float(share @ (self.batch * time)) + beyond * most * self.times[-1]
         if np.isinf(self.places):
             # While a batch lasts, the number waiting grows by λ t: λ E[T²]/2 in all.
-            growth = 0.5 * rate * (1.0 + self.scv) * time**2
+            growth = 0.5 * rate * (1.0 + self.scv[self.batch - 1]) * time**2
             queue = float(share @ (waiting * time + growth))
             queue += (beyond * waiting[-1] + further) * self.times[-1] + beyond * growth[-1]
             refused = 0.0
@@ -221,10 +225,10 @@ class BatchServiceQueue:
 
     @cached_property
     def _waits(self) -> BatchWait:
-        if self.scv > 0:
+        if np.any(self.scv > 0):
             raise ServiceProcessError(
-                f"batch_time_scv = {self.scv:g}: the distribution of the wait is known for "
-                f"constant batch times only"
+                f"batch_time_scv = {self.scv}: the distribution of the wait is known for constant "
+                f"batch times only"
             )
         return BatchWait(
             arrival_rate=self.arrival_rate,
@@ -236,7 +240,7 @@ class BatchServiceQueue:
         )
 
 
-def _check(rate: float, times: FloatArray, scv: float, places: float) -> None:
+def _check(rate: float, times: FloatArray, scv: FloatArray, places: float) -> None:
     """Refuse what is out of range."""
     if not (rate > 0 and np.isfinite(rate)):
         raise ServiceProcessError(f"arrival_rate = {rate!r}: must be greater than 0 and finite")
@@ -244,8 +248,10 @@ def _check(rate: float, times: FloatArray, scv: float, places: float) -> None:
         raise ServiceProcessError(
             "batch_time: must be a row of times greater than 0 and finite, one per batch size"
         )
-    if not (scv >= 0 and np.isfinite(scv)):
-        raise ServiceProcessError(f"batch_time_scv = {scv!r}: must be at least 0 and finite")
+    if scv.shape not in ((), times.shape) or not np.all((scv >= 0) & np.isfinite(scv)):
+        raise ServiceProcessError(
+            f"batch_time_scv = {scv!r}: must be a number, or one per batch size, at least 0, finite"
+        )
     if not (places >= 1 and (np.isinf(places) or places == int(places))):
         raise ServiceProcessError(f"places = {places!r}: must be a whole number >= 1, or inf")
 
