@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from queue_models.errors import ServiceProcessError
 
-__all__ = ["BoolArray", "FloatArray", "IntArray", "checked_array"]
+__all__ = ["BoolArray", "ComplexArray", "FloatArray", "IntArray", "checked_array"]
 
 FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complexfloating]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 

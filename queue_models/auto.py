@@ -24,6 +24,7 @@ class AutoModel(QueueModel):
     summary: ClassVar[str] = "chooses a model for the timing and the statistics wanted"
     timings: ClassVar[frozenset[type[Timing]]] = frozenset({IterationTiming, PrefillDecodeTiming})
     assumptions: ClassVar[tuple[str, ...]] = ("Those of the chosen model.",)
+    cost: ClassVar[str] = "that of the chosen model"
 
     def choose(self, timing: type[Timing], statistics: Sequence[Statistic] = ()) -> tuple[str, str]:
         """Return the name of the model used for such calls, and why, in a sentence.

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from queue_models.arrays import FloatArray
+from queue_models.arrays import FloatArray, IntArray
+from queue_models.rate_search import increasing_root
 
-__all__ = ["arrival_counts", "endless_chain", "limited_chain", "tail_pole", "tail_terms"]
+__all__ = ["arrival_counts", "endless_chain", "limited_chain", "log_tail_pole", "tail_terms"]
+
+# Below this the linear term of exponential and logarithm is left out by a series.
+_SMALL = 5e-3
 
 
 def arrival_counts(mean: FloatArray, scv: FloatArray, size: int) -> FloatArray:
@@ -44,36 +48,46 @@ def tail_terms(mean: FloatArray, scv: FloatArray) -> int:
     return int(most.max()) + 60
 
 
-def tail_pole(mean: float, scv: float, most: int) -> float:
-    """Return the root z > 1 of z^b = E[z^A], A of mean below b = `most`.
+def log_tail_pole(mean: float, scv: float, most: int) -> float:
+    """Return ln z for the root z > 1 of z^b = E[z^A], A of mean below b = `most`.
 
-    ln z = x solves b x = ln E[e^(x A)], whose right-hand side is convex: Newton from above.
+    Notes
+    -----
+    x = ln z solves (ln E[e^(x A)] - mean x)/x = b - mean, whose left-hand side grows with x from 0.
+    Near saturation both sides are small: the left-hand side is summed without its linear term.
     """
-    if scv == 0:
+    # With gamma times the transform ends where scv mean (e^x - 1) = 1.
+    top = np.log1p(1.0 / (scv * mean)) if scv > 0 else np.inf
 
-        def log_moment(x: float) -> tuple[float, float]:
-            return mean * np.expm1(x), mean * np.exp(x)
+    def excess(x: float) -> float:
+        second = mean * _exponential_beyond(x)
+        if scv > 0:
+            second += _logarithm_beyond(scv * mean * float(np.expm1(x))) / scv
+        return second / x - (most - mean)
 
-        variance, top = mean, np.inf
-    else:
-        # Defined where scv m (e^x - 1) < 1.
-        def log_moment(x: float) -> tuple[float, float]:
-            rest = 1.0 - scv * mean * np.expm1(x)
-            return -np.log(rest) / scv, mean * np.exp(x) / rest
+    low, high = 0.0, min(2.0 * (most - mean) / (mean + scv * mean**2), 0.5 * top, 1.0)
+    while excess(high) < 0:
+        low, high = high, min(2.0 * high, 0.5 * (high + top))
 
-        variance, top = mean + scv * mean**2, np.log1p(1.0 / (scv * mean))
-    # Outward from the point at which the parabola of mean and variance has its root.
-    low = 0.0
-    x = min(2.0 * (most - mean) / variance, 0.5 * top)
-    while log_moment(x)[0] < most * x:
-        low, x = x, min(2.0 * x, 0.5 * (x + top))
-    for _ in range(100):
-        value, slope = log_moment(x)
-        step = (value - most * x) / (slope - most)
-        x = max(x - step, 0.5 * (x + low))
-        if abs(step) <= 1e-15 * x:
-            break
-    return float(np.exp(x))
+    def of_points(_: IntArray, points: FloatArray) -> FloatArray:
+        return np.array([excess(float(x)) / (most - mean) for x in points])
+
+    start = np.full(1, max(low, 1e-12 * high))
+    return float(increasing_root(of_points, start, np.full(1, high), precision=1e-15)[0])
+
+
+def _exponential_beyond(x: float) -> float:
+    """Return e^x - 1 - x."""
+    if x > _SMALL:
+        return float(np.expm1(x)) - x
+    return x * x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 * (1.0 + x / 6.0))))
+
+
+def _logarithm_beyond(y: float) -> float:
+    """Return -ln(1 - y) - y, 0 <= y < 1."""
+    if y > _SMALL:
+        return -float(np.log1p(-y)) - y
+    return y * y * (1 / 2 + y * (1 / 3 + y * (1 / 4 + y * (1 / 5 + y * (1 / 6 + y / 7)))))
 
 
 def limited_chain(counts: FloatArray, places: int) -> FloatArray:
@@ -107,15 +121,15 @@ def limited_chain(counts: FloatArray, places: int) -> FloatArray:
     return result
 
 
-def endless_chain(counts: FloatArray, ratio: float) -> FloatArray:
-    """Stationary distribution over 0..N, geometric of this ratio beyond.
+def endless_chain(counts: FloatArray, log_ratio: float) -> FloatArray:
+    """Stationary distribution over 0..N, geometric beyond.
 
     Parameters
     ----------
     counts
-        Chances of k arrivals by batch size, shape (b, N + 1), N > b.
-    ratio
-        Of the probabilities of neighbouring states, in (0, 1).
+        Chances of k arrivals by batch size, shape (b, N + 1), b <= N.
+    log_ratio
+        Logarithm of the ratio of neighbouring probabilities, below 0; `-inf` for none beyond.
 
     Returns
     -------
@@ -126,16 +140,17 @@ def endless_chain(counts: FloatArray, ratio: float) -> FloatArray:
     moves = _moves(counts, states)
     # States N + i, i = 1..b, come down to N + i - b and further up: they add to N's row.
     full = counts[-1]
-    for i in range(1, most + 1):
-        start = states - 1 + i - most
-        moves[-1, start:] += ratio**i * full[: states - start]
+    if np.isfinite(log_ratio):
+        for i in range(1, most + 1):
+            start = states - 1 + i - most
+            moves[-1, start:] += np.exp(i * log_ratio) * full[: states - start]
     system = np.eye(states) - moves
     system[:, 0] = 1.0
-    system[-1, 0] += ratio / (1.0 - ratio)
+    system[-1, 0] += np.exp(log_ratio) / -np.expm1(log_ratio)
     right = np.zeros(states)
     right[0] = 1.0
-    solution: FloatArray = np.linalg.solve(system.T, right)
-    return np.maximum(solution, 0.0)
+    solution: FloatArray = np.maximum(np.linalg.solve(system.T, right), 0.0)
+    return solution
 
 
 def _moves(counts: FloatArray, states: int) -> FloatArray:

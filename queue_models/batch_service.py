@@ -7,17 +7,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from queue_models.arrays import FloatArray
 from queue_models.batch_chain import (
     arrival_counts,
     endless_chain,
     limited_chain,
-    tail_pole,
+    log_tail_pole,
     tail_terms,
 )
 from queue_models.batch_wait import BatchWait
 from queue_models.erlang import checked_probability, checked_rates
 from queue_models.errors import ServiceProcessError, UnstableError
-from queue_models.arrays import FloatArray
 
 __all__ = ["BatchServiceQueue", "inoue_bound", "take_all_queue"]
 
@@ -71,12 +71,13 @@ class BatchServiceQueue:
 
     Notes
     -----
-    The number q left at completions is a Markov chain: q' = (q - j)^+ + A(j), j = min(max(q, 1), b),
-    where A(j) is the number of arrivals in a batch time, Poisson or negative binomial. Far above b
-    its law is geometric, with ratio 1/z, z > 1 the root of z^b = E[z^A(b)]: the linear system ends
-    where that has set in. Means follow per cycle; while a batch lasts the number waiting exceeds
-    i for the share of time in which A does, E[(A - i)^+]/λ. A finite waiting room is solved state by
-    state without subtractions. Cost: a dense solve of about b + 8 sqrt(b) states.
+    The number q left at completions is a Markov chain: q' = (q - j)^+ + A(j),
+    j = min(max(q, 1), b), where A(j), the number of arrivals in a batch time, is Poisson or
+    negative binomial. Far above b its law is geometric, with ratio 1/z, z > 1 the root of
+    z^b = E[z^A(b)]: the linear system ends where that has set in. Means follow per cycle; while a
+    batch lasts the number waiting exceeds i for the share of time in which A does,
+    E[(A - i)^+]/λ. A limited waiting room is solved state by state without subtractions. Cost: a
+    dense solve of about b + 8 sqrt(b) states.
 
     References
     ----------
@@ -123,17 +124,21 @@ class BatchServiceQueue:
             self.times, self.scv = times[:reach], scv[:reach]
             if reach < times.size:
                 # The batch is never full: the chain may end where it is hardly ever.
-                self.ratio = 0.0
-                self.probability = limited_chain(self._counts(reach), reach)
+                self.log_ratio = -np.inf
+                self.probability = endless_chain(self._counts(reach, further=False), -np.inf)
                 if self.probability[-1] < _NOTHING:
                     return
             else:
                 mean = self.arrival_rate * float(times[-1])
-                self.ratio = 1.0 / tail_pole(mean, float(scv[-1]), self.most)
+                self.log_ratio = -log_tail_pole(mean, float(scv[-1]), self.most)
                 states = max(states, reach + int(_SPREAD * np.sqrt(reach)) + _LEAST_STATES)
-                self.probability = endless_chain(self._counts(states, further=False), self.ratio)
+                counts = self._counts(states, further=False)
+                self.probability = endless_chain(counts, self.log_ratio)
                 last, previous = self.probability[-1], self.probability[-2]
-                if last < _NOTHING or abs(last / (previous * self.ratio) - 1.0) < _SETTLED:
+                if (
+                    last < _NOTHING
+                    or abs(last / (previous * np.exp(self.log_ratio)) - 1.0) < _SETTLED
+                ):
                     return
             if states >= _MOST_STATES:
                 raise ServiceProcessError(
@@ -143,7 +148,7 @@ class BatchServiceQueue:
 
     def _solve_limited(self, times: FloatArray, scv: FloatArray, places: int) -> None:
         """Set the chain with a limited waiting room, without subtractions."""
-        self.times, self.scv, self.ratio = times[:places], scv[:places], 0.0
+        self.times, self.scv, self.log_ratio = times[:places], scv[:places], -np.inf
         self.probability = limited_chain(self._counts(places), places)
 
     def _counts(self, last: int, *, further: bool = True) -> FloatArray:
@@ -161,8 +166,9 @@ class BatchServiceQueue:
         time = self.times[self.batch - 1]
         share = self.probability
         # Beyond the last state the ratio goes on: sums of ratio^i and i ratio^i over i >= 1.
-        beyond = share[-1] * self.ratio / (1.0 - self.ratio)
-        further = beyond / (1.0 - self.ratio)
+        rest = -np.expm1(self.log_ratio)
+        beyond = share[-1] * np.exp(self.log_ratio) / rest
+        further = beyond / rest
         self.beyond = float(beyond)
         working = float(share @ time) + beyond * self.times[-1]
         self.cycle = working + float(share[0]) / rate
@@ -203,6 +209,10 @@ class BatchServiceQueue:
         end = self.beyond * self.times.size * values[self.times.size - 1]
         return float(weight @ values[self.batch - 1] + end) / total
 
+    def share_in_larger(self, size: int) -> float:
+        """Return the share of requests that are served in batches of more than `size`."""
+        return self.mean_over_requests(np.arange(1, self.most + 1) > size)
+
     def wait_tail(self, wait: float) -> float:
         """P(the FCFS wait of an accepted request exceeds `wait`), exact.
 
@@ -234,7 +244,7 @@ class BatchServiceQueue:
             arrival_rate=self.arrival_rate,
             times=self.times,
             probability=self.probability,
-            ratio=self.ratio,
+            log_ratio=self.log_ratio,
             places=self.places,
             accepted=self.throughput * self.cycle,
         )

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from queue_models.arrays import FloatArray
-from queue_models.rate_search import increasing_root
+from queue_models.tail_quantile import quantile_of_tail
 
 __all__ = ["BatchWait"]
 
@@ -27,7 +27,7 @@ class BatchWait:
     ----------
     arrival_rate, times, places
         As in `BatchServiceQueue`; the times of the batches that occur.
-    probability, ratio
+    probability, log_ratio
         Of the number left at completions, and of its geometric tail.
     accepted
         Mean number of requests accepted per cycle.
@@ -36,7 +36,7 @@ class BatchWait:
     arrival_rate: float
     times: FloatArray
     probability: FloatArray
-    ratio: float
+    log_ratio: float
     places: float
     accepted: float
 
@@ -45,10 +45,10 @@ class BatchWait:
         """Return chance, number waiting at its start and time of every batch, and what is left."""
         chance, most = self.probability, self.times.size
         beyond = 0.0
-        if self.ratio > 0:
+        if np.isfinite(self.log_ratio):
             more = _BATCHES_BEYOND * most
-            tail = chance[-1] * self.ratio ** np.arange(1.0, more + 1.0)
-            beyond = float(tail[-1] * self.ratio / (1.0 - self.ratio))
+            tail = chance[-1] * np.exp(self.log_ratio * np.arange(1.0, more + 1.0))
+            beyond = float(tail[-1] * np.exp(self.log_ratio) / -np.expm1(self.log_ratio))
             chance = np.concatenate([chance, tail])
         left = np.arange(chance.size)
         batch = np.clip(left, 1, most)
@@ -61,9 +61,9 @@ class BatchWait:
         most = self.times.size
         # As far as every state that waits so long is among those listed.
         reach = (self.probability.size / most + _BATCHES_BEYOND - 2) * full
-        if self.ratio > 0 and wait > reach:
+        if np.isfinite(self.log_ratio) and wait > reach:
             batches = np.ceil((wait - reach) / full)
-            return float(self.ratio ** (most * batches)) * self.tail(wait - batches * full)
+            return float(np.exp(self.log_ratio * most * batches)) * self.tail(wait - batches * full)
         total = beyond * full * self.arrival_rate
         least = np.maximum(np.floor((wait - time) / full) + 1.0, 0.0)
         for extra in range(int(np.ceil(float(time.max()) / full)) + 2):
@@ -95,14 +95,4 @@ class BatchWait:
 
     def quantile(self, share: float) -> float:
         """Return the wait that this share of the accepted requests exceeds."""
-        if self.tail(0.0) <= share:
-            return 0.0
-        high = float(self.times[-1])
-        while self.tail(high) > share:
-            high *= 2.0
-
-        def distance(_: object, t: FloatArray) -> FloatArray:
-            tails = np.array([self.tail(float(x)) for x in t])
-            return np.log(share / np.maximum(tails, 1e-300))
-
-        return float(increasing_root(distance, np.zeros(1), np.full(1, high))[0])
+        return quantile_of_tail(self.tail, share, float(self.times[-1]))

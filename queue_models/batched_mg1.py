@@ -40,7 +40,7 @@ class BatchedModel(QueueModel):
     a time, are not modelled. Without decode (role PREFILL) it is a server of prompts.
 
     Means are exact for gamma batch times; percentiles are those of constant batch times, exact for
-    the wait, and for TTFT an upper bound, which takes the prefill of a full batch.
+    the wait, and for TTFT an upper bound, which takes wait and prefill to be large together.
     """
 
     name: ClassVar[str] = "batched-mg1"
@@ -144,15 +144,15 @@ class BatchedModel(QueueModel):
 
             def excess(which: IntArray, rate: FloatArray) -> FloatArray:
                 worst = np.full(which.size, -np.inf)
-                for place, (pair, one) in enumerate(zip(which.tolist(), rate.tolist(), strict=True)):
+                for place, (pair, one) in enumerate(
+                    zip(which.tolist(), rate.tolist(), strict=True)
+                ):
                     queue = _Batches(times[pair], one)
                     for statistic, bound in zip(targets.statistics, bounds, strict=True):
                         worst[place] = max(worst[place], queue.excess(statistic, bound[pair]))
                 return worst
 
-            return largest_rate(
-                excess, np.zeros_like(capacity), _HIGHEST_LOAD * capacity, capacity
-            )
+            return largest_rate(excess, np.zeros_like(capacity), _HIGHEST_LOAD * capacity, capacity)
 
         return size_pairs(service, targets, solve)
 
@@ -166,9 +166,7 @@ class _Batches:
         self.stable = rate < self.capacity
         self.queue: BatchServiceQueue | None = None
         if self.stable and rate > _NOTHING:
-            self.queue = BatchServiceQueue(
-                rate / _MS_PER_S, times.whole, batch_time_scv=times.scv
-            )
+            self.queue = BatchServiceQueue(rate / _MS_PER_S, times.whole, batch_time_scv=times.scv)
 
     def mean(self, metric: Metric) -> float:
         """Return the mean of a metric [ms] where the queue is stable."""
@@ -205,36 +203,52 @@ class _Batches:
             return found
         own = self.times.intervals
         decode = float(self.times.whole[-1] - self.times.prefill[-1])
-        endless = {str(metric): np.inf for metric in (Metric.WAIT, Metric.TTFT, Metric.E2E)}
-        return found | endless | {
-            "concurrency": float(most),
-            "utilization": 1.0,
-            "queue_length": np.inf,
-            str(Metric.ITL): float(self.times.iteration[-1]),
-            str(Metric.TPOT): decode / own if own > 0 else 0.0,
-            **dict.fromkeys(percentiles, np.inf),
-        }
+        endless = [str(metric) for metric in (Metric.WAIT, Metric.TTFT, Metric.E2E)]
+        found |= dict.fromkeys([*endless, "queue_length"], np.inf)
+        found |= dict.fromkeys(percentiles, np.inf)
+        found["concurrency"], found["utilization"] = float(most), 1.0
+        found[str(Metric.ITL)] = float(self.times.iteration[-1])
+        found[str(Metric.TPOT)] = decode / own if own > 0 else 0.0
+        return found
 
     def quantile(self, statistic: Statistic) -> float:
         """Return a percentile of the wait, or an upper bound on that of TTFT [ms]."""
         assert statistic.percentile is not None
-        share = statistic.percentile / 100.0
-        wait = 0.0 if self.queue is None else self.queue.wait_quantile(share)
-        return wait if statistic.metric is Metric.WAIT else wait + self._longest_prefill
+        allowed = 1.0 - statistic.percentile / 100.0
+        return min(
+            prefill + (0.0 if self.queue is None else self.queue.wait_quantile(1.0 - rest))
+            for prefill, larger in self._prefills(statistic.metric)
+            if (rest := allowed - larger) > 0
+        )
 
-    @property
-    def _longest_prefill(self) -> float:
-        return float(self.times.prefill[0 if self.queue is None else -1])
+    def _prefills(self, metric: Metric) -> list[tuple[float, float]]:
+        """Return times added to the wait, and the share of requests of which more may be added.
+
+        For TTFT those of batches of 1, 2, 4, ..., B: P(TTFT > x) is at most P(W > x - prefill of j)
+        plus the share of requests in batches of more than j, for any j.
+        """
+        if metric is Metric.WAIT:
+            return [(0.0, 0.0)]
+        most = self.times.whole.size
+        sizes = [1 << k for k in range(most.bit_length()) if 1 << k < most] + [most]
+        return [
+            (
+                float(self.times.prefill[size - 1]),
+                0.0 if self.queue is None or size == most else self.queue.share_in_larger(size),
+            )
+            for size in sizes
+        ]
 
     def excess(self, statistic: Statistic, bound: float) -> float:
         """Return ln(mean/bound), or ln(P(metric > bound)/allowed share) for a percentile."""
         if statistic.percentile is None:
             return float(np.log(max(self.mean(statistic.metric), _NOTHING) / bound))
-        slack = bound if statistic.metric is Metric.WAIT else bound - self._longest_prefill
-        if slack < 0:
-            return np.inf
-        exceeded = 0.0 if self.queue is None else self.queue.wait_tail(slack)
         allowed = 1.0 - statistic.percentile / 100.0
+        exceeded = 1.0
+        for prefill, larger in self._prefills(statistic.metric):
+            if prefill <= bound:
+                waits = 0.0 if self.queue is None else self.queue.wait_tail(bound - prefill)
+                exceeded = min(exceeded, waits + larger)
         return float(np.log(max(exceeded, _NOTHING) / allowed))
 
 

@@ -387,7 +387,7 @@ class SteadyState:
         return (below + np.minimum(self.slots, most) * self.weight_waiting) / self.accepting
 
     def wait_tail(self, wait: FloatArray) -> FloatArray:
-        """P(the wait of an accepted arrival exceeds `wait`), exact (FCFS) where the stretch is 1."""
+        """P(the wait of an accepted arrival exceeds `wait`), FCFS, exact without stretch."""
         served = self.full_rate * wait / self.stretch
         given = mixture_tail(served, self.log_load, self.places)
         return self.wait_probability * given

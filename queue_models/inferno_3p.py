@@ -108,6 +108,7 @@ class Inferno3pModel(InfernoModel):
     honours: ClassVar[frozenset[str]] = frozenset({"queue_capacity", "chunk_tokens"})
     ignores: ClassVar[frozenset[str]] = frozenset({"input_tokens_scv", "output_tokens_scv"})
     source: ClassVar[str] = "llm-inferno/queue-analysis cfadd1c"
+    cost: ClassVar[str] = "as inferno-4p"
 
     drops_falling: ClassVar[bool] = True
 

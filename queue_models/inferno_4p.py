@@ -82,6 +82,7 @@ class Inferno4pModel(InfernoModel):
         {"input_tokens_scv", "output_tokens_scv", "chunk_tokens"}
     )
     source: ClassVar[str] = "llm-d-incubation/workload-variant-autoscaler 56a651b, pkg/"
+    cost: ClassVar[str] = "B exponentials per pair and rate: sizing takes about 45 µs for B = 256"
 
     drops_falling: ClassVar[bool] = False
 

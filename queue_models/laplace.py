@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from queue_models.arrays import FloatArray
+from queue_models.arrays import ComplexArray, FloatArray
 
 __all__ = ["inverted_tail"]
 
@@ -15,7 +15,7 @@ _A, _TERMS, _AVERAGED = 18.4, 30, 12
 
 
 def inverted_tail(
-    transform: Callable[[FloatArray], FloatArray], time: FloatArray
+    transform: Callable[[ComplexArray], ComplexArray], time: FloatArray
 ) -> FloatArray:
     """P(X > t) of a non-negative X from E[e^(-sX)], by the Fourier-series method with Euler sums.
 
@@ -40,7 +40,7 @@ def inverted_tail(
 
     t = np.where(time > 0, time, 1.0)[..., None]
     step = np.arange(_TERMS + _AVERAGED + 1)
-    s = (_A + 2j * np.pi * step) / (2.0 * t)
+    s: ComplexArray = (_A + 2j * np.pi * step) / (2.0 * t)
     values = ((1.0 - transform(s)) / s).real * (-1.0) ** step
     values[..., 0] *= 0.5
     sums = np.cumsum(values, axis=-1)[..., _TERMS:]

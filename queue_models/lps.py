@@ -28,7 +28,7 @@ class LimitedSharingModel(OccupancyModel):
 
     name: ClassVar[str] = "lps"
     summary: ClassVar[str] = (
-        "limited processor sharing: mu(n) = n/S(n), wait stretched by length and arrival variability"
+        "limited processor sharing, mu(n) = n/S(n), for lengths and arrivals of any variability"
     )
     timings: ClassVar[frozenset[type[Timing]]] = frozenset({IterationTiming, PrefillDecodeTiming})
     assumptions: ClassVar[tuple[str, ...]] = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from queue_models.arrays import ComplexArray, FloatArray
 from queue_models.erlang import checked_probability, checked_rates
 from queue_models.errors import UnstableError
-from queue_models.arrays import FloatArray
-from queue_models.rate_search import increasing_root
+from queue_models.tail_quantile import quantile_of_tail
 
 __all__ = ["mdc_wait", "mdc_wait_quantile", "mdc_wait_tail"]
 
@@ -127,12 +127,12 @@ def _by_roots(load: float, rest: float, servers: int) -> float:
     return inside + 0.5 / rest - 0.5 * servers * (1.0 + load)
 
 
-def _roots(load: float, servers: int) -> FloatArray:
+def _roots(load: float, servers: int) -> ComplexArray:
     """Return the roots other than 1 of z^c = exp(a(z - 1)) in the unit disc."""
     from scipy.special import lambertw
 
     angle = 2.0 * np.pi * np.arange(1, servers) / servers
-    roots: FloatArray = -lambertw(-load * np.exp(1j * angle - load)) / load
+    roots: ComplexArray = np.asarray(-lambertw(-load * np.exp(1j * angle - load)) / load)
     return roots
 
 
@@ -226,17 +226,17 @@ class _NumberPresent:
         # On this circle E[z^N]/z^c is about 1: no digit of the tail from c on is lost.
         log_radius = min(0.5 * reach, np.log(max(1.0 / load, 1.0 + np.sqrt(2.0 / servers))))
         size = 1 << int(np.ceil(np.log2(2.0 * _TRANSFORM_LOG / reach + 4 * servers + 8)))
-        angle = 2j * np.pi * np.arange(size // 2 + 1) / size
+        angle: ComplexArray = 2j * np.pi * np.arange(size // 2 + 1) / size
         values = self._generating(log_radius, angle, roots)
-        values -= residue * np.exp(-servers * log_radius) / (
-            gap - np.expm1(log_radius + angle)
-        )
+        values -= residue * np.exp(-servers * log_radius) / (gap - np.expm1(log_radius + angle))
         inverse = np.fft.irfft(values.conj(), size)[servers : size // 2]
         smooth = inverse * np.exp(-log_radius * np.arange(inverse.size))
         # more[j]: sum of the smooth part beyond c + j.
         self.more = np.append(np.cumsum(smooth[:0:-1])[::-1], 0.0)
 
-    def _generating(self, log_radius: float, angle: FloatArray, roots: FloatArray) -> FloatArray:
+    def _generating(
+        self, log_radius: float, angle: ComplexArray, roots: ComplexArray
+    ) -> ComplexArray:
         """Return E[z^N] radius^-c on the circle, the powers taken in logarithms."""
         move = np.expm1(log_radius + angle)
         logs = np.full(angle.shape, -self.servers * log_radius, dtype=np.complex128)
@@ -245,7 +245,7 @@ class _NumberPresent:
         growth = self.servers * (log_radius + angle) - self.offered * move
         # (c - a)(z - 1) product/(z^c - e^(a(z - 1))), 1 at z = 1.
         top = (self.servers - self.offered) * move
-        result: FloatArray = top * np.exp(logs - growth) / -np.expm1(-growth)
+        result: ComplexArray = top * np.exp(logs - growth) / -np.expm1(-growth)
         return result
 
     def more_waiting(self, waiting: FloatArray) -> FloatArray:
@@ -275,18 +275,7 @@ class _NumberPresent:
 
     def wait_quantile(self, share: float) -> float:
         """Return t with P(W > t) = share, in units of D."""
-        if self.wait_tail(0.0) <= share:
-            return 0.0
-        high = 1.0
-        while self.wait_tail(high) > share:
-            high *= 2.0
-
-        def distance(_: object, t: FloatArray) -> FloatArray:
-            tails = np.array([self.wait_tail(float(x)) for x in t])
-            return np.log(share / np.maximum(tails, 1e-300))
-
-        root = increasing_root(distance, np.zeros(1), np.full(1, high))
-        return float(root[0])
+        return quantile_of_tail(self.wait_tail, share, 1.0)
 
 
 def _pole_gap(load: float, rest: float) -> float:

@@ -34,6 +34,7 @@ class MMcModel(OccupancyModel):
     )
     ignores: ClassVar[frozenset[str]] = frozenset({"input_tokens_scv"})
     source: ClassVar[str] = "Kleinrock, Queueing Systems I (1975), sections 3.5 and 3.6"
+    cost: ClassVar[str] = "B exponentials per pair and rate: sizing takes about 35 µs for B = 256"
 
     def law(self, service: ServiceProcess) -> ServiceLaw:
         """Return the law of a batch that is always full."""

@@ -8,10 +8,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike
 
+from queue_models.arrays import FloatArray
 from queue_models.erlang import checked_probability, checked_rates, erlang_c
 from queue_models.errors import ServiceProcessError, UnstableError
 from queue_models.mdc import mdc_wait, mdc_wait_quantile
-from queue_models.arrays import FloatArray
 
 __all__ = [
     "WaitApproximation",
@@ -219,9 +219,7 @@ def ggc_wait_quantile(
        Management 2, section 4.
     """
     rest = 1.0 - checked_probability(probability)
-    mean = ggc_wait(
-        arrival_rate, service_time, servers, service_scv, arrival_scv, approximation
-    )
+    mean = ggc_wait(arrival_rate, service_time, servers, service_scv, arrival_scv, approximation)
     rate, time, count = checked_rates(arrival_rate, service_time, servers, "service_time")
     waits = erlang_c(count, rate * time)
     given = mean / np.where(waits > 0, waits, 1.0)

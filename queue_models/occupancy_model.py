@@ -59,7 +59,11 @@ class OccupancyModel(QueueModel):
     def law(self, service: ServiceProcess) -> ServiceLaw:
         """Return the service law, flattened to shape (P,)."""
 
-    def variability(self, service: ServiceProcess, law: ServiceLaw) -> Variability | None:
+    def variability(
+        self,
+        service: ServiceProcess,  # noqa: ARG002
+        law: ServiceLaw,  # noqa: ARG002
+    ) -> Variability | None:
         """Return what stretches the wait; None: Poisson arrivals, exponential service."""
         return None
 

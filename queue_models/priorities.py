@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from queue_models.arrays import FloatArray
+from queue_models.arrays import ComplexArray, FloatArray
 from queue_models.erlang import checked_probability, checked_rates, erlang_c
 from queue_models.errors import ServiceProcessError
 from queue_models.laplace import inverted_tail
-from queue_models.rate_search import increasing_root
+from queue_models.tail_quantile import quantile_of_tail
 
 __all__ = [
     "mg1_priority_waits",
@@ -171,11 +171,11 @@ def mmc_priority_wait_tail(
         result: FloatArray = busy * np.exp(-(full - down_to) * waits)
         return result
 
-    def transform(s: FloatArray) -> FloatArray:
+    def transform(s: ComplexArray) -> ComplexArray:
         half = s + above + full
         # λ B(s), of the two roots the one inside the unit disc.
         period = 2.0 * above * full / (half + np.sqrt(half * half - 4.0 * above * full))
-        moved = s + above - period
+        moved: ComplexArray = s + above - period
         return (full - down_to) / (full - down_to + moved)
 
     return busy * inverted_tail(transform, waits)
@@ -201,19 +201,9 @@ def mmc_priority_wait_quantile(
     share = 1.0 - float(checked_probability(probability))
 
     def tail(t: float) -> float:
-        found = mmc_priority_wait_tail(t, arrival_rates, service_rate, servers, place)
-        return max(float(found), 1e-300)
+        return float(mmc_priority_wait_tail(t, arrival_rates, service_rate, servers, place))
 
-    if tail(0.0) <= share:
-        return 0.0
-    high = 1.0 / float(service_rate)
-    while tail(high) > share:
-        high *= 2.0
-
-    def distance(_: object, points: FloatArray) -> FloatArray:
-        return np.array([np.log(share / tail(float(t))) for t in points])
-
-    return float(increasing_root(distance, np.zeros(1), np.full(1, high))[0])
+    return quantile_of_tail(tail, share, 1.0 / float(service_rate))
 
 
 def _classes(

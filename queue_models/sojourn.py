@@ -9,7 +9,7 @@ from queue_models.arrays import FloatArray
 from queue_models.birth_death import BirthDeathChain
 from queue_models.erlang import checked_probability
 from queue_models.errors import ServiceProcessError, UnstableError
-from queue_models.rate_search import increasing_root
+from queue_models.tail_quantile import quantile_of_tail
 
 __all__ = ["SojournTime"]
 
@@ -57,9 +57,7 @@ class SojournTime:
        queueing systems. Computers and Operations Research 4.
     """
 
-    def __init__(
-        self, arrival_rate: float, rates: ArrayLike, places: float = np.inf
-    ) -> None:
+    def __init__(self, arrival_rate: float, rates: ArrayLike, places: float = np.inf) -> None:
         mu = np.array(rates, dtype=np.float64)
         if not (arrival_rate > 0 and np.isfinite(arrival_rate)):
             raise ServiceProcessError(
@@ -91,14 +89,7 @@ class SojournTime:
     def quantile(self, probability: float) -> float:
         """Quantile of the sojourn time, 0 <= probability < 1 - 1e-12."""
         share = 1.0 - float(checked_probability(probability))
-        high = 1.0 / self.step_rate
-        while self.tail(high) > share:
-            high *= 2.0
-
-        def distance(_: object, t: FloatArray) -> FloatArray:
-            return np.array([np.log(share / max(self.tail(float(x)), 1e-300)) for x in t])
-
-        return float(increasing_root(distance, np.zeros(1), np.full(1, high))[0])
+        return quantile_of_tail(self.tail, share, 1.0 / self.step_rate)
 
 
 def _places_in_use(places: float, load: float) -> int:

@@ -34,6 +34,7 @@ class StateDependentModel(OccupancyModel):
     )
     ignores: ClassVar[frozenset[str]] = frozenset({"input_tokens_scv"})
     source: ClassVar[str] = "Kleinrock, Queueing Systems I (1975), section 3.1"
+    cost: ClassVar[str] = "B steps per pair and rate: sizing takes 35 µs (numpy), 10 µs (compiled)"
 
     def law(self, service: ServiceProcess) -> ServiceLaw:
         """Return the law of the service's timing."""

@@ -11,10 +11,11 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.errors import NumbaError
 
 from queue_models.arrays import FloatArray, IntArray
 
-__all__ = ["law_sums", "table_sums"]
+__all__ = ["compile_all", "law_sums", "table_sums"]
 
 # Weights are scaled down beyond this, tested once a block: factors must stay below 1e6.
 _HUGE, _TINY, _BLOCK = 1e200, 1e-200, 16
@@ -22,11 +23,11 @@ _HUGE, _TINY, _BLOCK = 1e200, 1e-200, 16
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile on first use, and keep the result on disk where a folder for it can be written."""
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        cached: Callable[..., Any] = numba.njit(cache=True, **options)(function)
+        on_disk = numba.njit(cache=True, nogil=True, error_model="numpy")
+        cached: Callable[..., Any] = on_disk(function)
     except RuntimeError:
-        plain: Callable[..., Any] = numba.njit(**options)(function)
+        plain: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")(function)
         return plain
     return cached
 
@@ -107,3 +108,20 @@ def law_sums(
         for n in range(bend, most):
             factors[n] = flat
         _sweep(factors, most, limit[pair], sums[pair])
+
+
+def compile_all() -> None:
+    """Load the functions from the cache on disk, or compile them.
+
+    Raises
+    ------
+    ImportError
+        If numba cannot compile them.
+    """
+    one, slots = np.ones(1), np.ones(1, dtype=np.int64)
+    sums = np.empty((1, 5))
+    try:
+        law_sums(one, one, one, slots, one, sums)
+        table_sums(np.ones((1, 1)), np.zeros(1, dtype=np.int64), one, slots, one, sums)
+    except NumbaError as error:
+        raise ImportError(f"numba {numba.__version__} cannot compile: {error}") from error

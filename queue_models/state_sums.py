@@ -17,6 +17,9 @@ _LOGGER = logging.getLogger(__name__)
 
 # Largest step between neighbouring weights that the compiled sums may meet.
 _LARGEST_FACTOR = 1e6
+# What importing a missing or broken numba raises: it may not fit numpy, or lack its libraries.
+_BROKEN = (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError)
+
 # Stand-in for a weight of 0 inside a logarithm.
 _NOTHING = 1e-320
 
@@ -26,8 +29,10 @@ def kernels() -> Any | None:
     """Return the module of compiled sums, or None where numba is missing or does not work."""
     try:
         from queue_models import state_kernels
-    except Exception as error:  # a broken installation may raise anything; numpy gives the same
-        _LOGGER.info("numba cannot be used, numpy takes its place: %r", error)
+
+        state_kernels.compile_all()
+    except _BROKEN as error:
+        _LOGGER.warning("numba cannot be used, numpy takes its place, slower: %r", error)
         return None
     return state_kernels
 

@@ -55,3 +55,32 @@ def limited(service: ServiceProcess, places: float) -> ServiceProcess:
         chunk_tokens=service.chunk_tokens,
         queue_capacity=places,
     )
+
+
+def bursty(service: ServiceProcess) -> ServiceProcess:
+    """The same pairs with arrivals from smooth to bursty, over replicas in turn and at random."""
+    pairs = service.shape[0]
+    return ServiceProcess(
+        service.timing,
+        service.input_tokens,
+        service.output_tokens,
+        service.max_batch,
+        input_tokens_scv=1.0,
+        output_tokens_scv=service.output_tokens_scv,
+        chunk_tokens=service.chunk_tokens,
+        arrival_scv=np.linspace(0.1, 9.0, pairs),
+        replicas=np.arange(pairs) % 3 + 1,
+        routing=np.arange(pairs) % 2,
+    )
+
+
+def small_batches(service: ServiceProcess) -> ServiceProcess:
+    """The same pairs with batches of at most a dozen."""
+    return ServiceProcess(
+        service.timing,
+        service.input_tokens,
+        service.output_tokens,
+        np.arange(service.shape[0]) % 12 + 1,
+        output_tokens_scv=service.output_tokens_scv,
+        chunk_tokens=service.chunk_tokens,
+    )

@@ -11,8 +11,11 @@ from numpy.typing import ArrayLike
 
 from queue_models import QueueMetrics, QueueModel, ServiceProcess, Targets
 from queue_models.auto import AutoModel
+from queue_models.batched_mg1 import BatchedModel
 from queue_models.inferno_3p import Inferno3pModel
 from queue_models.inferno_4p import Inferno4pModel
+from queue_models.lps import LimitedSharingModel
+from queue_models.mgc import MGcModel
 from queue_models.mmc import MMcModel
 from queue_models.state_dependent import StateDependentModel
 from queue_models.testing import (
@@ -22,7 +25,7 @@ from queue_models.testing import (
     check_monotone_in_rate,
     check_zero_rate,
 )
-from tests.queue_models.processes import iterations, limited, prefill_decode
+from tests.queue_models.processes import bursty, iterations, limited, prefill_decode, small_batches
 
 CASES = [
     (MMcModel(), iterations()),
@@ -32,6 +35,13 @@ CASES = [
     (StateDependentModel(), limited(iterations(), 0)),
     (StateDependentModel(), limited(iterations(), 500)),
     (StateDependentModel(), prefill_decode()),
+    (MGcModel(), iterations()),
+    (MGcModel(), prefill_decode()),
+    (LimitedSharingModel(), iterations()),
+    (LimitedSharingModel(), prefill_decode()),
+    (LimitedSharingModel(), bursty(iterations())),
+    (BatchedModel(), small_batches(iterations(8))),
+    (BatchedModel(), small_batches(prefill_decode(8))),
     (AutoModel(), iterations()),
     (Inferno4pModel(), prefill_decode()),
     (Inferno3pModel(), iterations(equal_times=True)),

@@ -110,7 +110,16 @@ def test_an_unknown_name_gets_a_hint(install) -> None:
 
 def test_ours_come_by_the_same_door() -> None:
     """Our own models are registered and load."""
-    ours = {"auto", "inferno-3p", "inferno-4p", "mm1k-state-dependent", "mmc"}
+    ours = {
+        "auto",
+        "batched-mg1",
+        "inferno-3p",
+        "inferno-4p",
+        "lps",
+        "mgc",
+        "mm1k-state-dependent",
+        "mmc",
+    }
     if not ours & set(names()):
         pytest.skip("fleetopt is not installed: its entry points are unknown")
     assert ours <= set(names())
