@@ -16,6 +16,7 @@ from queue_models.pairwise import evaluate_pairs, size_pairs
 from queue_models.process import Role, ServiceProcess
 from queue_models.rate_search import largest_rate
 from queue_models.timing import IterationTiming, PrefillDecodeTiming, TableTiming, Timing
+from queue_models.work import RequestWork
 
 __all__ = ["BatchedModel"]
 
@@ -83,12 +84,10 @@ class BatchedModel(QueueModel):
             f"{_LARGEST_BATCH}": service.max_batch > _LARGEST_BATCH,
         }
         if isinstance(service.timing, PrefillDecodeTiming):
-            # An iteration takes time, and there is one at least where it is timed as such.
-            timeless = (service.timing.prefill_base_ms <= 0) & (
-                service.timing.prefill_ms_per_token * service.input_tokens <= 0
+            # Where iterations are timed there is one at least, and it takes time.
+            checks["a request takes no time: no prefill time and no decode"] = _timeless(
+                service, service.timing
             )
-            single = (service.output_tokens <= 1) | (service.role == Role.PREFILL)
-            checks["a request takes no time: no prefill time and no decode"] = timeless & single
         refused |= {reason: mask for reason, mask in checks.items() if mask.any()}
         everywhere = np.ones(service.shape, dtype=np.bool_)
         for statistic in statistics:
@@ -155,6 +154,15 @@ class BatchedModel(QueueModel):
             return largest_rate(excess, np.zeros_like(capacity), _HIGHEST_LOAD * capacity, capacity)
 
         return size_pairs(service, targets, solve)
+
+
+def _timeless(service: ServiceProcess, timing: PrefillDecodeTiming) -> BoolArray:
+    """Return where neither prefill nor decode takes any time."""
+    prompt = RequestWork.of(service).prefill_tokens.reshape(service.shape)
+    prefill = timing.prefill_base_ms + timing.prefill_ms_per_token * prompt
+    single = (service.output_tokens <= 1) | (service.role == Role.PREFILL)
+    timeless: BoolArray = single & ((prompt <= 0) | (prefill <= 0))
+    return timeless
 
 
 class _Batches:

@@ -152,9 +152,16 @@ class BirthDeathChain:
             As in `from_rates`.
         knee
             Number present from which the rate no longer grows, >= 1; broadcasts to (P,).
+
+        Raises
+        ------
+        ServiceProcessError
+            If a number of places, or a rate, is out of range.
         """
         bend = np.broadcast_to(np.asarray(knee, dtype=np.float64), slots.shape)
         full = 1.0 / (base / np.minimum(slots, bend) + slope)
+        if not np.all((full > 0) & np.isfinite(full)):
+            raise ServiceProcessError("base, slope: 1/mu(n) must be greater than 0 and finite")
         law = RateLaw(base * full, slope * full, np.ascontiguousarray(bend), slots)
         return cls._built(slots, places, full, law, compiled)
 

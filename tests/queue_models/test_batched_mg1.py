@@ -159,6 +159,15 @@ def test_what_does_not_hold_is_refused_in_words(options: dict[str, object], reas
         MODEL.evaluate(service, 1.0, [Statistic(Metric.WAIT, 99)])
 
 
+def test_a_request_without_any_time_is_refused() -> None:
+    """All prompt tokens in the cache and one token of output leave nothing to do."""
+    service = ServiceProcess(
+        PrefillDecodeTiming(20.0, 0.5, 50.0, 0.1), [200, 200], [1, 2], 8, prefix_hit_rate=1.0
+    )
+    with pytest.raises(OutsideValidityError, match=r"takes no time.*\(pairs \[0\], 1 in all"):
+        MODEL.evaluate(service, 1.0)
+
+
 def test_no_pairs_are_no_results() -> None:
     """An empty process gives empty results of every field."""
     service = ServiceProcess(IterationTiming(10.0, 0.1, 0.05), np.zeros(0), 64, 8)

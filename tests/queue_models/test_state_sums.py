@@ -19,6 +19,7 @@ from queue_models import (
     Targets,
     occupancy_model,
 )
+from queue_models.errors import ServiceProcessError
 from queue_models.lps import LimitedSharingModel
 from queue_models.state_sums import kernels
 from tests.queue_models.processes import iterations
@@ -101,6 +102,12 @@ def test_wild_rates_and_overload_are_left_to_numpy() -> None:
     for name in FIELDS:
         came = getattr(chain.steady_state(rate), name)
         assert came == pytest.approx(getattr(plain.steady_state(rate), name), rel=1e-12)
+
+
+def test_laws_without_time_are_refused() -> None:
+    """A law whose rate is infinite is no chain."""
+    with pytest.raises(ServiceProcessError, match="base, slope"):
+        BirthDeathChain.from_law(np.zeros(1), np.array([np.inf]), np.array([3]))
 
 
 def test_sizing_is_the_same_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
