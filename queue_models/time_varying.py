@@ -31,10 +31,12 @@ class TimeVaryingMetrics:
         time. Where `transient_overload`, `stable` is False and latencies that include waiting are
         `inf`: they depend on how long the overload lasts, which a stationary model does not know.
     transient_overload
-        Whether the rate reaches the capacity in some interval.
+        Whether some interval has no steady state: its rate reaches the capacity, and the queue has
+        no limit.
     fluid_backlog
         Requests waiting at the end of every interval if arrivals and service were fluids, starting
-        empty, shape (T, ...): the scale of what an overload leaves behind.
+        empty, shape (T, ...): the scale of what an overload leaves behind. A limited queue holds no
+        more than its places.
     intervals
         The stationary metrics, with a leading axis of intervals.
     """
@@ -169,10 +171,12 @@ def _fluid_backlog(
 ) -> FloatArray:
     """Return the fluid backlog at the end of every interval [requests]."""
     capacity = model.max_rate(service, Targets())
+    places = np.inf if service.queue_capacity is None else service.queue_capacity
     backlog = np.zeros(rates.shape)
     held = np.zeros(rates.shape[1:])
     for interval in range(len(rates)):
-        held = np.maximum(held + (rates[interval] - capacity) * length[interval], 0.0)
+        grown = held + (rates[interval] - capacity) * length[interval]
+        held = np.clip(grown, 0.0, places)
         backlog[interval] = held
     return backlog
 

@@ -64,6 +64,9 @@ def test_refused_requests_do_not_weigh() -> None:
     accepted = each.throughput_rps * SPAN[:2, None]
     wanted = (accepted * each.wait_ms).sum(axis=0) / accepted.sum(axis=0)
     assert came.average.wait_ms == pytest.approx(wanted, rel=1e-12)
+    # A limited queue has a steady state, and is full of fluid.
+    assert not came.transient_overload.any()
+    assert came.fluid_backlog[1].tolist() == [5.0] * 3
 
 
 def test_transient_overload_is_said_and_not_guessed() -> None:

@@ -13,6 +13,7 @@ from queue_models import (
     OutsideValidityError,
     PrefillDecodeTiming,
     QueueModel,
+    RequestWork,
     Role,
     Routing,
     ServiceProcess,
@@ -179,6 +180,14 @@ def test_more_slots_more_rate() -> None:
     service = ServiceProcess(timing, 1000, 200, np.arange(1, 600), output_tokens_scv=2.0)
     targets = Targets((Target(Statistic(Metric.WAIT), 100.0),))
     assert np.all(np.diff(LimitedSharingModel().max_rate(service, targets)) >= 0)
+
+
+def test_capacity_is_the_closed_form() -> None:
+    """Without targets the rate is min(B/(alpha K + B w), C/(alpha tokens + C w))."""
+    service = iterations(40, 3)
+    assert isinstance(service.timing, IterationTiming)
+    wanted = RequestWork.of(service).capacity_rps(service.timing)
+    assert LimitedSharingModel().max_rate(service, Targets()) == pytest.approx(wanted, rel=1e-8)
 
 
 def test_limited_sharing_function_checks_its_arguments() -> None:
