@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from optimizer.fleet.plan import Allocation, FleetPlan, ResourceUse, TargetOutcome
 from optimizer.report.figures import number, percent
+from optimizer.report.long_table import LONG, LongTable
 
 __all__ = ["PlanView", "plan_view"]
 
@@ -113,7 +114,6 @@ def _facts(served: list[Allocation]) -> Iterator[str]:
 
 
 def _services(plan: FleetPlan, width: int) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     hidden = {"class"} if width < _WITH_CLASS else set()
     if width < _WITH_BATCH_AND_LOAD:
         hidden |= {"batch", "load"}
@@ -130,12 +130,24 @@ def _services(plan: FleetPlan, width: int) -> RenderableType:
         ("tightest SLO", "left"),
         ("margin", "right"),
     )
-    for heading, justify in columns:
-        if heading not in hidden:
-            table.add_column(heading, justify=justify, overflow="fold")
+    shown = [place for place, (heading, _) in enumerate(columns) if heading not in hidden]
+    rows = []
     for allocation in plan.allocations:
-        cells = zip(columns, _service_cells(allocation), strict=True)
-        table.add_row(*(cell for (heading, _), cell in cells if heading not in hidden))
+        cells = _service_cells(allocation)
+        rows.append([cells[place] for place in shown])
+    return _table([columns[place] for place in shown], rows)
+
+
+def _table(
+    columns: Sequence[tuple[str, Literal["left", "right"]]], rows: Sequence[Sequence[Text]]
+) -> RenderableType:
+    if len(rows) >= LONG:
+        return LongTable(columns, rows)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for heading, justify in columns:
+        table.add_column(heading, justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
@@ -170,17 +182,15 @@ def _target(target: TargetOutcome) -> str:
 
 
 def _unserved(plan: FleetPlan) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("unserved", style="red", overflow="fold")
-    table.add_column("class", overflow="fold")
-    table.add_column("why", overflow="fold")
-    for service in plan.unserved:
-        table.add_row(
-            Text(service.service),
+    rows = [
+        (
+            Text(service.service, style="red"),
             Text(f"{service.service_class} ({service.priority})"),
             Text(service.explanation),
         )
-    return Padding(table, (1, 0, 0, 0), expand=False)
+        for service in plan.unserved
+    ]
+    return _table((("unserved", "left"), ("class", "left"), ("why", "left")), rows)
 
 
 def _resources(resources: tuple[ResourceUse, ...], ink: str) -> RenderableType:
