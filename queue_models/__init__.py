@@ -46,6 +46,7 @@ from queue_models.priorities import (
 from queue_models.process import Role, Routing, ServiceProcess
 from queue_models.registry import PluginInfo, describe, get, names
 from queue_models.sojourn import SojournTime
+from queue_models.tandem import Tandem, TandemMetrics, evaluate_tandem, tandem_max_rate
 from queue_models.time_varying import (
     TimeVaryingMetrics,
     modified_offered_load,
@@ -82,6 +83,8 @@ __all__ = [
     "Statistic",
     "SteadyState",
     "TableTiming",
+    "Tandem",
+    "TandemMetrics",
     "Target",
     "Targets",
     "TimeVaryingMetrics",
@@ -93,6 +96,7 @@ __all__ = [
     "describe",
     "erlang_b",
     "erlang_c",
+    "evaluate_tandem",
     "get",
     "ggc_wait",
     "ggc_wait_quantile",
@@ -115,4 +119,5 @@ __all__ = [
     "pollaczek_khinchine_wait",
     "shared_priority_waits",
     "take_all_queue",
+    "tandem_max_rate",
 ]
