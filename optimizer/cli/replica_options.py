@@ -45,6 +45,8 @@ class Routing(StrEnum):
 
 
 def _option(name: str, words: str, panel: str, metavar: str | None = None) -> Any:
+    # Units stand in brackets, which would be read as a style.
+    words = words.replace("[", r"\[")
     return typer.Option(
         name, help=words, rich_help_panel=panel, metavar=metavar, show_default=False
     )

@@ -86,7 +86,14 @@ def _panel(axes: Any, metric: str, words: str, answers: Sequence[ReplicaSize]) -
     for side in ("left", "bottom"):
         axes.spines[side].set_color(_PALE)
     axes.tick_params(colors=_INK, length=3)
-    axes.legend(loc="upper left", frameon=False, fontsize="small", labelcolor=_INK)
+    axes.legend(
+        loc="upper left",
+        fontsize="small",
+        labelcolor=_INK,
+        facecolor="white",
+        edgecolor="none",
+        framealpha=0.85,
+    )
 
 
 def _of_model(size: ReplicaSize, name: str) -> str:

@@ -179,9 +179,12 @@ def _curve(size: ReplicaSize) -> RenderableType:
 
 
 def _models(study: ReplicaStudy) -> RenderableType:
+    refusals = any(size.refusal for size in study.sizes)
+    # A column without a word in it would take its width from the others.
+    why: tuple[tuple[str, Literal["left", "right"]], ...] = (("", "left"),) if refusals else ()
     table = _table(
         ("queue model", "left"), ("capacity/s", "right"), ("within SLOs/s", "right"),
-        ("bound by", "left"), ("TTFT there", "right"), ("ITL there", "right"), ("", "left"),
+        ("bound by", "left"), ("TTFT there", "right"), ("ITL there", "right"), *why,
     )  # fmt: skip
     for size in study.sizes:
         at = size.at
@@ -194,7 +197,7 @@ def _models(study: ReplicaStudy) -> RenderableType:
             "-" if size.refusal else bound,
             number(known.get("ttft_ms")),
             number(known.get("itl_ms")),
-            Text(size.refusal, style="yellow"),
+            *((Text(size.refusal, style="yellow"),) if refusals else ()),
         )
     return _spaced(table)
 
