@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from solvers import registry
 from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start, required_features
 from solvers.bounds import relaxed_solution
+from solvers.dense_search import is_dense
 from solvers.problem import AllocationProblem
 from solvers.result import SolveResult
 from solvers.verification import is_feasible
@@ -30,7 +31,8 @@ class AutoSolver(Solver):
     Notes
     -----
     `greedy` where every group's cheapest column has room: that proves itself without search. Else
-    `lagrangian` from 150 groups and `highs` below, where they are installed; else what is.
+    `lagrangian` for dense rows and from 150 groups, `highs` otherwise, where they are installed;
+    else what is.
     `statistics.solver` names the choice and `statistics.notes` the reason.
 
     Measured with one thread on a two-core machine, November 2026, HiGHS 1.14, OR-Tools 9.15, proven
@@ -46,9 +48,9 @@ class AutoSolver(Solver):
     | `lumpy` 1 000 | 0.3-2.0 | 0.5-1.3 | 0.7-1.4 | 0.4-0.8 |
     | strict `fleet` 200, 1 000 | 0.3, 1.1 | 0.5, 1.6 | | 0.7, 4.9 |
 
-    Dense rows, stopped after 15 s: values within 0.2 %, `lagrangian` ahead of `highs` on I13 and
-    INST12, behind on INST20, `cp-sat` mostly last. `highs` is `milp` without building a model in
-    Python. Within 5 s at 10 000 groups `cp-sat` and CBC find no solution.
+    Dense rows: docs/how-to-choose.md has the values of the public instances after 60 s. `highs` is
+    `milp` without building a model in Python. Within 5 s at 10 000 groups `cp-sat` and CBC find no
+    solution.
     """
 
     name: ClassVar[str] = "auto"
@@ -109,6 +111,9 @@ def _exact_choice(problem: AllocationProblem, params: SolveParams) -> _Choice:
     """Return the exact solver for the size among those that are installed."""
     names = registry.names()
     highs, ortools, pulp = (find_spec(name) is not None for name in ("highspy", "ortools", "pulp"))
+    dense = is_dense(problem.usage)
+    if highs and dense and _suits("lagrangian", problem, params):
+        return _Choice("lagrangian", "exact, and the best on dense rows")
     if highs and problem.groups >= _PRICED_FROM_GROUPS and _suits("lagrangian", problem, params):
         return _Choice("lagrangian", f"exact, and the fastest from {_PRICED_FROM_GROUPS} groups")
     if highs and "highs" in names:

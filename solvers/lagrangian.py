@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from typing import ClassVar
 
 from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
+from solvers.dense_backend import dense_backend
 from solvers.distribution_version import distribution_version
 from solvers.exact import solve_exactly
-from solvers.highs import highs_backend
 from solvers.isolated_backend import isolated_when_large
 from solvers.lagrangian_search import LagrangianSearch
 from solvers.priorities import solve_in_stages
@@ -84,7 +84,7 @@ class LagrangianSolver(Solver):
             if plain.groups <= options.direct_up_to:
                 no_settings: dict[str, bool | int | float | str] = {}
                 arguments = (no_settings, stage_params.threads, stage_params.seed)
-                backend = isolated_when_large(highs_backend, arguments)
+                backend = isolated_when_large(dense_backend, arguments)
                 return solve_exactly(plain, stage_params, stage_start, backend)
             return LagrangianSearch(plain, stage_params, options.first_core).run(stage_start)
 

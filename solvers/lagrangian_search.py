@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from solvers.base import SolveParams, Start
+from solvers.dense_search import compilable_in, is_dense, run_rounds
 from solvers.dual_ascent import DualAscent
 from solvers.errors import SolverOptionError
 from solvers.exact import cost_step, rounded_bound
@@ -56,6 +57,13 @@ _EXACT = 2.0**53
 _CORE_GROWTH, _LAST_GROWTH = 4, 10
 # What a core that is not the last may take: share of the time left, and nodes.
 _EARLY_CORE_SHARE, _EARLY_CORE_NODES = 0.35, 20_000
+# The same of the core that shows whether dense rows are easy after all; and the share of the time
+# left that goes into the search for better choices before the next core.
+_PROBE_SHARE, _PROBE_NODES, _LISTS_SHARE = 0.04, 500, 0.7
+# With more priced rows than this, fitting into all of them is what is hard, and branch and cut is
+# better at it: it starts afresh, for this share, and the lists improve what it found for this share
+# of the rest (public instances INST22-24, INST26, November 2026).
+_FEW_PRICED_ROWS, _FRESH_SHARE, _POLISH_SHARE = 12, 0.75, 0.9
 # Share of the allowed gap that the core may leave open, and that columns outside it may.
 _CORE_SHARE, _BOUND_SHARE = 0.5, 0.9
 
@@ -117,6 +125,8 @@ class LagrangianSearch:
             return self._infeasible("the price bound passes the cost of every choice")
         if not self._closed():
             self._round_bound()
+        if is_dense(self.problem.usage) and not self._closed() and self._search_dense(priced, dual):
+            return self._infeasible("proven by branch and cut over all columns")
         return self._solve_cores(priced, dual)
 
     def _solve_cores(self, priced: PricedColumns, dual: float) -> SolveResult:
@@ -128,7 +138,8 @@ class LagrangianSearch:
                 break
             core = self._core(priced, extra, self._distance(dual))
             last = core.rest >= self._distance(dual)  # nothing outside can close the gap
-            if self._solve_core(core, dual, last):
+            share, nodes = (1.0, None) if last else (_EARLY_CORE_SHARE, _EARLY_CORE_NODES)
+            if self._solve_core(core, dual, share, nodes, self.choice):
                 return self._infeasible("proven by branch and cut over all columns")
             self._round_bound()
             if last:
@@ -173,18 +184,20 @@ class LagrangianSearch:
                 return needed
         return _CORE_GROWTH * extra
 
-    def _solve_core(self, core: Core, dual: float, last: bool) -> bool:
+    def _solve_core(
+        self, core: Core, dual: float, share: float, nodes: int | None, start: IntArray | None
+    ) -> bool:
         """Improve incumbent and bound by one core; whether it proves infeasibility."""
         left = self._time_left()
         if left is not None:
-            left = max(left if last else left * _EARLY_CORE_SHARE, 0.01)
+            left = max(left * share, 0.01)
         answer = solve_core(
             self.columns,
             self.problem.capacity,
             core,
-            self.choice,
+            start,
             dual,
-            0.0 if self.choice is None else _CORE_SHARE * self._allowed_gap(),
+            0.0 if start is None else _CORE_SHARE * self._allowed_gap(),
             dataclasses.replace(
                 self.params,
                 time_limit_s=left,
@@ -192,7 +205,7 @@ class LagrangianSearch:
                 options={},
                 progress=self._follow if self.params.progress is not None else None,
             ),
-            None if last else _EARLY_CORE_NODES,
+            nodes,
         )
         self.notes.append(f"core of {len(core.positions) - self.columns.groups} more columns")
         if answer.result is not None:
@@ -205,6 +218,45 @@ class LagrangianSearch:
             return True
         self._raise_bound(answer.bound)
         return False
+
+    def _search_dense(self, priced: PricedColumns, dual: float) -> bool:
+        """Look for good choices where reduced costs alone do not lead to them.
+
+        Returns whether it proves infeasibility. A core comes first, in case that it is easy.
+        """
+        many = int(np.count_nonzero(priced.prices)) > _FEW_PRICED_ROWS or self.choice is None
+        timed = self.params.time_limit_s is not None
+        if many:
+            core = nearest_columns(priced, self.columns.size, math.inf)
+            most = None if timed else _EARLY_CORE_NODES
+            infeasible = self._solve_core(core, dual, _FRESH_SHARE, most, None)
+        else:
+            core = nearest_columns(priced, self.first_core, self._distance(dual))
+            infeasible = self._solve_core(core, dual, _PROBE_SHARE, _PROBE_NODES, self.choice)
+        if infeasible:
+            return True
+        self._round_bound()
+        if self.choice is not None and not self._closed():
+            self._search_lists(priced, dual, _POLISH_SHARE if many else _LISTS_SHARE)
+        return False
+
+    def _search_lists(self, priced: PricedColumns, dual: float, share: float) -> None:
+        """Improve the choice by lists of partial choices, for a share of the time left."""
+        left = self._time_left()
+        if self.choice is None or not compilable_in(left):
+            return
+        from solvers.two_list_search import TwoListSearch
+
+        until = math.inf if left is None else time.perf_counter() + share * left
+
+        def stops() -> bool:
+            return self._out_of_time() or time.perf_counter() >= until or self._closed()
+
+        search = TwoListSearch(
+            self.columns, self.limit, priced.prices, dual, self.choice, self.params.seed
+        )
+        rounds = run_rounds(search, self._adopt, stops, timed=left is not None)
+        self.notes.append(f"{rounds} rounds of lists of partial choices")
 
     def _raise_bound(self, bound: float) -> None:
         self.bound = max(self.bound, min(bound, self.value))

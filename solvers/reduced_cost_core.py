@@ -214,6 +214,8 @@ def solve_core(
     settings, make = dict(_SETTINGS), highs_backend
     if _is_sparse(part.problem.usage):
         settings["mip_heuristic_run_root_reduced_cost"] = False
+    elif incumbent is None:
+        settings = {}  # it has to find what others start from
     if suits_swaps(part.problem.usage):
         make = swap_backend
     if most_nodes is not None:
