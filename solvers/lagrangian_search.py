@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from solvers.base import SolveParams, Start
-from solvers.dense_search import compilable_in, is_dense, run_rounds
+from solvers.dense_search import compilable_in, has_many_priced_rows, is_dense, run_rounds
 from solvers.dual_ascent import DualAscent
 from solvers.errors import SolverOptionError
 from solvers.exact import cost_step, rounded_bound
@@ -60,10 +60,8 @@ _EARLY_CORE_SHARE, _EARLY_CORE_NODES = 0.35, 20_000
 # The same of the core that shows whether dense rows are easy after all; and the share of the time
 # left that goes into the search for better choices before the next core.
 _PROBE_SHARE, _PROBE_NODES, _LISTS_SHARE = 0.04, 500, 0.7
-# With more priced rows than this, fitting into all of them is what is hard, and branch and cut is
-# better at it: it starts afresh, for this share, and the lists improve what it found for this share
-# of the rest (public instances INST22-24, INST26, November 2026).
-_FEW_PRICED_ROWS, _FRESH_SHARE, _POLISH_SHARE = 12, 0.75, 0.9
+# With many priced rows: shares for branch and cut without a start, and for better choices after.
+_FRESH_SHARE, _POLISH_SHARE = 0.75, 0.9
 # Share of the allowed gap that the core may leave open, and that columns outside it may.
 _CORE_SHARE, _BOUND_SHARE = 0.5, 0.9
 
@@ -224,7 +222,7 @@ class LagrangianSearch:
 
         Returns whether it proves infeasibility. A core comes first, in case that it is easy.
         """
-        many = int(np.count_nonzero(priced.prices)) > _FEW_PRICED_ROWS or self.choice is None
+        many = has_many_priced_rows(priced.prices) or self.choice is None
         timed = self.params.time_limit_s is not None
         if many:
             core = nearest_columns(priced, self.columns.size, math.inf)
@@ -245,17 +243,22 @@ class LagrangianSearch:
         left = self._time_left()
         if self.choice is None or not compilable_in(left):
             return
-        from solvers.two_list_search import TwoListSearch
-
         until = math.inf if left is None else time.perf_counter() + share * left
 
         def stops() -> bool:
             return self._out_of_time() or time.perf_counter() >= until or self._closed()
 
-        search = TwoListSearch(
-            self.columns, self.limit, priced.prices, dual, self.choice, self.params.seed
+        rounds = run_rounds(
+            self.columns,
+            self.limit,
+            priced.prices,
+            dual,
+            self.choice,
+            seed=self.params.seed,
+            adopt=self._adopt,
+            stops=stops,
+            timed=left is not None,
         )
-        rounds = run_rounds(search, self._adopt, stops, timed=left is not None)
         self.notes.append(f"{rounds} rounds of lists of partial choices")
 
     def _raise_bound(self, bound: float) -> None:
