@@ -20,7 +20,7 @@ __all__ = ["ListLength", "Neighbourhood"]
 # Pairs of boxes that a search looks at: half a second.
 _MOST_PAIRS = 5_000_000
 # The base of the lists loses up to this share of what a choice may lose, with this chance.
-_MOST_BASE_LOSS, _BLURRED = 0.3, 0.75
+_MOST_BASE_LOSS, _BLURRED = 0.15, 0.75
 _NOISE_TRIALS = 12
 # Rows without a price count for this share of the mean one.
 _LEAST_WORTH = 0.02

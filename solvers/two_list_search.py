@@ -16,19 +16,23 @@ import math
 import numpy as np
 
 from solvers.dense_columns import DenseColumns
+from solvers.dense_search import has_many_priced_rows
 from solvers.grouped_columns import GroupedColumns
 from solvers.neighbourhood import ListLength, Neighbourhood
 from solvers.problem import FloatArray, IntArray
 
 __all__ = ["TwoListSearch"]
 
-# Choices in a list at first and at most, and usage entries of a list. Lists grow by this when so
-# many rounds over all groups in a row found nothing; after so many with the longest it is enough.
-_FIRST_LIST, _LONGEST_LIST, _LIST_ENTRIES = 20_000, 300_000, 2_000_000
+# Choices in a list at most, and usage entries. Lists grow by this when so many rounds over all
+# groups in a row found nothing; after so many with the longest it is enough.
+_LONGEST_LIST, _LIST_ENTRIES = 300_000, 2_000_000
 _LIST_GROWTH, _FRUITLESS, _STALE = 1.5, 8, 40
-# Shares of the groups that are free in a round, the others stay as they are; and how much shorter
-# the lists are where some stay.
-_FREE_SHARES = (1.0, 0.6, 0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.2, 0.12, 0.12)
+# Choices in the first list, and shares of the groups that are free in a round, the others stay as
+# they are: with few priced rows, and with many, where only few groups can be searched well.
+_FIRST_LIST, _FREE_SHARES = 50_000, (1.0, 1.0, 0.6, 0.4, 0.2)
+_FIRST_LIST_MANY = 20_000
+_FREE_SHARES_MANY = (1.0, 0.6, 0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.2, 0.12, 0.12)
+# How much shorter the lists are where some groups stay.
 _SHORTER = 0.3
 # Rounds with at most this share free are, with this chance, steps of a walk: to the cheapest choice
 # without one of the columns held, that loses at most this share more than the best known; back to
@@ -76,7 +80,10 @@ class TwoListSearch:
         self._best = self._current = np.searchsorted(self._columns.positions, choice)
         self._random = np.random.default_rng(seed)
         self._longest = max(min(_LONGEST_LIST, _LIST_ENTRIES // max(len(limit), 1)), 2)
-        self._length = float(min(_FIRST_LIST, self._longest))
+        many = has_many_priced_rows(prices)
+        self._shares = _FREE_SHARES_MANY if many else _FREE_SHARES
+        first = _FIRST_LIST_MANY if many else _FIRST_LIST
+        self._length = float(min(first, self._longest))
         self._within: dict[float, float | None] = {}
         self._fruitless = self._steps = 0
 
@@ -87,7 +94,7 @@ class TwoListSearch:
 
     def round(self) -> IntArray | None:
         """Look once for a better choice; positions (G,), or None."""
-        share = float(self._random.choice(_FREE_SHARES))
+        share = float(self._random.choice(self._shares))
         groups = len(self._best)
         free = np.sort(self._random.permutation(groups)[: max(math.ceil(share * groups), 2)])
         walking = share <= _WALK_SHARE
