@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 __all__ = ["can_compile", "compiled", "is_compiled"]
 
+# What importing a missing or broken numba raises: it may not fit numpy, or lack its libraries.
+_BROKEN = (ImportError, OSError, AttributeError)
+
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 def can_compile() -> bool:
-    """Whether numba is installed."""
-    return find_spec("numba") is not None
+    """Whether numba is installed and fits what else is; imports it."""
+    try:
+        import_module("numba")
+    except _BROKEN:
+        return False
+    return True
 
 
 def compiled(function: Kernel) -> Kernel:

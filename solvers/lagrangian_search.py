@@ -242,6 +242,7 @@ class LagrangianSearch:
         """Improve the choice by lists of partial choices, for a share of the time left."""
         left = self._time_left()
         if self.choice is None or not compilable_in(left):
+            self.notes.append("no lists of partial choices: numba is missing, or time to compile")
             return
         until = math.inf if left is None else time.perf_counter() + share * left
 
