@@ -54,6 +54,10 @@ class LagrangianSolver(Solver):
     HiGHS until the gap that was asked for is proven. The bound never depends on the core alone:
     columns left out of it cost at least the dual value plus their reduced cost.
 
+    Where rows are dense, better choices are looked for by lists of partial choices, and up to
+    `direct_up_to` groups a branch and bound by prices goes on where branch and cut stops early.
+    Both need numba, and 20 s of time the first time, to compile them.
+
     The bound holds in exact arithmetic up to HiGHS' tolerances, as does that of every back end;
     where it comes from prices alone, the rounding of the sums is subtracted. Safe in threads.
     """

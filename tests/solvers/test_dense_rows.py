@@ -11,7 +11,7 @@ import pytest
 from solvers import AllocationProblem, CancelFlag, Reason, check, solve
 from solvers.base import SolveParams
 from solvers.dense_backend import dense_backend
-from solvers.dense_search import compilable_in, is_dense
+from solvers.dense_search import compilable_in, has_many_priced_rows, is_dense
 from solvers.exact import solve_exactly
 from solvers.grouped_columns import GroupedColumns
 from solvers.highs import HighsSolver
@@ -226,6 +226,21 @@ def test_lagrangian_reaches_the_optimum_of_dense_rows() -> None:
     assert result.primal_bound == pytest.approx(reference.primal_bound)
     assert result.x is not None
     assert check(problem, result.x).feasible
+
+
+def test_many_priced_rows_are_searched_by_branch_and_cut_first() -> None:
+    """With sixteen rows the optimum is proven as well, or that there is none."""
+    prices = np.zeros(20)
+    prices[:12] = 1.0
+    assert not has_many_priced_rows(prices)
+    assert has_many_priced_rows(np.ones(13))
+    tight = dense_problem(10, 5, 16, 1)
+    roomy = AllocationProblem(tight.cost, tight.usage, tight.capacity * 1.25, tight.group)
+    for problem in (tight, roomy):
+        result = solve(problem, LagrangianSolver(), relative_gap=0.0, direct_up_to=0)
+        reference = solve(problem, HighsSolver(), relative_gap=0.0)
+        assert result.termination.reason is reference.termination.reason
+        assert result.primal_bound == pytest.approx(reference.primal_bound)
 
 
 def test_limit_on_dense_rows_leaves_value_and_bound() -> None:
