@@ -1,0 +1,25 @@
+"""Compile numeric functions where numba is installed; without it the same source runs as Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+__all__ = ["COMPILED", "compiled"]
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+try:
+    from numba import njit
+except ImportError:
+    COMPILED = False
+else:
+    COMPILED = True
+
+
+def compiled(function: _Function) -> _Function:
+    """Return the function, compiled at its first call and kept on disk for later processes."""
+    if not COMPILED:
+        return function
+    # Division by zero gives inf or nan as in numpy; no reordering of sums, so that both ways agree.
+    return cast("_Function", njit(cache=True, error_model="numpy")(function))

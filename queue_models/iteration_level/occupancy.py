@@ -1,0 +1,217 @@
+"""How many requests are in service: a linear system without slots, then a chain with them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from queue_models.arrays import FloatArray
+from queue_models.iteration_level.arrivals import excess_spectrum
+from queue_models.iteration_level.compilation import compiled
+from queue_models.iteration_level.lattice import ComplexArray
+from queue_models.iteration_level.pair_table import PairTable
+
+__all__ = ["Responses", "linear_occupancy", "responses_of", "slot_occupancy"]
+
+# Exponent of the dispersion with which the tail above the slots is heavier than the chain's: 1 in
+# the heavy-traffic limit; 0.7 fits simulations of 24 random configurations at loads 0.5 to 0.95.
+_TAIL_POWER = 0.7
+
+# Dispersion of the number in service is at least this multiple of that of a birth-death chain.
+_LEAST_DISPERSION = 0.3
+
+# Rates of the chain are at least this share of those without correction of its mean.
+_LEAST_INFLOW = 0.02
+
+# Most that varying reservations add to the logarithm of the probability of waiting.
+_MOST_SPREAD = 3.0
+
+
+@compiled
+def _square(value: complex) -> float:
+    return value.real * value.real + value.imag * value.imag
+
+
+class Responses(NamedTuple):
+    """What one arriving request adds, iteration by iteration, as transforms, shape (P, F).
+
+    g(k) = 1 while the request is in service and h(k) its share of the k-th iteration's time
+    (prompt, decode and KV cache, which grows), both random through its lengths.
+
+    Attributes
+    ----------
+    present, time
+        E[g] and E[h].
+    cross, square
+        E[g conj h] and E|h|^2.
+    """
+
+    present: ComplexArray
+    time: ComplexArray
+    cross: ComplexArray
+    square: FloatArray
+
+
+def responses_of(table: PairTable) -> Responses:
+    """Return the responses of every pair."""
+    shape = table.frequency.shape
+    found = Responses(
+        np.zeros(shape, np.complex128),
+        np.zeros(shape, np.complex128),
+        np.zeros(shape, np.complex128),
+        np.zeros(shape),
+    )
+    _respond(table, found)
+    return found
+
+
+@compiled
+def _respond(table: PairTable, found: Responses) -> None:
+    pairs, count = table.frequency.shape
+    for pair in range(pairs):
+        prompt, square = table.prompt_mean[pair], table.prompt_square[pair]
+        kv, prompt_kv = table.kv_ms[pair], table.kv_ms[pair] * table.prompt_kv[pair]
+        for k in range(count):
+            z = np.exp(-1j * table.frequency[pair, k])
+            once, twice = z / (1.0 - z), z / (1.0 - z) ** 2
+            for j in range(table.stays.shape[1]):
+                share, stay = table.stay_shares[pair, j], table.stays[pair, j]
+                if share == 0.0:
+                    continue
+                power = np.exp(-1j * table.frequency[pair, k] * stay)
+                decoding = once * (1.0 - power)
+                own = table.decode_ms[pair] * decoding
+                if kv > 0.0:
+                    ages = twice * (1.0 - (stay + 1.0) * power + stay * power * z)
+                    own += kv * table.gained[pair] * ages
+                per_token = table.per_token[pair] + prompt_kv * decoding
+                time = own + prompt * per_token
+                present = 1.0 + decoding
+                found.present[pair, k] += share * present
+                found.time[pair, k] += share * time
+                found.cross[pair, k] += share * present * time.conjugate()
+                cross = (own * per_token.conjugate()).real
+                found.square[pair, k] += share * (
+                    _square(own) + 2.0 * prompt * cross + square * _square(per_token)
+                )
+
+
+@compiled
+def linear_occupancy(
+    table: PairTable,
+    pair: int,
+    rate: float,
+    responses: Responses,
+) -> tuple[float, float]:
+    """Return mean (over time) and dispersion of the number in service, were there no slots.
+
+    Iterations lengthen with what arrived before, and more arrives in longer ones: a marked Hawkes
+    process in the clock of iterations, whose second moments are exact (Bremaud and Massoulie 2001,
+    power spectra of random fields). With R = rate z g/(1 - rate z h) and A arrivals per iteration,
+    the spectrum of the number in service is A E|g + R h|^2, its cross-spectrum with the iteration
+    time A E[(g + R h) conj h]/conj(1 - rate z h), plus the excess of the arrivals' own spectrum.
+    The time average weighs iterations by their length. The dispersion is the variance over that of
+    the birth-death chain mu(n) = n/(base stay + n work), mean/(1 - rate work).
+    """
+    load = rate * table.work[pair]
+    per_iteration = rate * table.base[pair] / (1.0 - load)
+    length = per_iteration / rate
+    scv = table.arrival_scv[pair]
+    variance, covariance = table.stay[pair], 0.0
+    for k in range(table.frequency.shape[1]):
+        z = rate * np.exp(-1j * table.frequency[pair, k])
+        weight = table.weight[pair, k]
+        g, h = responses.present[pair, k], responses.time[pair, k]
+        gh, hh = responses.cross[pair, k], responses.square[pair, k]
+        feedback = 1.0 - z * h
+        r = z * g / feedback
+        variance += weight * (2.0 * (r.conjugate() * gh).real + _square(r) * hh)
+        covariance += weight * ((gh + r * hh) / feedback.conjugate()).real
+        if scv != 1.0:
+            excess = excess_spectrum(table.frequency[pair, k] / length, rate, scv)
+            variance += weight * excess * _square(g / feedback)
+            covariance += weight * excess * (g * h.conjugate()).real / _square(feedback)
+    mean = per_iteration * table.stay[pair] + per_iteration * covariance / length
+    dispersion = variance * (1.0 - load) / table.stay[pair]
+    return mean, max(dispersion, _LEAST_DISPERSION)
+
+
+@compiled
+def slot_occupancy(
+    table: PairTable,
+    pair: int,
+    rate: float,
+    linear_inflow: float,
+    dispersion: float,
+    stretch: float,
+    states: FloatArray,
+) -> tuple[float, float]:
+    """Write P(n in service, slots left) to `states`; return P(accepted arrivals wait), P(refused).
+
+    A birth-death chain, tempered: the logarithms of its ratios are divided by the dispersion, which
+    gives it the right variance, and its inflow is shifted so that its mean stays that of the linear
+    system, of which `linear_inflow` is mean (1 - rate work)/rate. Above the slots the workload goes on with the same density per ms: a waiting request
+    adds all of its time to it, one in service what is left of its own, so that the tail is heavier
+    by about the dispersion. `stretch` is the wait's variability (see `slot_wait`).
+
+    With R pooled replicas the pool holds n on each: every ratio counts R times. Where the KV cache
+    limits, the number of slots is not whole, and it varies with who is in service.
+    """
+    slots, pooled, work = table.slots[pair], table.pooled[pair], table.work[pair]
+    whole = int(np.ceil(slots))
+    part = slots - (whole - 1)
+    base = table.base[pair] * table.stay[pair]
+    inflow_alone = linear_inflow - dispersion * work
+    logarithm, largest = 0.0, 0.0
+    states[0] = 0.0
+    slope = 0.0
+    for n in range(1, whole + 1):
+        inflow = max(inflow_alone + n * work, _LEAST_INFLOW * (base + n * work))
+        slope = np.log(rate * inflow / n) / dispersion * pooled
+        logarithm += slope
+        states[n] = logarithm
+        largest = max(largest, logarithm)
+    total = 0.0
+    for n in range(whole + 1):
+        states[n] = np.exp(states[n] - largest)
+    # States in which a slot is left; the last whole one is so for a part of the time.
+    full = states[whole] * part + states[whole - 1] * (1.0 - part)
+    states[whole - 1] *= part
+    states[whole] = 0.0
+    for n in range(whole):
+        total += states[n]
+    # Arrivals that come in bursts find more than the average over time, regular ones less.
+    full *= np.exp(-0.5 * (table.arrival_scv[pair] - 1.0) * max(slope, -1.0))
+    spread = table.kv_scv[pair]
+    heavier = dispersion**_TAIL_POWER
+    if spread > 0.0:
+        heavier *= (1.0 + spread) * np.exp(min(0.5 * slots * spread * slope**2, _MOST_SPREAD))
+    waiting, refused = waiting_weights(
+        rate / table.full_rate[pair], table.places[pair] * pooled, heavier, stretch
+    )
+    waiting *= full / pooled
+    refused *= full / pooled
+    everything = total + waiting + refused
+    for n in range(whole):
+        states[n] /= total + waiting
+    return waiting / (total + waiting), refused / everything
+
+
+@compiled
+def waiting_weights(load: float, places: float, heavier: float, stretch: float) -> tuple[float, float]:
+    """Return the weights of arrivals that wait and that are refused, relative to a full batch.
+
+    Without limit 1 + heavier load/(1 - load); with m places the tail, which falls by
+    exp(-(1 - load)/stretch) from place to place, ends there.
+    """
+    if places == 0.0:
+        return 0.0, 1.0
+    gap = 1.0 - load
+    if np.isinf(places):
+        return 1.0 + heavier * load / gap, 0.0
+    exponent = min(max(-gap / stretch * places, -700.0), 700.0)
+    last = heavier * load / stretch * np.exp(exponent)
+    near = abs(exponent) < 1e-8
+    area = places / stretch if near else -np.expm1(exponent) / gap
+    return 1.0 + heavier * load * area, last

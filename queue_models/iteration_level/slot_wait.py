@@ -1,0 +1,76 @@
+"""The wait for a slot of those who wait."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from queue_models.iteration_level.compilation import compiled
+
+__all__ = ["truncated_tail", "wait_stretch", "wait_tail"]
+
+# How soon the wait's variability approaches its limit as slots (1 - load)^2 falls, for fixed
+# lengths, and more for each unit of the stay's SCV: from simulated fixed and lognormal lengths.
+_FIXED_APPROACH, _VARIED_APPROACH = 0.35, 0.75
+
+# Of waits that vary more than the mean does, the short ones are this share of those of light load.
+_SHORT_WAITS = 0.6
+
+
+@compiled
+def wait_stretch(
+    slots: float, load: float, size_scv: float, stay_scv: float, arrival_scv: float
+) -> tuple[float, float]:
+    """Return (mean wait) (full rate - rate) of those who wait, and its limit as load goes to 1.
+
+    The limit is (ca2 + cs2)/2, as in any queue in heavy traffic, cs2 being the SCV of the time that
+    a request takes from a saturated replica. In light traffic the first of many slots frees itself
+    as if stays were exponential, whatever they are: 1. In between a share 1/(1 + kappa y),
+    y = slots (1 - load)^2 (Halfin and Whitt's scale), of the way from one to the other.
+    """
+    limit = 0.5 * (arrival_scv + size_scv)
+    kappa = _FIXED_APPROACH + _VARIED_APPROACH * stay_scv
+    share = 1.0 / (1.0 + kappa * slots * (1.0 - load) ** 2)
+    return 1.0 + share * (limit - 1.0), limit
+
+
+@compiled
+def wait_tail(time: float, mean: float, limit: float, stretch: float) -> float:
+    """Return P(wait > time), of those who wait, without limit of the queue.
+
+    `limit` is the mean in the heavy-traffic limit and the decay of the tail. A greater mean waits a
+    while, then exponentially; a smaller one is a mixture of short and long exponential waits.
+    """
+    if time <= 0.0:
+        return 1.0
+    if mean >= limit:
+        offset = mean - limit
+        return 1.0 if time <= offset else np.exp(-(time - offset) / limit)
+    short = _SHORT_WAITS * min(1.0, 1.0 / stretch) * mean
+    long = (mean - short) / (limit - short)
+    return long * np.exp(-time / limit) + (1.0 - long) * np.exp(-time / short)
+
+
+@compiled
+def truncated_tail(time: float, decay: float, longest: float) -> float:
+    """Return P(wait > time) of an exponential law of any decay, cut at the longest wait."""
+    if time <= 0.0:
+        return 1.0
+    if time >= longest:
+        return 0.0
+    x = decay * longest
+    if abs(x) < 1e-9:
+        return 1.0 - time / longest
+    if x > 0.0:
+        return (np.exp(-decay * time) - np.exp(-x)) / -np.expm1(-x)
+    return np.expm1(-decay * (time - longest)) / np.expm1(x)
+
+
+@compiled
+def truncated_mean(decay: float, longest: float) -> float:
+    """Return the mean of such a wait: longest phi(x), phi(x) = 1/x - 1/(e^x - 1), x = decay longest."""
+    x = decay * longest
+    if abs(x) < 1e-4:
+        return longest * (0.5 - x / 12.0)
+    if x > 700.0:
+        return 1.0 / decay
+    return longest * (1.0 / x - 1.0 / np.expm1(x))
