@@ -149,10 +149,11 @@ def _tokens_per_iteration(service: ServiceProcess) -> FloatArray:
 def _kv_limited_slots(service: ServiceProcess) -> FloatArray:
     """Return how many requests a saturated replica serves together.
 
-    min(B, (KV capacity - E[size]/2)/E_lb), at least 1: in service are sizes biased by how long they
-    stay, E_lb = E[size x stay]/E[stay]; half a size is lost beside the next in line, which does not
-    fit. Size is prompt and output, stay goes with the output (with the prompt where a replica only
-    prefills, and holds the prompt alone).
+    min(B, (KV capacity - spare)/E_lb), at least 1: in service are sizes biased by how long they
+    stay, E_lb = E[size x stay]/E[stay]. What is spare is less than the size of the next in line,
+    which is biased by its size: half of E[size^2]/E[size] on average. Requests of one size leave the
+    whole remainder. Size is prompt and output, stay goes with the output (with the prompt where a
+    replica only prefills, and holds the prompt alone).
     """
     prompt, output = service.input_tokens, service.output_tokens
     prefill_only = service.role == Role.PREFILL
@@ -161,7 +162,11 @@ def _kv_limited_slots(service: ServiceProcess) -> FloatArray:
     of_prompt = np.divide(second, prompt, out=np.zeros_like(second), where=prompt > 0)
     of_output = service.output_lengths.raw_moment(2) / output
     biased = np.where(prefill_only, of_prompt + 1.0, prompt + of_output)
-    held = (service.kv_capacity_tokens - size / 2.0) / biased
+    spread = service.input_tokens_scv * prompt**2
+    spread = spread + np.where(prefill_only, 0.0, service.output_tokens_scv * output**2)
+    spare = (size + spread / size) / 2.0
+    held = (service.kv_capacity_tokens - spare) / biased
+    held = np.where(spread > 0, held, np.floor(service.kv_capacity_tokens / size))
     return np.maximum(np.minimum(service.max_batch, held), 1.0)
 
 

@@ -17,6 +17,9 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(60)
 _NODES = 15.0 * (_NODES + 1.0)
 _WEIGHTS = 15.0 * _WEIGHTS
 
+# |1 - f| below which the quotient would lose its digits.
+_LOW = 1e-6
+
 # Less dispersion than this has no compound of whole batches; half of the arrivals then come singly.
 _LEAST_EXCESS = -0.45
 
@@ -28,8 +31,10 @@ def excess_spectrum(frequency: float, rate: float, scv: float) -> float:
     S/rate = (1 - |f|^2)/|1 - f|^2, f being the characteristic function of an interarrival time
     (Bartlett 1963; Cox and Lewis 1966, section 4.6).
     """
-    f = (1.0 + 1j * frequency * scv / rate) ** (-1.0 / scv)
-    return float((1.0 - abs(f) ** 2) / abs(1.0 - f) ** 2 - 1.0)
+    f = np.exp(-np.log(complex(1.0, frequency * scv / rate)) / scv)
+    gap = abs(1.0 - f)
+    # The limit of low frequencies is the dispersion over long times.
+    return scv - 1.0 if gap < _LOW else (1.0 - abs(f) ** 2) / gap**2 - 1.0
 
 
 @compiled

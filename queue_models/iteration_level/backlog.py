@@ -53,17 +53,19 @@ def tail_beyond(backlog: FloatArray, cell: float, room: float, tail: ComplexArra
 def start_backlog(
     lattice: FloatArray,
     exponents: ComplexArray,
-    idle_ms: float,
+    quiet_ms: float,
     load: float,
+    prompts_per_room: float,
     backlog: FloatArray,
     scratch: ComplexArray,
     transform: ComplexArray,
 ) -> None:
     """Write a first guess where the chunk budget binds.
 
-    A mixture of what arrives in a mean iteration and, with weight load^2, of the workload of a
-    queue that serves prompts one by one (Pollaczek and Khinchine: a geometric number of residual
-    prompts); the latter is exact in heavy traffic, where iterations alone would take long.
+    A mixture of what arrives in a mean iteration, `quiet_ms`, and of the workload of a queue that
+    serves prompts one by one (Pollaczek and Khinchine: a geometric number of residual prompts); the
+    latter is exact in heavy traffic, where iterations alone would take long. Its weight is
+    1 - (1 - load)^2, less where many prompts fit into an iteration.
     """
     bounded = min(load, _MOST_START_LOAD)
     residual = scratch
@@ -75,12 +77,15 @@ def start_backlog(
         residual[i] += 0.5 * longer
         total += longer
     fourier(residual, transform, False)
-    weight = bounded**2 if total > 0.0 else 0.0
+    weight = 0.0
+    if total > 0.0:
+        likely = 1.0 - (1.0 - bounded) ** 2
+        weight = likely * min(1.0, prompts_per_room) ** (3.0 * (1.0 - bounded))
     for k in range(HALF):
         queue = 0.0j
         if weight > 0.0:
             queue = (1.0 - bounded) / (1.0 - bounded * transform[k] / total)
-        transform[k] = weight * queue + (1.0 - weight) * np.exp(-idle_ms * exponents[k])
+        transform[k] = weight * queue + (1.0 - weight) * np.exp(-quiet_ms * exponents[k])
     probabilities_of(transform, scratch, backlog)
 
 

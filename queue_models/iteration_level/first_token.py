@@ -122,10 +122,11 @@ def delays(
                 earlier += tail[k] * longest[k]
             carried[k] = mixture * companions[k]
             # T E[exp(-exponent U T)] over the group, U uniform: what came before the arrival.
-            if chunked and k > 0:
+            if abs(exponents[k]) * full_ms < 1e-9:
+                waiting[k] = carried[k]
+            elif chunked:
                 there = known + tail[k] if last else known + 0.0j
                 waiting[k] = (there - earlier) / exponents[k] * companions[k]
-        waiting[0] = weight * mean_ms
         if shares[g] == 0.0:
             continue
         probabilities_of(carried, scratch, total)

@@ -73,7 +73,7 @@ def deposit(value: float, probability: float, cell: float, lattice: FloatArray) 
     What lies beyond the lattice goes to its last cell.
     """
     place = value / cell
-    if place >= CELLS - 1:
+    if not place < CELLS - 1:
         lattice[CELLS - 1] += probability
         return
     left = int(place)

@@ -28,7 +28,7 @@ _NO_BOUND = 1e300
 _HIGHEST_LOAD, _LOWEST_LOAD = 1.0 - 1e-6, 1e-6
 
 # Sizing ends when the rate, on the scale -ln(1 - load), or the excess is known to this precision.
-_PRECISION = 1e-7
+_PRECISION = 1e-9
 
 _CODES: Mapping[Metric, int] = {
     Metric.WAIT: 0,
@@ -99,7 +99,7 @@ class IterationLevelModel(QueueModel):
         rate = checked_arrival_rate(arrival_rate_rps, service.shape)
         known = Pairs.of(service)
         index = np.arange(known.table.base.size).reshape(service.shape)
-        pairs = np.broadcast_to(index, rate.shape).ravel()
+        pairs = np.array(np.broadcast_to(index, rate.shape)).ravel()
         offered = rate.ravel() / _MS_PER_S
         capacity = known.table.capacity[pairs]
         stable = np.isfinite(known.table.places[pairs]) | (offered < capacity)

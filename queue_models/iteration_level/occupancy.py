@@ -163,22 +163,35 @@ def slot_occupancy(
     part = slots - (whole - 1)
     base = table.base[pair] * table.stay[pair]
     inflow_alone = linear_inflow - dispersion * work
-    logarithm, largest = 0.0, 0.0
+    logarithm, largest, slope = 0.0, 0.0, 0.0
     states[0] = 0.0
-    slope = 0.0
     for n in range(1, whole + 1):
         inflow = max(inflow_alone + n * work, _LEAST_INFLOW * (base + n * work))
-        slope = np.log(rate * inflow / n) / dispersion * pooled
-        logarithm += slope
+        slope = np.log(rate * inflow / n) / dispersion
+        logarithm += slope * pooled
         states[n] = logarithm
         largest = max(largest, logarithm)
-    total = 0.0
+    below, second, nearly_full = 0.0, 0.0, 0.0
     for n in range(whole + 1):
-        states[n] = np.exp(states[n] - largest)
+        weight = np.exp(states[n] - largest)
+        states[n] = weight
+        if pooled > 1.0 and n > 0:
+            # The states of a pool between n - 1 and n on each replica.
+            inflow = max(inflow_alone + n * work, _LEAST_INFLOW * (base + n * work))
+            step = np.log(rate * inflow / n) / dispersion
+            between = max(weight, below) * _between(abs(step), pooled)
+            if n == whole:
+                nearly_full = between
+            else:
+                states[n] = weight / pooled + between
+        below, second = weight, below
+    if pooled > 1.0:
+        states[0] /= pooled
     # States in which a slot is left; the last whole one is so for a part of the time.
-    full = states[whole] * part + states[whole - 1] * (1.0 - part)
-    states[whole - 1] *= part
+    full = states[whole] * part + second * (1.0 - part)
+    states[whole - 1] = states[whole - 1] * part + nearly_full
     states[whole] = 0.0
+    total = 0.0
     for n in range(whole):
         total += states[n]
     # Arrivals that come in bursts find more than the average over time, regular ones less.
@@ -196,6 +209,14 @@ def slot_occupancy(
     for n in range(whole):
         states[n] /= total + waiting
     return waiting / (total + waiting), refused / everything
+
+
+@compiled
+def _between(slope: float, pooled: float) -> float:
+    """Return the sum of exp(-j slope) over j = 1..R - 1, divided by R; slope >= 0."""
+    if slope < 1e-9:
+        return (pooled - 1.0) / pooled
+    return np.expm1(-slope * (pooled - 1.0)) / -np.expm1(slope) / pooled
 
 
 @compiled

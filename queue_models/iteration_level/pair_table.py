@@ -203,7 +203,7 @@ def pair_table(service: ServiceProcess) -> PairTable:
         frequency=frequency,
         weight=weight,
     )
-    return PairTable(*(np.ascontiguousarray(column, dtype=np.float64) for column in columns))
+    return PairTable(*(np.array(column, dtype=np.float64, order="C") for column in columns))
 
 
 def _points(quantised: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:

@@ -21,6 +21,9 @@ WAIT, TTFT, ITL, TPOT, E2E = 0, 1, 2, 3, 4
 # Bisection of a quantile stops at this relative width.
 _PRECISION = 1e-10
 
+# Doublings, and halvings, at most.
+_MOST_STEPS = 100
+
 # Nodes and weights of a normal law: three points with its first five moments.
 _SPREAD = (-(3.0**0.5), 0.0, 3.0**0.5)
 _SPREAD_SHARES = (1.0 / 6.0, 2.0 / 3.0, 1.0 / 6.0)
@@ -261,9 +264,13 @@ def quantile(
     if exceeds(table, pair, solution, space, metric, 0.0) <= allowed:
         return 0.0
     low, high = 0.0, solution.ttft + 2.0 * table.base[pair]
-    while exceeds(table, pair, solution, space, metric, high) > allowed:
+    for _ in range(_MOST_STEPS):
+        if exceeds(table, pair, solution, space, metric, high) <= allowed:
+            break
         low, high = high, 2.0 * high
-    while high - low > _PRECISION * high:
+    for _ in range(_MOST_STEPS):
+        if high - low <= _PRECISION * high:
+            break
         middle = 0.5 * (low + high)
         if exceeds(table, pair, solution, space, metric, middle) > allowed:
             low = middle

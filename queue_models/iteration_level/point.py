@@ -42,8 +42,8 @@ FULL = NODES - 1
 LATE = 8
 """Atoms of the delay of those who waited for a slot."""
 
-# Steps of the backlog's recursion: from a guess, and from a neighbouring node.
-_STEPS, _MORE_STEPS = 8, 4
+# Steps of the backlog's recursion: from a guess, where the budget binds, from a neighbouring node.
+_STEPS, _CHUNKED_STEPS, _MORE_STEPS = 8, 24, 4
 
 # Loads: the least, standing for 0; the most at which limited queues take the linear system; that of
 # the chunk budget above which what follows a first full iteration grows by heavy-traffic scaling.
@@ -168,7 +168,7 @@ def solve(
     waits, refused = slot_occupancy(
         table, pair, rate, linear_inflow, dispersion, stretch, space.states
     )
-    accepted = min(rate * (1.0 - refused), capacity)
+    accepted = min(max(rate * (1.0 - refused), _LEAST_LOAD * capacity), capacity)
     in_service = _in_service(table, pair, waits, min(linear_mean, table.slots[pair]), space.states)
     average = min(accepted * table.stay[pair] * table.base[pair] / (1.0 - accepted * table.work[pair]), table.slots[pair])
     length = table.base[pair] / (1.0 - accepted * table.work[pair])
@@ -216,7 +216,8 @@ def _lattice(
     mean, square = table.prompt_mean[pair], table.prompt_square[pair]
     space.lattice[:] = 0.0
     load = 0.0
-    cell = 1.0
+    # Without prompts any lattice does on which the chunk budget does not bind.
+    cell = 0.5 * table.least_room[pair] / CELLS
     if mean > 0.0:
         per_token = table.per_token[pair]
         prompt_load = min(rate * per_token * mean, 0.9)
@@ -309,23 +310,27 @@ def _delays(
         empty = table.base[pair] + table.member[pair] * present
         room = _room(table, pair, present)
         space.empty[node], space.room[node] = empty, room
-        if chunked:
-            full = empty + table.per_token[pair] * room
-            load = rate * table.prompt_mean[pair] * full / room
-            quiet = empty / (1.0 - min(rate * table.per_token[pair] * table.prompt_mean[pair], 0.9))
-            start_backlog(space.lattice, space.exponents, quiet, load, backlog[node], space.work[0], space.work[1])
-            steps = _STEPS
-        elif node == 0:
+        prompt_load = min(rate * table.per_token[pair] * table.prompt_mean[pair], 0.95)
+        quiet = empty / (1.0 - prompt_load)
+        if node == 0 and not chunked:
             backlog[0] = space.lattice
             steps = _STEPS
-        elif node == 1:
-            prompt_load = min(rate * table.per_token[pair] * table.prompt_mean[pair], 0.95)
-            backlog[1] = 0.0
-            deposit(rate * table.prompt_mean[pair] * empty / (1.0 - prompt_load), 1.0, cell, backlog[1])
-            steps = _STEPS
-        else:
+        elif node > 1:
             backlog[node] = backlog[node - 1]
             steps = _MORE_STEPS
+        elif chunked:
+            full = empty + table.per_token[pair] * room
+            load = rate * table.prompt_mean[pair] * full / room
+            residual = table.prompt_square[pair] / table.prompt_mean[pair]
+            start_backlog(
+                space.lattice, space.exponents, quiet, load, residual / room, backlog[node],
+                space.work[0], space.work[1],
+            )
+            steps = _STEPS if node == 0 else _CHUNKED_STEPS
+        else:
+            backlog[1] = 0.0
+            deposit(rate * table.prompt_mean[pair] * quiet, 1.0, cell, backlog[1])
+            steps = _STEPS
         beyond, left_idle = iterate_backlog(
             empty, per_cell, room, cell, space.exponents, steps, space.lattice, node == 0,
             backlog[node], space.times, space.parts, space.work,
@@ -429,7 +434,7 @@ def _means(
     if table.decodes[pair] > 0.0:
         decode = (in_service / accepted - first) / table.decodes[pair]
         decode = max(decode, table.base[pair])
-    fast, slow = _variances(table, pair, cell, space)
+    fast, slow = _variances(table, pair, accepted, cell, space)
     return Solution(
         accepted, refused, idle, waits, wait_mean, wait_limit, stretch, decay, longest, cell,
         wait, ttft, decode, dispersion, in_service, fast, slow,
@@ -449,7 +454,9 @@ def _further_chunks(table: PairTable, pair: int, present: float) -> float:
 
 
 @compiled
-def _variances(table: PairTable, pair: int, cell: float, space: Space) -> tuple[float, float]:
+def _variances(
+    table: PairTable, pair: int, rate: float, cell: float, space: Space
+) -> tuple[float, float]:
     """Return the variances of the length of a token's iteration, within and between the nodes."""
     within, between, mean, total = 0.0, 0.0, 0.0, 0.0
     for node in range(1, NODES):
@@ -470,4 +477,7 @@ def _variances(table: PairTable, pair: int, cell: float, space: Space) -> tuple[
     if total <= 0.0:
         return 0.0, 0.0
     mean /= total
+    # Iterations beget longer ones: a correlation of the prompts' load from one to the next.
+    load = min(table.per_token[pair] * table.prompt_mean[pair] * rate, 0.95)
+    within *= (1.0 + load) / (1.0 - load)
     return max(within / total, 0.0), max(between / total - mean * mean, 0.0)

@@ -25,12 +25,13 @@ def wait_stretch(
     The limit is (ca2 + cs2)/2, as in any queue in heavy traffic, cs2 being the SCV of the time that
     a request takes from a saturated replica. In light traffic the first of many slots frees itself
     as if stays were exponential, whatever they are: 1. In between a share 1/(1 + kappa y),
-    y = slots (1 - load)^2 (Halfin and Whitt's scale), of the way from one to the other.
+    y = slots (1 - load)^2 (Halfin and Whitt's scale), of the way from one to the other is
+    covered; arrivals in bursts wait for each other at any load.
     """
     limit = 0.5 * (arrival_scv + size_scv)
     kappa = _FIXED_APPROACH + _VARIED_APPROACH * stay_scv
     share = 1.0 / (1.0 + kappa * slots * (1.0 - load) ** 2)
-    return 1.0 + share * (limit - 1.0), limit
+    return 1.0 + share * 0.5 * (size_scv - 1.0) + 0.5 * (arrival_scv - 1.0), limit
 
 
 @compiled
