@@ -151,9 +151,9 @@ def _kv_limited_slots(service: ServiceProcess) -> FloatArray:
 
     min(B, (KV capacity - spare)/E_lb), at least 1: in service are sizes biased by how long they
     stay, E_lb = E[size x stay]/E[stay]. What is spare is less than the size of the next in line,
-    which is biased by its size: half of E[size^2]/E[size] on average. Requests of one size leave the
-    whole remainder. Size is prompt and output, stay goes with the output (with the prompt where a
-    replica only prefills, and holds the prompt alone).
+    which is biased by its size: half of E[size^2]/E[size] on average. Requests of one size leave
+    the whole remainder. Size is prompt and output, stay goes with the output (with the prompt where
+    a replica only prefills, and holds the prompt alone).
     """
     prompt, output = service.input_tokens, service.output_tokens
     prefill_only = service.role == Role.PREFILL

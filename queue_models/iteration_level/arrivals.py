@@ -6,6 +6,8 @@ round robin gives to each of R replicas, has c = 1/R exactly.
 
 from __future__ import annotations
 
+import cmath
+
 import numpy as np
 
 from queue_models.iteration_level.compilation import compiled
@@ -62,5 +64,4 @@ def compound_exponent(transform: complex, rate: float, excess: float) -> complex
     """
     if abs(excess) < 1e-9:
         return rate * (1.0 - transform)
-    return rate / excess * np.log(1.0 + excess * (1.0 - transform))
-
+    return rate / excess * cmath.log(1.0 + excess * (1.0 - transform))

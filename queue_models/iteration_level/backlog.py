@@ -15,7 +15,14 @@ from queue_models.iteration_level.lattice import (
     probabilities_of,
 )
 
-__all__ = ["TIMES", "arrival_exponents", "iterate_backlog", "start_backlog", "tail_beyond"]
+__all__ = [
+    "TIMES",
+    "arrival_exponents",
+    "iterate_backlog",
+    "start_backlog",
+    "tail_beyond",
+    "within",
+]
 
 TIMES = 16
 """Lengths of an iteration told apart, from no prompt tokens in it to as many as it takes."""
@@ -34,18 +41,24 @@ def arrival_exponents(
 
 
 @compiled
+def within(cell: int, room: float) -> float:
+    """Return the share of a cell that is not above `room`, in cells: each is one wide."""
+    return min(max(room - cell + 0.5, 0.0), 1.0)
+
+
+@compiled
 def tail_beyond(backlog: FloatArray, cell: float, room: float, tail: ComplexArray) -> float:
     """Write what is left of backlogs above `room` once that is done; return their probability."""
     tail[:] = 0.0
     beyond = 0.0
     for i in range(CELLS):
-        left = i * cell - room
-        if left > 0.0:
-            place = left / cell
+        share = 1.0 - within(i, room / cell)
+        if share > 0.0:
+            place = max(i - room / cell, 0.0)
             j = int(place)
-            tail[j] += backlog[i] * (1.0 - (place - j))
-            tail[j + 1] += backlog[i] * (place - j)
-            beyond += backlog[i]
+            tail[j] += share * backlog[i] * (1.0 - (place - j))
+            tail[j + 1] += share * backlog[i] * (place - j)
+            beyond += share * backlog[i]
     return beyond
 
 
@@ -131,15 +144,17 @@ def iterate_backlog(
         power_real[k], power_imag[k] = power[k].real, power[k].imag
         longest[k] = power[k] ** (TIMES - 1) if chunked else 0.0j
     beyond, left_idle = 0.0, 0.0
+    average = np.zeros(CELLS)
     scale = cell / limit * (TIMES - 1)
-    cells = min(int(limit / cell * (1.0 + 1e-12)) + 1, CELLS)
+    cells = min(int(limit / cell + 0.5) + 1, CELLS)
     for step in range(steps + 1):
         times[:] = 0.0
         for i in range(cells):
-            place = i * scale
+            place = min(i * scale, TIMES - 1.0)
             j = min(int(place), TIMES - 2)
-            times[j] += backlog[i] * (1.0 - (place - j))
-            times[j + 1] += backlog[i] * (place - j)
+            share = backlog[i] * within(i, limit / cell) if chunked else backlog[i]
+            times[j] += share * (1.0 - (place - j))
+            times[j + 1] += share * (place - j)
         if chunked:
             beyond = tail_beyond(backlog, cell, limit, carried)
             fourier(carried, tail, False)
@@ -160,8 +175,19 @@ def iterate_backlog(
             carried[k] = mixture * first[k]
         probabilities_of(carried, work[5], backlog)
         if idles:
-            left_idle = backlog[0]
+            alone = backlog[0]
             backlog[0] = 0.0
             for i in range(CELLS):
-                backlog[i] += left_idle * lattice[i]
+                backlog[i] += alone * lattice[i]
+            # Prompts of several chunks make steps run in circles: of the later half, the average.
+            later = step - steps // 2
+            if later == 0:
+                average[:] = 0.0
+            if later >= 0:
+                share = 1.0 / (later + 1.0)
+                left_idle += share * (alone - left_idle)
+                for i in range(CELLS):
+                    average[i] += share * (backlog[i] - average[i])
+            if step == steps - 1:
+                backlog[:] = average
     return beyond, left_idle

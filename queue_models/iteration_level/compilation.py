@@ -18,7 +18,11 @@ else:
 
 
 def compiled(function: _Function) -> _Function:
-    """Return the function, compiled at its first call and kept on disk for later processes."""
+    """Return the function, compiled at its first call and kept on disk for later processes.
+
+    What is kept knows about changes of its own file alone: after editing a function that others
+    call, delete the `*.nbi` files in `__pycache__`.
+    """
     if not COMPILED:
         return function
     # Division by zero gives inf or nan as in numpy; no reordering of sums, so that both ways agree.

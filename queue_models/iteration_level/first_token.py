@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from queue_models.arrays import FloatArray
-from queue_models.iteration_level.backlog import TIMES
+from queue_models.iteration_level.backlog import TIMES, within
 from queue_models.iteration_level.compilation import compiled
 from queue_models.iteration_level.lattice import (
     CELLS,
@@ -56,7 +56,8 @@ def delays(
     included, and it takes ceil(R/room) iterations, full but for the last, into which later prompts
     come. Arrivals in batches bring companions: 1/(1 + excess (1 - phi)) is the transform of theirs.
     Without `tails` only means are
-    computed where the budget does not bind. `stretch` multiplies what comes after a first full iteration, in heavy traffic of the budget.
+    computed where the budget does not bind. `stretch`
+    multiplies what comes after a first full iteration, in heavy traffic of the budget.
 
     Per group g: `shares`, its probability; `running`, its T; and the atoms of the delay, `values`
     with cumulated probabilities `below` and cumulated probability times value `sums`.
@@ -133,8 +134,20 @@ def delays(
         if chunked:
             probabilities_of(waiting, scratch, before)
         expected, cut = _atoms(
-            total, before, chunked, cell, limit, empty_ms, per_cell, full_ms,
-            token_rate, running[g], stretch, values[g], below[g], sums[g],
+            total,
+            before,
+            chunked,
+            cell,
+            limit,
+            empty_ms,
+            per_cell,
+            full_ms,
+            token_rate,
+            running[g],
+            stretch,
+            values[g],
+            below[g],
+            sums[g],
         )
         delay_sum += weight * expected
         first_sum += weight * cut
@@ -162,37 +175,39 @@ def _atoms(
 ) -> tuple[float, float]:
     """Write the atoms of the delay of a group; return its mean, and that of it cut at full_ms."""
     count, share, product = 0, 0.0, 0.0
+    room = limit / cell
     for i in range(CELLS):
-        if i * cell > limit * (1.0 + 1e-12):
+        inside = within(i, room) if chunked else 1.0
+        if inside == 0.0:
             break
-        value = empty_ms + per_cell * i
-        share += total[i]
-        product += total[i] * value
+        value = empty_ms + per_cell * min(float(i), room)
+        share += inside * total[i]
+        product += inside * total[i] * value
         values[count], below[count], sums[count] = value, share, product
         count += 1
     cut = product
     if chunked:
-        within = 0.0
+        at_once = 0.0
         for i in range(CELLS):
-            if i * cell <= limit * (1.0 + 1e-12):
-                within += before[i]
-        filled = max(within - share, 0.0)
+            at_once += within(i, room) * before[i]
+        filled = max(at_once - share, 0.0)
         share += filled
         product += filled * full_ms
         values[count], below[count], sums[count] = full_ms, share, product
         count += 1
-        scale = (1.0 - share) / (1.0 - within) if within < 1.0 else 0.0
+        scale = (1.0 - share) / (1.0 - at_once) if at_once < 1.0 else 0.0
         cut = product + (1.0 - share) * full_ms
         for i in range(CELLS):
-            tokens = i * cell
-            if tokens > limit * (1.0 + 1e-12):
-                whole = np.ceil(tokens / limit - 1e-9) - 1.0
+            outside = 1.0 - within(i, room)
+            if outside > 0.0:
+                whole = _whole_before(float(i), room)
                 later = token_rate * (0.5 * running + whole * full_ms)
-                last = min(tokens - whole * limit + later, limit)
+                last = min(max(i * cell - whole * limit, 0.0) + later, limit)
                 value = whole * full_ms + empty_ms + per_cell * last / cell
                 value = full_ms + stretch * (value - full_ms)
-                share += before[i] * scale
-                product += before[i] * scale * value
+                value = max(value, values[count - 1])
+                share += outside * before[i] * scale
+                product += outside * before[i] * scale * value
                 values[count], below[count], sums[count] = value, share, product
                 count += 1
     for i in range(count):
@@ -201,6 +216,16 @@ def _atoms(
     for i in range(count, ATOMS):
         values[i], below[i], sums[i] = np.inf, 1.0, sums[count - 1]
     return product / share, cut / share
+
+
+@compiled
+def _whole_before(place: float, room: float) -> float:
+    """Return the full iterations before the last, at least 1, averaged over a cell at `place`."""
+    parts = place / room
+    nearest = np.floor(parts + 0.5)
+    offset = (parts - nearest) * room
+    whole = nearest - 1.0 + min(max(offset + 0.5, 0.0), 1.0)
+    return max(whole, 1.0)
 
 
 @compiled

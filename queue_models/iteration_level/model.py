@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
@@ -24,8 +24,8 @@ _MS_PER_S = 1000.0
 # Stand-in for a bound without limit, of which logarithms and ratios exist.
 _NO_BOUND = 1e300
 
-# Sizing offers no more than this share of capacity, and no less than this one.
-_HIGHEST_LOAD, _LOWEST_LOAD = 1.0 - 1e-6, 1e-6
+# Shares of capacity between which sizing searches, the least and the largest first and last.
+_SEARCH_LOADS = (1e-6, 0.3, 0.6, 0.8, 0.93, 1.0 - 1e-6)
 
 # Sizing ends when the rate, on the scale -ln(1 - load), or the excess is known to this precision.
 _PRECISION = 1e-9
@@ -84,6 +84,7 @@ class IterationLevelModel(QueueModel):
         self, service: ServiceProcess, statistics: Sequence[Statistic] = ()
     ) -> Mapping[str, BoolArray]:
         """Return why the model does not hold; see `QueueModel.refusals`."""
+        del statistics  # every one is known
         return self.unsupported(service)
 
     def evaluate(
@@ -143,19 +144,41 @@ def _largest_load(known: Pairs, service: ServiceProcess, targets: Targets) -> Fl
     for column, target in enumerate(targets.targets):
         bound = np.broadcast_to(target.bound, service.shape).ravel()
         bounds[:, column] = np.minimum(bound, _NO_BOUND)
-    # Load 1 - exp(-point): in `point` the logarithm of a metric with a queue is nearly linear.
-    lowest = np.full(capacity.size, -np.log1p(-_LOWEST_LOAD))
-    highest = np.full(capacity.size, -np.log1p(-_HIGHEST_LOAD))
 
     def excess(pairs: IntArray, point: FloatArray) -> FloatArray:
         offered = -np.expm1(-point) * capacity[pairs]
         return excesses(known, pairs, offered, metrics, shares, bounds[pairs])
 
-    everyone = np.arange(capacity.size)
-    at_lowest = excess(everyone, lowest)
-    at_highest = excess(everyone, highest)
-    point = increasing_root(excess, lowest, highest, at_lowest, at_highest, _PRECISION)
-    return np.where(at_lowest > _PRECISION, 0.0, -np.expm1(-point))
+    return -np.expm1(-_first_crossing(excess, capacity.size))
+
+
+def _first_crossing(excess: Callable[[IntArray, FloatArray], FloatArray], pairs: int) -> FloatArray:
+    """Return the points up to which the excess is not positive; 0 where it is so nowhere.
+
+    A point is -ln(1 - load), in which the logarithm of a metric with a queue is nearly linear. The
+    search is inside the first bracket of fixed loads: approximations may let a percentile fall a
+    little somewhere, and still a looser bound never lowers the rate.
+    """
+    grid = -np.log1p(-np.array(_SEARCH_LOADS))
+    found = np.zeros(pairs)
+    open_ = np.arange(pairs)
+    below = np.empty(0)
+    for step, point in enumerate(grid):
+        value = excess(open_, np.full(open_.size, point))
+        crossed = value > 0
+        which = open_[crossed]
+        if step and which.size:
+            low = np.full(which.size, grid[step - 1])
+            high = np.full(which.size, point)
+
+            def inside(pairs: IntArray, at: FloatArray, which: IntArray = which) -> FloatArray:
+                return excess(which[pairs], at)
+
+            ends = below[crossed], value[crossed]
+            found[which] = increasing_root(inside, low, high, *ends, _PRECISION)
+        open_, below = open_[~crossed], value[~crossed]
+    found[open_] = grid[-1]
+    return found
 
 
 def _as_metrics(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -151,7 +152,9 @@ def slot_occupancy(
 
     A birth-death chain, tempered: the logarithms of its ratios are divided by the dispersion, which
     gives it the right variance, and its inflow is shifted so that its mean stays that of the linear
-    system, of which `linear_inflow` is mean (1 - rate work)/rate. Above the slots the workload goes on with the same density per ms: a waiting request
+    system, of which `linear_inflow` is mean (1 - rate work)/rate.
+
+    Above the slots the workload goes on with the same density per ms: a waiting request
     adds all of its time to it, one in service what is left of its own, so that the tail is heavier
     by about the dispersion. `stretch` is the wait's variability (see `slot_wait`).
 
@@ -214,13 +217,17 @@ def slot_occupancy(
 @compiled
 def _between(slope: float, pooled: float) -> float:
     """Return the sum of exp(-j slope) over j = 1..R - 1, divided by R; slope >= 0."""
+    if slope > 700.0:
+        return 0.0
     if slope < 1e-9:
         return (pooled - 1.0) / pooled
-    return np.expm1(-slope * (pooled - 1.0)) / -np.expm1(slope) / pooled
+    return math.expm1(-slope * (pooled - 1.0)) / -math.expm1(slope) / pooled
 
 
 @compiled
-def waiting_weights(load: float, places: float, heavier: float, stretch: float) -> tuple[float, float]:
+def waiting_weights(
+    load: float, places: float, heavier: float, stretch: float
+) -> tuple[float, float]:
     """Return the weights of arrivals that wait and that are refused, relative to a full batch.
 
     Without limit 1 + heavier load/(1 - load); with m places the tail, which falls by

@@ -281,8 +281,12 @@ def _spreads(
     gained = work.tokens_per_iteration[:, None]
     fixed = decode[:, None] * stays + kv * gained * stays * (stays + 1.0) / 2.0
     # Per token of the whole prompt, of which a share is computed.
-    computed = np.divide(work.prefill_tokens, service.input_tokens, out=np.zeros_like(decode),
-                         where=service.input_tokens > 0)
+    computed = np.divide(
+        work.prefill_tokens,
+        service.input_tokens,
+        out=np.zeros_like(decode),
+        where=service.input_tokens > 0,
+    )
     slope = (timing.prefill_ms_per_token * computed)[:, None] + kv * (1.0 + stays)
     reserved = held + service.output_tokens[:, None]
     by_size = (kv_scv > 0)[:, None]
@@ -292,7 +296,9 @@ def _spreads(
     slope = slope + np.where(by_size, share / reserved, 0.0)
     first, second = held, (held**2) * (1.0 + service.input_tokens_scv[:, None])
     mean = np.einsum("pd,pd->p", fixed + slope * first, stay_shares)
-    square = np.einsum("pd,pd->p", fixed**2 + 2.0 * fixed * slope * first + slope**2 * second, stay_shares)
+    square = np.einsum(
+        "pd,pd->p", fixed**2 + 2.0 * fixed * slope * first + slope**2 * second, stay_shares
+    )
     size = np.maximum(square / mean**2 - 1.0, 0.0)
     stay = np.einsum("pd,pd->p", iterations**2, stay_shares)
     return size, np.maximum(stay / work.iterations**2 - 1.0, 0.0)
@@ -311,4 +317,3 @@ def _frequencies(stay: FloatArray) -> tuple[FloatArray, FloatArray]:
     scale = np.pi * stay[:, None]
     frequency = np.concatenate([angles, above], axis=1) / stay[:, None]
     return frequency, np.concatenate([weights, above_weights], axis=1) / scale
-

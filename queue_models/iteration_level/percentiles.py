@@ -50,10 +50,16 @@ def _ttft_exceeds(
         for group in range(GROUPS):
             weight = space.weight[node] * space.shares[node, group]
             if weight > 0.0:
-                above += weight * (1.0 - share_within(
-                    space.values[node, group], space.below[node, group], space.sums[node, group],
-                    space.running[node, group], time,
-                ))
+                above += weight * (
+                    1.0
+                    - share_within(
+                        space.values[node, group],
+                        space.below[node, group],
+                        space.sums[node, group],
+                        space.running[node, group],
+                        time,
+                    )
+                )
     if solution.waits > 0.0:
         for j in range(LATE):
             if space.late_shares[j] > 0.0:
@@ -84,9 +90,7 @@ def _wait_exceeds(
 
 
 @compiled
-def _length_within(
-    backlog: FloatArray, room_cells: float, place: float
-) -> float:
+def _length_within(backlog: FloatArray, room_cells: float, place: float) -> float:
     """Return P(min(V, room) <= place) in cells, probabilities spread over a cell but for V = 0."""
     if place < 0.0:
         return 0.0
@@ -181,14 +185,14 @@ def _spread_of_mean(table: PairTable, pair: int, solution: Solution, stay: float
     load = min(solution.accepted / table.capacity[pair], 0.999)
     y = max(stay * (1.0 - load) / table.stay[pair], 1e-6)
     kept = 1.0 - y / 3.0 if y < 1e-3 else 2.0 * (y - 1.0 + np.exp(-y)) / y**2
-    return solution.fast / max(stay, 1.0) + solution.slow * kept
+    return float(solution.fast / max(stay, 1.0) + solution.slow * kept)
 
 
 @compiled
 def _pace_exceeds(
     table: PairTable, pair: int, solution: Solution, variance: float, time: float
 ) -> float:
-    """Return P(mean iteration of a request > time): above the base, lognormal with these moments."""
+    """Return P(mean iteration of a request > time): base and a lognormal of these moments."""
     base = table.base[pair]
     mean = max(solution.decode - base, 1e-9 * base)
     if time <= base:
@@ -201,9 +205,7 @@ def _pace_exceeds(
 
 
 @compiled
-def _tpot_exceeds(
-    table: PairTable, pair: int, solution: Solution, space: Space, time: float
-) -> float:
+def _tpot_exceeds(table: PairTable, pair: int, solution: Solution, time: float) -> float:
     if table.decodes[pair] <= 0.0:
         return 0.0
     above, total = 0.0, 0.0
@@ -212,7 +214,9 @@ def _tpot_exceeds(
         if share > 0.0 and stay > 0.0:
             variance = _spread_of_mean(table, pair, solution, stay)
             total += share
-            above += share * _pace_exceeds(table, pair, solution, variance, time * table.gained[pair])
+            above += share * _pace_exceeds(
+                table, pair, solution, variance, time * table.gained[pair]
+            )
     return above / total
 
 
@@ -251,7 +255,7 @@ def exceeds(
     if metric == ITL:
         return _itl_exceeds(table, pair, solution, space, time)
     if metric == TPOT:
-        return _tpot_exceeds(table, pair, solution, space, time)
+        return _tpot_exceeds(table, pair, solution, time)
     return _e2e_exceeds(table, pair, solution, space, time)
 
 
@@ -276,4 +280,4 @@ def quantile(
             low = middle
         else:
             high = middle
-    return high
+    return float(high)

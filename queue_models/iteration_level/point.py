@@ -52,6 +52,9 @@ _LEAST_LOAD, _MOST_LINEAR_LOAD, _MOST_BUDGET_LOAD = 1e-9, 0.999, 0.97
 # How fast the probability of waiting hides the mean of the linear system.
 _CROWDING = 8.0
 
+# Means of the queue of prompts that the lattice has room for where the budget binds.
+_QUEUES = 7.0
+
 # Standard deviations of the tokens of an iteration that the lattice has room for.
 _DEVIATIONS = 4.0
 
@@ -161,85 +164,129 @@ def solve(
     linear_mean, dispersion = linear_occupancy(table, pair, linear_rate, responses)
     full_rate, pooled = table.full_rate[pair], table.pooled[pair]
     stretch, limit = wait_stretch(
-        table.slots[pair] * pooled, rate / full_rate, table.size_scv[pair],
-        table.stay_scv[pair], table.arrival_scv[pair],
+        table.slots[pair] * pooled,
+        rate / full_rate,
+        table.size_scv[pair],
+        table.stay_scv[pair],
+        table.arrival_scv[pair],
     )
     linear_inflow = linear_mean * (1.0 - linear_rate * table.work[pair]) / linear_rate
     waits, refused = slot_occupancy(
         table, pair, rate, linear_inflow, dispersion, stretch, space.states
     )
+    refused = max(refused, 1.0 - capacity / rate)
     accepted = min(max(rate * (1.0 - refused), _LEAST_LOAD * capacity), capacity)
     in_service = _in_service(table, pair, waits, min(linear_mean, table.slots[pair]), space.states)
-    average = min(accepted * table.stay[pair] * table.base[pair] / (1.0 - accepted * table.work[pair]), table.slots[pair])
+    average = _average(table, pair, accepted)
     length = table.base[pair] / (1.0 - accepted * table.work[pair])
     excess = short_dispersion(1.2 * length, rate, table.short_scv[pair])
-    cell, budget_load = _lattice(table, pair, accepted, average, space)
+    cell, budget_load, binds = _lattice(table, pair, accepted, space)
     arrival_exponents(space.transform, accepted, excess, space.exponents)
     _nodes(table, pair, waits, space)
-    idle = _delays(table, pair, accepted, average, budget_load, excess, cell, tails, space)
+    idle = _delays(table, pair, accepted, average, budget_load, binds, excess, cell, tails, space)
+    if offered <= 0.0:
+        idle, waits = 1.0, 0.0
+        space.weight[:] = 0.0
     late, late_first = _late(table, pair, cell, space)
     decay = (full_rate - rate) * pooled / stretch
     longest = (table.places[pair] * pooled + 1.0) / (full_rate * pooled)
-    wait_mean, wait_limit = stretch / ((full_rate - rate) * pooled), limit / ((full_rate - rate) * pooled)
+    wait_mean, wait_limit = (
+        stretch / ((full_rate - rate) * pooled),
+        limit / ((full_rate - rate) * pooled),
+    )
     if not np.isinf(table.places[pair]):
         wait_mean = truncated_mean(decay, longest)
         wait_limit = wait_mean
     return _means(
-        table, pair, accepted, refused, idle, waits, wait_mean, wait_limit, stretch, decay, longest,
-        cell, late, late_first, dispersion, in_service, space,
+        table,
+        pair,
+        accepted,
+        refused,
+        idle,
+        waits,
+        wait_mean,
+        wait_limit,
+        stretch,
+        decay,
+        longest,
+        cell,
+        late,
+        late_first,
+        dispersion,
+        in_service,
+        space,
     )
 
 
 @compiled
-def _in_service(table: PairTable, pair: int, waits: float, linear: float, states: FloatArray) -> float:
-    """Return the mean number in service: of the chain where slots matter, else of the linear system."""
+def _in_service(
+    table: PairTable, pair: int, waits: float, linear: float, states: FloatArray
+) -> float:
+    """Return the mean number in service, of the chain where slots matter, else linear."""
     mean = waits * table.slots[pair]
     for n in range(int(np.ceil(table.slots[pair]))):
         mean += n * states[n]
     if table.kv_scv[pair] > 0.0:
         return linear
     seldom = np.exp(-_CROWDING * waits)
-    return seldom * linear + (1.0 - seldom) * mean
+    return float(seldom * linear + (1.0 - seldom) * mean)
 
 
 @compiled
 def _room(table: PairTable, pair: int, present: float) -> float:
     """Return the prompt tokens that an iteration takes beside so many decoding."""
-    return max(table.chunk[pair] - present * table.decode_tokens[pair], table.least_room[pair])
+    room = table.chunk[pair] - present * table.decode_tokens[pair]
+    return float(max(room, table.least_room[pair]))
 
 
 @compiled
-def _lattice(
-    table: PairTable, pair: int, rate: float, average: float, space: Space
-) -> tuple[float, float]:
-    """Lay the prompt lengths on a lattice long enough for backlogs; return cell and budget's load."""
+def _average(table: PairTable, pair: int, rate: float) -> float:
+    """Return the mean number in service over iterations, from the mean time of one."""
+    length = table.base[pair] / (1.0 - rate * table.work[pair])
+    return float(min(rate * table.stay[pair] * length, table.slots[pair]))
+
+
+@compiled
+def _span(table: PairTable, pair: int, rate: float) -> tuple[float, float, float, float]:
+    """Return what tokens of an iteration seldom exceed, its room, the budget's load, the queue."""
     mean, square = table.prompt_mean[pair], table.prompt_square[pair]
-    space.lattice[:] = 0.0
-    load = 0.0
+    per_token, average = table.per_token[pair], _average(table, pair, rate)
+    prompt_load = min(rate * per_token * mean, 0.9)
+    empty = table.base[pair] + table.member[pair] * average
+    length = empty / (1.0 - prompt_load) + per_token * square / mean
+    deviation = np.sqrt(rate * length * square / (1.0 - prompt_load**2))
+    reach = table.prompt_longest[pair] + rate * length * mean + _DEVIATIONS * deviation
+    room = _room(table, pair, average)
+    full = empty + per_token * room
+    load = rate * mean * full / room
+    queue = rate * square * full / room / (2.0 * (1.0 - min(load, _MOST_BUDGET_LOAD)))
+    return reach, room, load, queue
+
+
+@compiled
+def _lattice(table: PairTable, pair: int, rate: float, space: Space) -> tuple[float, float, bool]:
+    """Lay the prompts on a lattice long enough for backlogs.
+
+    Returns the cell, the load of the chunk budget and whether it binds, at a high load if not at
+    this one: what is computed does not change its form with the rate.
+    """
     # Without prompts any lattice does on which the chunk budget does not bind.
-    cell = 0.5 * table.least_room[pair] / CELLS
-    if mean > 0.0:
-        per_token = table.per_token[pair]
-        prompt_load = min(rate * per_token * mean, 0.9)
-        empty = table.base[pair] + table.member[pair] * average
-        length = empty / (1.0 - prompt_load) + per_token * square / mean
-        deviation = np.sqrt(rate * length * square / (1.0 - prompt_load**2))
-        reach = table.prompt_longest[pair] + rate * length * mean + _DEVIATIONS * deviation
-        room = _room(table, pair, average)
-        full = empty + per_token * room
-        load = rate * mean * full / room
-        if room < reach:
-            bounded = min(load, _MOST_BUDGET_LOAD)
-            queued = 3.5 * rate * square * full / room / (1.0 - bounded)
-            reach = max(reach, table.prompt_longest[pair] + 3.0 * room) + queued
+    cell, load, binds = 0.5 * table.least_room[pair] / CELLS, 0.0, False
+    if table.prompt_mean[pair] > 0.0:
+        reach, room, load, queue = _span(table, pair, _MOST_LINEAR_LOAD * table.capacity[pair])
+        binds = room < reach
+        reach, room, load, queue = _span(table, pair, rate)
+        if binds:
+            reach = max(reach, table.prompt_longest[pair] + 3.0 * room) + _QUEUES * queue
         cell = reach / (CELLS - 1)
+    space.lattice[:] = 0.0
     for j in range(table.prompts.shape[1]):
         if table.prompt_shares[pair, j] > 0.0:
             deposit(table.prompts[pair, j], table.prompt_shares[pair, j], cell, space.lattice)
     for i in range(CELLS):
         space.work[0, i] = space.lattice[i]
     fourier(space.work[0], space.transform, False)
-    return cell, load
+    return cell, load, binds
 
 
 @compiled
@@ -288,6 +335,7 @@ def _delays(
     rate: float,
     average: float,
     budget_load: float,
+    binds: bool,
     excess: float,
     cell: float,
     tails: bool,
@@ -295,51 +343,80 @@ def _delays(
 ) -> float:
     """Solve backlog and delays of every node; return P(an arrival finds the replica idle)."""
     per_cell = table.per_token[pair] * cell
-    reach = cell * (CELLS - 1)
-    chunked = _room(table, pair, average) < reach
     # A long backlog outlives changes of the number in service: it sees their average.
-    steady = min(budget_load, 1.0) ** 4 if chunked else 0.0
+    steady = min(budget_load, 1.0) ** 4 if binds else 0.0
     over = rate / table.budget_rate[pair]
     stretch = max((1.0 - _MOST_BUDGET_LOAD) / max(1.0 - over, 1e-12), 1.0)
     idle = 0.0
     backlog = space.backlog
     for node in range(NODES):
         present = space.present[node]
-        if chunked and node < FULL:
+        if binds and node < FULL:
             present = average + (present - average) * (1.0 - steady)
         empty = table.base[pair] + table.member[pair] * present
         room = _room(table, pair, present)
         space.empty[node], space.room[node] = empty, room
         prompt_load = min(rate * table.per_token[pair] * table.prompt_mean[pair], 0.95)
         quiet = empty / (1.0 - prompt_load)
-        if node == 0 and not chunked:
+        if node == 0 and not binds:
             backlog[0] = space.lattice
             steps = _STEPS
         elif node > 1:
             backlog[node] = backlog[node - 1]
             steps = _MORE_STEPS
-        elif chunked:
+        elif binds:
             full = empty + table.per_token[pair] * room
             load = rate * table.prompt_mean[pair] * full / room
             residual = table.prompt_square[pair] / table.prompt_mean[pair]
             start_backlog(
-                space.lattice, space.exponents, quiet, load, residual / room, backlog[node],
-                space.work[0], space.work[1],
+                space.lattice,
+                space.exponents,
+                quiet,
+                load,
+                residual / room,
+                backlog[node],
+                space.work[0],
+                space.work[1],
             )
-            steps = _STEPS if node == 0 else _CHUNKED_STEPS
+            steps = _CHUNKED_STEPS
         else:
             backlog[1] = 0.0
             deposit(rate * table.prompt_mean[pair] * quiet, 1.0, cell, backlog[1])
             steps = _STEPS
         beyond, left_idle = iterate_backlog(
-            empty, per_cell, room, cell, space.exponents, steps, space.lattice, node == 0,
-            backlog[node], space.times, space.parts, space.work,
+            empty,
+            per_cell,
+            room,
+            cell,
+            space.exponents,
+            steps,
+            space.lattice,
+            node == 0,
+            backlog[node],
+            space.times,
+            space.parts,
+            space.work,
         )
         space.length[node], space.rest[node], space.delay[node], space.first[node] = delays(
-            empty, per_cell, room, cell, excess, stretch, space.exponents, space.transform,
-            rate * table.prompt_mean[pair], table.prompt_mean[pair], tails, space.times, beyond,
-            space.shares[node], space.running[node], space.values[node], space.below[node],
-            space.sums[node], space.work,
+            empty,
+            per_cell,
+            room,
+            cell,
+            excess,
+            stretch,
+            space.exponents,
+            space.transform,
+            rate * table.prompt_mean[pair],
+            table.prompt_mean[pair],
+            tails,
+            space.times,
+            beyond,
+            space.shares[node],
+            space.running[node],
+            space.values[node],
+            space.below[node],
+            space.sums[node],
+            space.work,
         )
         if node == 0:
             pause = left_idle / rate
@@ -404,16 +481,32 @@ def _alone(table: PairTable, pair: int, cell: float, space: Space) -> float:
     for j in range(table.prompts.shape[1]):
         tokens = table.prompts[pair, j]
         whole = max(np.ceil(tokens / room - 1e-9), 1.0)
-        mean += table.prompt_shares[pair, j] * (whole * table.base[pair] + table.per_token[pair] * tokens)
+        mean += table.prompt_shares[pair, j] * (
+            whole * table.base[pair] + table.per_token[pair] * tokens
+        )
         share += table.prompt_shares[pair, j]
     return mean / share
 
 
 @compiled
 def _means(
-    table: PairTable, pair: int, accepted: float, refused: float, idle: float, waits: float,
-    wait_mean: float, wait_limit: float, stretch: float, decay: float, longest: float, cell: float,
-    late: float, late_first: float, dispersion: float, in_service: float, space: Space,
+    table: PairTable,
+    pair: int,
+    accepted: float,
+    refused: float,
+    idle: float,
+    waits: float,
+    wait_mean: float,
+    wait_limit: float,
+    stretch: float,
+    decay: float,
+    longest: float,
+    cell: float,
+    late: float,
+    late_first: float,
+    dispersion: float,
+    in_service: float,
+    space: Space,
 ) -> Solution:
     """Return the means: nodes weighted by what arrivals find."""
     alone = _alone(table, pair, cell, space)
@@ -436,8 +529,23 @@ def _means(
         decode = max(decode, table.base[pair])
     fast, slow = _variances(table, pair, accepted, cell, space)
     return Solution(
-        accepted, refused, idle, waits, wait_mean, wait_limit, stretch, decay, longest, cell,
-        wait, ttft, decode, dispersion, in_service, fast, slow,
+        accepted,
+        refused,
+        idle,
+        waits,
+        wait_mean,
+        wait_limit,
+        stretch,
+        decay,
+        longest,
+        cell,
+        wait,
+        ttft,
+        decode,
+        dispersion,
+        in_service,
+        fast,
+        slow,
     )
 
 

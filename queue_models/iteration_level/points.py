@@ -44,7 +44,7 @@ def evaluate_points(
     metrics: IntArray,
     shares: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return means, shape (N, MEANS), and quantiles, shape (N, S), of pairs at offered rates per ms.
+    """Return means (N, MEANS) and quantiles (N, S) of pairs at offered rates per ms.
 
     Parameters
     ----------
@@ -92,9 +92,9 @@ def _mean(table: PairTable, pair: int, solution: Solution, metric: int) -> float
         return solution.wait
     if metric == TTFT:
         return solution.ttft
-    if metric == ITL or metric == TPOT:
-        return solution.decode / table.gained[pair]
-    return solution.ttft + table.decodes[pair] * solution.decode
+    if metric in (ITL, TPOT):
+        return float(solution.decode / table.gained[pair])
+    return float(solution.ttft + table.decodes[pair] * solution.decode)
 
 
 @compiled

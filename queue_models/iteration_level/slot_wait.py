@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from queue_models.iteration_level.compilation import compiled
 
@@ -11,6 +11,9 @@ __all__ = ["truncated_tail", "wait_stretch", "wait_tail"]
 # How soon the wait's variability approaches its limit as slots (1 - load)^2 falls, for fixed
 # lengths, and more for each unit of the stay's SCV: from simulated fixed and lognormal lengths.
 _FIXED_APPROACH, _VARIED_APPROACH = 0.35, 0.75
+
+# The shorter of two waits in a row is at most this share of the longer.
+_MOST_HEAD = 0.999
 
 # Of waits that vary more than the mean does, the short ones are this share of those of light load.
 _SHORT_WAITS = 0.6
@@ -38,17 +41,19 @@ def wait_stretch(
 def wait_tail(time: float, mean: float, limit: float, stretch: float) -> float:
     """Return P(wait > time), of those who wait, without limit of the queue.
 
-    `limit` is the mean in the heavy-traffic limit and the decay of the tail. A greater mean waits a
-    while, then exponentially; a smaller one is a mixture of short and long exponential waits.
+    `limit` is the mean in the heavy-traffic limit and the decay of the tail. A greater mean is the
+    sum of two exponential waits; a smaller one is a mixture of short and long exponential waits.
     """
     if time <= 0.0:
         return 1.0
     if mean >= limit:
-        offset = mean - limit
-        return 1.0 if time <= offset else np.exp(-(time - offset) / limit)
+        head = min(mean - limit, _MOST_HEAD * limit)
+        if head < 1e-9 * limit:
+            return math.exp(-time / limit)
+        return (limit * math.exp(-time / limit) - head * math.exp(-time / head)) / (limit - head)
     short = _SHORT_WAITS * min(1.0, 1.0 / stretch) * mean
     long = (mean - short) / (limit - short)
-    return long * np.exp(-time / limit) + (1.0 - long) * np.exp(-time / short)
+    return long * math.exp(-time / limit) + (1.0 - long) * math.exp(-time / short)
 
 
 @compiled
@@ -62,16 +67,16 @@ def truncated_tail(time: float, decay: float, longest: float) -> float:
     if abs(x) < 1e-9:
         return 1.0 - time / longest
     if x > 0.0:
-        return (np.exp(-decay * time) - np.exp(-x)) / -np.expm1(-x)
-    return np.expm1(-decay * (time - longest)) / np.expm1(x)
+        return (math.exp(-decay * time) - math.exp(-x)) / -math.expm1(-x)
+    return math.expm1(-decay * (time - longest)) / math.expm1(x)
 
 
 @compiled
 def truncated_mean(decay: float, longest: float) -> float:
-    """Return the mean of such a wait: longest phi(x), phi(x) = 1/x - 1/(e^x - 1), x = decay longest."""
+    """Return the mean of such a wait: longest (1/x - 1/(e^x - 1)), x = decay longest."""
     x = decay * longest
     if abs(x) < 1e-4:
         return longest * (0.5 - x / 12.0)
     if x > 700.0:
         return 1.0 / decay
-    return longest * (1.0 / x - 1.0 / np.expm1(x))
+    return longest * (1.0 / x - 1.0 / math.expm1(x))
