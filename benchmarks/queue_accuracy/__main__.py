@@ -1,20 +1,27 @@
-"""Simulate reference cases and write them as a table.
+"""Simulate reference cases and write them as a table, or score a queue model on such tables.
 
 python -m benchmarks.queue_accuracy --group core --count 40 -o reference_core.csv
 python -m benchmarks.queue_accuracy --group bursty,kv_limited --count 6 -o reference_groups.csv
+python -m benchmarks.queue_accuracy score reference_core.csv reference_groups.csv
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.queue_accuracy.configurations import GROUPS, random_configurations
 from benchmarks.queue_accuracy.reference_table import Row, rows_of, write_table
+from benchmarks.queue_accuracy.scoring import read_cases, scores, table_of
+from queue_models import get
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["score"]:
+        _score(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.queue_accuracy", description=__doc__
     )
@@ -32,6 +39,16 @@ def main() -> None:
     if unknown:
         raise SystemExit(f"unknown group {unknown[0]}; there are: {', '.join(GROUPS)}")
     write_table(_rows(groups, arguments), arguments.output, compact=arguments.compact)
+
+
+def _score(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.queue_accuracy score")
+    parser.add_argument("tables", type=Path, nargs="+", help="CSV files of simulated references")
+    parser.add_argument("--model", default="iteration-level", help="name of the queue model")
+    chosen = parser.parse_args(arguments)
+    for path in chosen.tables:
+        print(path.name)
+        print(table_of(list(scores(get(chosen.model), read_cases(path)))))
 
 
 def _rows(groups: tuple[str, ...], arguments: argparse.Namespace) -> Iterator[Row]:

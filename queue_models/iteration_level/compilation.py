@@ -26,4 +26,8 @@ def compiled(function: _Function) -> _Function:
     if not COMPILED:
         return function
     # Division by zero gives inf or nan as in numpy; no reordering of sums, so that both ways agree.
-    return cast("_Function", njit(cache=True, error_model="numpy")(function))
+    try:
+        return cast("_Function", njit(cache=True, nogil=True, error_model="numpy")(function))
+    except RuntimeError:
+        # No folder can be written in which to keep what is compiled.
+        return cast("_Function", njit(nogil=True, error_model="numpy")(function))

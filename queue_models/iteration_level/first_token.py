@@ -225,7 +225,7 @@ def _whole_before(place: float, room: float) -> float:
     nearest = np.floor(parts + 0.5)
     offset = (parts - nearest) * room
     whole = nearest - 1.0 + min(max(offset + 0.5, 0.0), 1.0)
-    return max(whole, 1.0)
+    return float(max(whole, 1.0))
 
 
 @compiled

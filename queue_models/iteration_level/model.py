@@ -55,6 +55,9 @@ class IterationLevelModel(QueueModel):
     name: ClassVar[str] = "iteration-level"
     summary: ClassVar[str] = "continuous batching iteration by iteration: TTFT and all percentiles"
     timings: ClassVar[frozenset[type[Timing]]] = frozenset({IterationTiming})
+    cost: ClassVar[str] = (
+        "0.3 ms per pair and rate, 3 ms per sizing; compiled at first use, in 20 s, kept on disk"
+    )
     assumptions: ClassVar[tuple[str, ...]] = (
         "Interarrival times are Poisson or of a renewal process with gamma law.",
         "Decodes go first, prompts share the rest of the chunk budget in order of arrival.",

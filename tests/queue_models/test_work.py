@@ -111,6 +111,15 @@ def test_prefix_hits_save_prefill_but_not_cache() -> None:
 
 
 def test_the_cache_limits_the_batch() -> None:
-    """A cache of 6 400 tokens serves (6400 - 320)/640 = 9.5 requests of 640 tokens."""
-    service = ServiceProcess(TIMING, 512, 128, 64, kv_capacity_tokens=[6400, 10.0, np.inf])
-    np.testing.assert_allclose(RequestWork.of(service).slots, [9.5, 1.0, 64.0])
+    """A cache of 6 500 tokens serves ten requests of 640 tokens, whole ones only."""
+    service = ServiceProcess(TIMING, 512, 128, 64, kv_capacity_tokens=[6500, 10.0, np.inf])
+    np.testing.assert_allclose(RequestWork.of(service).slots, [10.0, 1.0, 64.0])
+
+
+def test_varying_requests_leave_half_of_the_next_in_line_unused() -> None:
+    """Sizes in service are biased by their stay, that of the next in line by itself."""
+    lengths = Lengths.geometric([75.0]), Lengths.geometric([84.0])
+    service = ServiceProcess(TIMING, *lengths, 8, kv_capacity_tokens=954)
+    spare = (159 + (75 * 74 + 84 * 83) / 159) / 2
+    biased = 75 + (2 * 84 - 1)
+    np.testing.assert_allclose(RequestWork.of(service).slots, (954 - spare) / biased)
