@@ -11,8 +11,8 @@ from queue_models.iteration_level.compilation import compiled
 from queue_models.iteration_level.first_token import GROUPS, mean_until, share_within
 from queue_models.iteration_level.lattice import CELLS
 from queue_models.iteration_level.pair_table import PairTable
-from queue_models.iteration_level.point import FULL, LATE, Solution, Space
 from queue_models.iteration_level.slot_wait import truncated_tail, wait_tail
+from queue_models.iteration_level.space import FULL, LATE, Solution, Space
 
 __all__ = ["E2E", "ITL", "TPOT", "TTFT", "WAIT", "exceeds", "quantile"]
 

@@ -12,7 +12,8 @@ from queue_models.iteration_level.compilation import compiled
 from queue_models.iteration_level.occupancy import Responses, responses_of
 from queue_models.iteration_level.pair_table import PairTable, pair_table
 from queue_models.iteration_level.percentiles import E2E, ITL, TPOT, TTFT, WAIT, exceeds, quantile
-from queue_models.iteration_level.point import Solution, Space, new_space, solve
+from queue_models.iteration_level.point import solve
+from queue_models.iteration_level.space import Solution, Space, new_space
 from queue_models.process import ServiceProcess
 
 __all__ = ["MEANS", "Pairs", "evaluate_points", "excesses"]
