@@ -246,6 +246,11 @@ def share_within(
     values: FloatArray, below: FloatArray, sums: FloatArray, running: float, time: float
 ) -> float:
     """Return P(U running + X <= time), U uniform on (0, 1)."""
+    last = values.size - 1
+    while last > 0 and values[last] == np.inf:
+        last -= 1
+    if time - running >= values[last]:
+        return 1.0
     upper = mean_until(values, below, sums, time)
     lower = mean_until(values, below, sums, time - running)
     return min(max((upper - lower) / running, 0.0), 1.0)

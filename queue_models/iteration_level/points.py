@@ -16,10 +16,13 @@ from queue_models.iteration_level.point import solve
 from queue_models.iteration_level.space import Solution, Space, new_space
 from queue_models.process import ServiceProcess
 
-__all__ = ["MEANS", "Pairs", "evaluate_points", "excesses"]
+__all__ = ["MEANS", "NO_BOUND", "Pairs", "evaluate_points", "excesses"]
 
 MEANS = 7
 """Columns of means: accepted rate, refused share, and the mean of every metric."""
+
+NO_BOUND = 1e300
+"""Bound of a target that a pair does not have."""
 
 # Stand-in inside logarithms for a mean or a probability of 0.
 _NOTHING = 1e-300
@@ -146,6 +149,8 @@ def _excesses(
         pair = pairs[i]
         solution = solve(table, pair, rates[i], responses, tails, space)
         for j in range(metrics.size):
+            if bounds[i, j] >= NO_BOUND:
+                continue
             if np.isnan(shares[j]):
                 mean = _mean(table, pair, solution, metrics[j])
                 excess = log(max(mean, _NOTHING) / bounds[i, j])

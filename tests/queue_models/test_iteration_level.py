@@ -265,6 +265,15 @@ def test_a_limited_queue_refuses_what_it_cannot_take() -> None:
     assert came.blocking_probability == pytest.approx(2 / 3, abs=0.05)
 
 
+def test_a_target_without_bound_does_not_matter() -> None:
+    """Pairs without a bound on a statistic are sized by the others, or by capacity."""
+    service = iterations(4)
+    capacity = MODEL.max_rate(service, Targets())
+    for statistic in EVERYTHING:
+        targets = Targets((Target(statistic, np.inf),))
+        assert MODEL.max_rate(service, targets) == pytest.approx(capacity, rel=1e-9), statistic
+
+
 def test_other_timings_are_refused_in_words() -> None:
     """Times that are not linear in the work of an iteration are not its business."""
     service = ServiceProcess(PrefillDecodeTiming(20, 0.4, 160, 0.0125), [512], 256, 64)
