@@ -3,54 +3,100 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, final
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from typing import Any, ClassVar, final
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from queue_models.arrays import BoolArray, FloatArray
-from queue_models.base import QueueMetrics, QueueModel, Statistic, Targets
-from queue_models.process import ServiceProcess
+from queue_models.arrays import BoolArray, FloatArray, IntArray
+from queue_models.base import QueueMetrics, QueueModel, Statistic, Target, Targets
+from queue_models.process import OPTIONAL_FIELDS, ServiceProcess, checked_arrival_rate
 from queue_models.registry import get
 from queue_models.timing import IterationTiming, PrefillDecodeTiming, Timing
 
-__all__ = ["AutoModel"]
+__all__ = ["AutoModel", "Choice"]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A model, why it is taken, and the flat indices of the pairs it is taken for."""
+
+    name: str
+    reason: str
+    pairs: IntArray
+
+
+# In order of preference: name, what it needs installed, and why it is taken.
+_PREFERENCES: tuple[tuple[str, str | None, str], ...] = (
+    ("iteration-level", "numba", "TTFT and percentiles come from the iterations one by one"),
+    ("mm1k-state-dependent", None, "service speed depends on the batch in use"),
+    ("lps", None, "service speed depends on the batch in use, waits on variability"),
+)
 
 
 @final
 class AutoModel(QueueModel):
-    """Delegate every call to the model that `choose` names for it."""
+    """Delegate every pair to the first model, in an order of accuracy, that does not refuse it.
+
+    The order is `iteration-level` (where numba is installed: uncompiled it is too slow),
+    `mm1k-state-dependent`, `lps`. A pair that all refuse is refused as by the first that reads its
+    timing.
+    """
 
     name: ClassVar[str] = "auto"
-    summary: ClassVar[str] = "chooses a model for the timing and the statistics wanted"
+    summary: ClassVar[str] = "chooses for every pair the most accurate model that holds for it"
     timings: ClassVar[frozenset[type[Timing]]] = frozenset({IterationTiming, PrefillDecodeTiming})
-    assumptions: ClassVar[tuple[str, ...]] = ("Those of the chosen model.",)
     cost: ClassVar[str] = "that of the chosen model"
+    assumptions: ClassVar[tuple[str, ...]] = ("Those of the chosen model.",)
+    honours: ClassVar[frozenset[str]] = frozenset(OPTIONAL_FIELDS)
 
-    def choose(self, timing: type[Timing], statistics: Sequence[Statistic] = ()) -> tuple[str, str]:
-        """Return the name of the model used for such calls, and why, in a sentence.
+    def choose(
+        self, service: ServiceProcess, statistics: Sequence[Statistic] = ()
+    ) -> tuple[Choice, ...]:
+        """Return the models used for a service, each with its pairs; all pairs are in one.
 
         Parameters
         ----------
-        timing
-            Kind of timing of the service process.
+        service
+            The pairs.
         statistics
             What is wanted or bounded.
         """
-        tails = ", ".join(str(s) for s in statistics if s.percentile is not None)
-        reason = f"service speed depends on the batch in use; it knows {timing.__name__}"
-        if tails:
-            reason += f" and {tails}"
-        return "mm1k-state-dependent", reason
-
-    def _chosen(self, service: ServiceProcess, statistics: Sequence[Statistic]) -> QueueModel:
-        name, _ = self.choose(type(service.timing), statistics)
-        return get(name)
+        flat, timing = service.flat, type(service.timing)
+        left = np.arange(flat.input_tokens.size)
+        choices: list[Choice] = []
+        candidates = [
+            (name, reason)
+            for name, needs, reason in _PREFERENCES
+            if (needs is None or find_spec(needs) is not None) and timing in get(name).timings
+        ] or [(_PREFERENCES[1][0], _PREFERENCES[1][2])]
+        for name, reason in candidates:
+            refused = _refused(get(name), flat.take(left), statistics)
+            if not refused.all() or not flat.shape[0]:
+                choices.append(
+                    Choice(name, f"{reason}; it knows {timing.__name__}", left[~refused])
+                )
+            left = left[refused]
+            if not left.size:
+                return tuple(choices)
+        name, reason = candidates[0]
+        return (*choices, Choice(name, reason, left))
 
     def refusals(
         self, service: ServiceProcess, statistics: Sequence[Statistic] = ()
     ) -> Mapping[str, BoolArray]:
-        """Return why the chosen model does not hold; see `QueueModel.refusals`."""
-        return self._chosen(service, statistics).refusals(service, statistics)
+        """Return why no model holds; see `QueueModel.refusals`."""
+        refusals: dict[str, BoolArray] = {}
+        for choice in self.choose(service, statistics):
+            part = service.flat.take(choice.pairs)
+            for reason, mask in get(choice.name).refusals(part, statistics).items():
+                everywhere = np.zeros(service.input_tokens.size, dtype=np.bool_)
+                everywhere[choice.pairs[mask]] = True
+                known = refusals.get(reason, np.zeros(service.shape, dtype=np.bool_))
+                refusals[reason] = known | everywhere.reshape(service.shape)
+        return refusals
 
     def evaluate(
         self,
@@ -58,9 +104,55 @@ class AutoModel(QueueModel):
         arrival_rate_rps: ArrayLike,
         statistics: Sequence[Statistic] = (),
     ) -> QueueMetrics:
-        """Return the chosen model's steady state; see `QueueModel.evaluate`."""
-        return self._chosen(service, statistics).evaluate(service, arrival_rate_rps, statistics)
+        """Return the chosen models' steady state; see `QueueModel.evaluate`."""
+        choices = self.choose(service, statistics)
+        if len(choices) == 1:
+            return get(choices[0].name).evaluate(service, arrival_rate_rps, statistics)
+        rate = checked_arrival_rate(arrival_rate_rps, service.shape)
+        pair = np.broadcast_to(
+            np.arange(service.input_tokens.size).reshape(service.shape), rate.shape
+        )
+        results: dict[str, NDArray[Any]] = {}
+        percentiles: dict[Statistic, FloatArray] = {}
+        for choice in choices:
+            places = np.flatnonzero(np.isin(pair, choice.pairs))
+            part = service.flat.take(pair.ravel()[places])
+            metrics = get(choice.name).evaluate(part, rate.ravel()[places], statistics)
+            for name in (f.name for f in fields(QueueMetrics) if f.name != "percentiles"):
+                values = getattr(metrics, name)
+                results.setdefault(name, np.empty(rate.size, values.dtype))[places] = values
+            for statistic, quantiles in metrics.percentiles.items():
+                percentiles.setdefault(statistic, np.empty(rate.size))[places] = quantiles
+        return QueueMetrics(
+            **{name: values.reshape(rate.shape) for name, values in results.items()},
+            percentiles={s: values.reshape(rate.shape) for s, values in percentiles.items()},
+        )
 
     def max_rate(self, service: ServiceProcess, targets: Targets) -> FloatArray:
-        """Return the chosen model's largest rate; see `QueueModel.max_rate`."""
-        return self._chosen(service, targets.statistics).max_rate(service, targets)
+        """Return the chosen models' largest rates; see `QueueModel.max_rate`."""
+        choices = self.choose(service, targets.statistics)
+        if len(choices) == 1:
+            return get(choices[0].name).max_rate(service, targets)
+        rates = np.empty(service.input_tokens.size)
+        promised = targets.promised_throughput
+        for choice in choices:
+
+            def of_pairs(values: NDArray[Any], pairs: IntArray = choice.pairs) -> NDArray[Any]:
+                return np.broadcast_to(values, service.shape).ravel()[pairs]
+
+            part = Targets(
+                tuple(Target(t.statistic, of_pairs(t.bound)) for t in targets.targets),
+                None if promised is None else of_pairs(promised),
+            )
+            rates[choice.pairs] = get(choice.name).max_rate(service.flat.take(choice.pairs), part)
+        return rates.reshape(service.shape)
+
+
+def _refused(
+    model: QueueModel, service: ServiceProcess, statistics: Sequence[Statistic]
+) -> BoolArray:
+    """Return which pairs the model refuses for whatever reason."""
+    refused = np.zeros(service.shape, dtype=np.bool_)
+    for mask in model.refusals(service, statistics).values():
+        refused |= mask
+    return refused

@@ -42,7 +42,7 @@ def test_the_python_of_the_guide_on_sizing_runs(
     (code,) = re.findall(r"```python\n(.*?)```", SIZE, re.DOTALL)
     monkeypatch.chdir(REPOSITORY)
     exec(compile(code, "guide", "exec"), {})
-    assert capsys.readouterr().out.startswith("5.91")
+    assert capsys.readouterr().out.startswith("5.90")
 
 
 def test_the_examples_of_the_reference_are_valid_parts_of_a_fleet() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from typing import Annotated
@@ -67,6 +68,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name may be beyond the encoding
+    _show_log()
     try:
         app()
     except KeyboardInterrupt:
@@ -83,6 +85,15 @@ def main() -> None:
             f"FLEETOPT_DEBUG=1 shows.",
             ExitCode.INTERNAL,
         )
+
+
+def _show_log() -> None:
+    """Show on standard error what the mathematics has to say, such as that it is compiling."""
+    shown = logging.StreamHandler()
+    shown.setFormatter(logging.Formatter("fleetopt: %(message)s"))
+    logger = logging.getLogger("queue_models")
+    logger.addHandler(shown)
+    logger.setLevel(logging.INFO)
 
 
 def _exit_code(error: Exception) -> ExitCode:

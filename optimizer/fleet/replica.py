@@ -259,8 +259,8 @@ class _Case:
             clock, zero, zero, np.array([self._max_batch]), np.array([replicas])
         )
         if isinstance(self.model, AutoModel):
-            name, why = self.model.choose(type(self._process.timing), statistics)
-            self.reason = f"{name}: {why}"
+            (choice,) = self.model.choose(self._process, statistics)
+            self.reason = f"{choice.name}: {choice.reason}"
         self.refusal = "; ".join(self.model.refusals(self._process, statistics))
         if not self.refusal:
             self._rates = self._max_rates()
@@ -329,7 +329,7 @@ class _Case:
         statistics = [*map(Statistic, Metric), *self._percentiles]
         return OperatingPoint(
             rate_rps=rate,
-            load=rate / reference,
+            load=rate / reference if reference > 0 else 0.0,
             stable=stable,
             utilization=known(metrics.utilization),
             concurrency=known(metrics.concurrency),

@@ -123,8 +123,8 @@ class _Sizing:
         """Fill in the rows of one call to the queue model."""
         process = self._process(rows, clock)
         if isinstance(self.model, AutoModel):
-            name, reason = self.model.choose(type(process.timing), statistics)
-            self.choices[name] = reason
+            for choice in self.model.choose(process, statistics):
+                self.choices[choice.name] = choice.reason
         rows, process = self._without_refused(rows, process, statistics)
         if not len(rows):
             return

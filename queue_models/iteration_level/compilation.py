@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 __all__ = ["COMPILED", "compiled"]
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
+_LOGGER = logging.getLogger(__name__)
+
 try:
     from numba import njit
+    from numba.core import event
 except ImportError:
     COMPILED = False
 else:
     COMPILED = True
+
+    class _Announcer(event.Listener):
+        """Says once that something is compiled; what is found on disk is not."""
+
+        said = False
+
+        def on_start(self, compilation: Any) -> None:
+            """Log the first compilation of this package."""
+            function = compilation.data["dispatcher"].py_func
+            if not self.said and function.__module__.startswith(f"{__package__}."):
+                self.said = True
+                _LOGGER.info("compiling the iteration-level queue model: once, some 20 s")
+
+        def on_end(self, compilation: Any) -> None:
+            """Say nothing."""
+
+    event.register("numba:compile", _Announcer())  # type: ignore[no-untyped-call]
 
 
 def compiled(function: _Function) -> _Function:

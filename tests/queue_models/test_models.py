@@ -19,6 +19,7 @@ from queue_models import (
     Statistic,
     Target,
     Targets,
+    get,
     mmc_queue,
     mmc_wait_quantile,
 )
@@ -164,7 +165,7 @@ def test_one_output_token_has_no_intervals() -> None:
         assert rate == model.max_rate(service, Targets())
 
 
-@pytest.mark.parametrize("model", [*OURS, AutoModel()], ids=lambda m: m.name)
+@pytest.mark.parametrize("model", OURS, ids=lambda m: m.name)
 def test_what_is_not_known_is_refused_in_words(model: QueueModel) -> None:
     """Bursty arrivals and percentiles of E2E raise, naming reason and pairs."""
     timing = IterationTiming(10, 0.1, 0.1)
@@ -205,13 +206,36 @@ def test_one_pair_may_be_a_scalar() -> None:
 
 
 def test_auto_says_what_it_chose_and_why() -> None:
-    """auto names a model and a reason, and gives that model's numbers."""
-    name, reason = AutoModel().choose(IterationTiming, [Statistic(Metric.TTFT, 99)])
-    assert name == "mm1k-state-dependent"
-    assert "ttft_ms p99" in reason
+    """Each pair goes to the most accurate model that holds for it, with that model's numbers."""
     service = iterations(3)
-    chosen = StateDependentModel().evaluate(service, 0.5).ttft_ms
-    assert np.array_equal(AutoModel().evaluate(service, 0.5).ttft_ms, chosen)
+    (choice,) = AutoModel().choose(service, [Statistic(Metric.TTFT, 99)])
+    assert choice.name == "iteration-level"
+    assert "IterationTiming" in choice.reason
+    assert np.array_equal(choice.pairs, np.arange(3))
+    exact = get("iteration-level").evaluate(service, 0.5).ttft_ms
+    assert np.array_equal(AutoModel().evaluate(service, 0.5).ttft_ms, exact)
+
+
+def test_auto_mixes_models_where_pairs_differ() -> None:
+    """Bursty pairs of two-phase timing go to lps, the others to the state-dependent model."""
+    service = ServiceProcess(
+        PrefillDecodeTiming(10.0, 0.5, 5.0, 0.01), 100, 20, [8, 16, 32], arrival_scv=[1.0, 4.0, 1.0]
+    )
+    first, second = AutoModel().choose(service)
+    assert (first.name, second.name) == ("mm1k-state-dependent", "lps")
+    assert [first.pairs.tolist(), second.pairs.tolist()] == [[0, 2], [1]]
+    rate = np.array([[5.0], [20.0]])
+    wait = Statistic(Metric.WAIT, 95)
+    together = AutoModel().evaluate(service, rate, (wait,))
+    targets = Targets((Target(Statistic(Metric.TTFT), [80.0, 90.0, 100.0]),))
+    rates = AutoModel().max_rate(service, targets)
+    for choice in (first, second):
+        model, part = get(choice.name), service.take(choice.pairs)
+        alone = model.evaluate(part, rate, (wait,))
+        assert np.array_equal(together.ttft_ms[:, choice.pairs], alone.ttft_ms)
+        assert np.array_equal(together.percentiles[wait][:, choice.pairs], alone.percentiles[wait])
+        bounds = Targets((Target(Statistic(Metric.TTFT), targets.targets[0].bound[choice.pairs]),))
+        assert np.array_equal(rates[choice.pairs], model.max_rate(part, bounds))
 
 
 @given(

@@ -95,7 +95,8 @@ def test_a_statistic_no_model_knows_is_refused_in_words() -> None:
 def test_bursty_arrivals_are_refused_by_poisson_models() -> None:
     """A service whose arrivals are not Poisson is not treated as if they were."""
     bursty = service("x", load={**BUSY, "arrival_scv": 4.0})
-    table = build_candidates(fleet(services=[bursty, service("y", load=BUSY)]))
+    spec = fleet(services=[bursty, service("y", load=BUSY)])
+    table = build_candidates(spec, "mm1k-state-dependent")
     by_service = table.verdict.reshape(2, 2)
     assert (by_service[0] == Verdict.OUTSIDE_VALIDITY).all()
     assert (by_service[1] == Verdict.POSSIBLE).all()
