@@ -1,17 +1,28 @@
-"""Facts about accelerators and models, as data files with the source of each entry."""
+"""Facts about accelerators, models and storage, as data files with the source of each entry."""
 
 from __future__ import annotations
 
 from optimizer.catalog.accelerators import AcceleratorFacts, accelerator, accelerator_names
 from optimizer.catalog.lookup import UnknownEntryError
 from optimizer.catalog.models import ModelFacts, model, model_names
+from optimizer.catalog.quality_points import QualityPoint, quality_points
+from optimizer.catalog.storage_devices import (
+    StorageDeviceFacts,
+    storage_device,
+    storage_device_names,
+)
 
 __all__ = [
     "AcceleratorFacts",
     "ModelFacts",
+    "QualityPoint",
+    "StorageDeviceFacts",
     "UnknownEntryError",
     "accelerator",
     "accelerator_names",
     "model",
     "model_names",
+    "quality_points",
+    "storage_device",
+    "storage_device_names",
 ]

@@ -15,6 +15,7 @@ from optimizer.cli import (
     explain,
     import_,
     init,
+    kv,
     queue_models,
     schema,
     size,
@@ -46,6 +47,7 @@ app.command("solvers")(solvers.solvers)
 app.command("queue-models")(queue_models.queue_models)
 app.command("schema")(schema.schema)
 app.add_typer(import_.app, name="import")
+app.add_typer(kv.app, name="kv")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,16 @@
+"""`fleetopt kv`: the loading controller for KV caches."""
+
+from __future__ import annotations
+
+import typer
+
+from optimizer.cli import kv_device, kv_ratio, kv_restore
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="KV caches: what to recompute, what to load, and from where.", no_args_is_help=True
+)
+app.command("ratio")(kv_ratio.ratio)
+app.command("device")(kv_device.device)
+app.command("restore")(kv_restore.restore)

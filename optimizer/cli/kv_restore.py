@@ -1,0 +1,119 @@
+"""`fleetopt kv restore`: which part of a stored prefix to compute, and which to load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from optimizer.cli.fleet_options import Json
+from optimizer.cli.kv_options import (
+    CacheOptions,
+    DeviceOptions,
+    OverheadOptions,
+    PrefillOptions,
+    faults_by_option,
+    kv_option,
+)
+from optimizer.cli.option_groups import with_option_groups
+from optimizer.cli.output import show, write_data
+
+__all__ = ["restore"]
+
+_PREFIX = "The prefix"
+_ECONOMICS = "Keep or drop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionOptions:
+    """What keeping has to pay for."""
+
+    gpu_usd_per_hour: Annotated[
+        float | None,
+        kv_option("--gpu-usd-per-hour", "Price of the accelerators that compute.", _ECONOMICS),
+    ] = None
+    usd_per_gb_hour: Annotated[
+        float | None,
+        kv_option("--usd-per-gb-hour", "Price of keeping; default: the device's.", _ECONOMICS),
+    ] = None
+    hits_per_hour: Annotated[
+        float | None, kv_option("--hits-per-hour", "Expected use.", _ECONOMICS)
+    ] = None
+
+
+@with_option_groups
+def restore(
+    *,
+    prefix_tokens: Annotated[float, kv_option("--prefix-tokens", "Tokens stored.", _PREFIX)],
+    suffix_tokens: Annotated[
+        float, kv_option("--suffix-tokens", "New tokens behind them; default 0.", _PREFIX)
+    ] = 0.0,
+    split_tokens: Annotated[
+        float,
+        kv_option("--split-tokens", "The split is a multiple of this; 0: anywhere.", _PREFIX),
+    ] = 0.0,
+    cache: CacheOptions,
+    prefill: PrefillOptions,
+    device: DeviceOptions,
+    also: Annotated[
+        list[str] | None,
+        kv_option(
+            "--also", "A further device that holds the prefix; may be repeated.", _PREFIX, "DEVICE"
+        ),
+    ] = None,
+    overheads: OverheadOptions,
+    retention: RetentionOptions,
+    as_json: Json = False,
+) -> None:
+    """Restore a stored prefix soonest: compute from the front, load from the back, or only one.
+
+    --prefill-s is the time of prefix and suffix together.
+
+    For example:
+
+      fleetopt kv restore --model meta-llama/Llama-3.1-8B --prefix-tokens 16384 \
+--suffix-tokens 512 --prefill-s-per-token 1e-4 --prefill-s-per-token2 2e-9 --device nvme_paper
+    """
+    with faults_by_option():
+        from dataclasses import replace
+
+        from optimizer.kv import RestorationTask
+        from optimizer.kv.device_text import device_named
+        from optimizer.kv.ranges import Range, refuse_outside
+        from optimizer.kv.restoration_study import study_restoration
+
+        counts = {"prefix_tokens": prefix_tokens, "suffix_tokens": suffix_tokens}
+        refuse_outside(
+            counts | {"split_tokens": split_tokens},
+            {
+                "prefix_tokens": Range("tokens", low=1.0, high=1e9),
+                "suffix_tokens": Range("tokens", high=1e9),
+                "split_tokens": Range("tokens", high=1e9),
+            },
+        )
+        storage = device.storage()
+        if retention.usd_per_gb_hour is not None:
+            storage = replace(storage, usd_per_gb_hour=retention.usd_per_gb_hour)
+        task = RestorationTask(
+            shape=cache.shape(),
+            prefill=prefill.law(prefix_tokens + suffix_tokens),
+            prefix_tokens=prefix_tokens,
+            suffix_tokens=suffix_tokens,
+            bandwidth_gb_s=storage.bandwidth_gb_s,
+            latency_ms=storage.latency_ms,
+            sharers=storage.sharers,
+            overheads=overheads.overheads(),
+            granularity_tokens=split_tokens,
+        )
+        study = study_restoration(
+            task,
+            storage,
+            stripes=[device_named(text) for text in also or ()],
+            gpu_usd_per_hour=retention.gpu_usd_per_hour,
+            hits_per_hour=retention.hits_per_hour,
+        )
+    if as_json:
+        write_data(study.model_dump_json(indent=2), None)
+        return
+    from optimizer.report import restoration_view
+
+    show(restoration_view(study))

@@ -1,0 +1,130 @@
+"""Sequential mode: the ratio for the device at hand, and another device where that does not do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from optimizer.kv.delays import load_delay
+from optimizer.kv.device_selection import (
+    DeviceSelection,
+    KvDemand,
+    SelectionPolicy,
+    select_device,
+)
+from optimizer.kv.devices import StorageDevice
+from optimizer.kv.quality import QualityModel
+from optimizer.kv.recompute_ratio import RatioChoice, choose_ratio
+
+__all__ = ["SequentialOutcome", "ratio_on", "run_sequentially"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequentialOutcome:
+    """What both parts said.
+
+    Parameters
+    ----------
+    device, choice
+        The device in the end and its ratio.
+    objections
+        Why part 1 was not enough; empty where it was.
+    selection
+        Part 2; None where it was not asked.
+    """
+
+    device: StorageDevice
+    choice: RatioChoice
+    objections: tuple[str, ...]
+    selection: DeviceSelection | None
+
+
+def ratio_on(device: StorageDevice, demand: KvDemand, policy: SelectionPolicy) -> RatioChoice:
+    """Part 1 on one device, under the overheads and rules of a selection."""
+    load = load_delay(
+        demand.shape,
+        demand.tokens,
+        bandwidth_gb_s=device.bandwidth_gb_s,
+        latency_ms=device.latency_ms,
+        sharers=device.sharers,
+        overheads=policy.overheads,
+    )
+    return choose_ratio(load, demand.prefill, tokens=demand.tokens, policy=policy.ratios)
+
+
+def run_sequentially(
+    demand: KvDemand,
+    current: StorageDevice,
+    alternatives: Sequence[StorageDevice],
+    *,
+    policy: SelectionPolicy | None = None,
+    largest_ratio: float = 1.0,
+    quality: QualityModel | None = None,
+    least_quality: float | None = None,
+) -> SequentialOutcome:
+    """Part 1 on the current device; where its result does not do, part 2, and part 1 again.
+
+    The result does not do if the total delay is over the TTFT budget, if more than
+    `largest_ratio` is recomputed, or if the expected quality is below `least_quality`.
+
+    Parameters
+    ----------
+    demand
+        The KV cache.
+    current, alternatives
+        The device at hand; the others.
+    policy
+        None: the defaults.
+    largest_ratio
+        Most that may be recomputed: accelerators have other work.
+    quality, least_quality
+        Curve and floor; part 2 then runs at the ratio that reaches the floor.
+
+    Returns
+    -------
+    SequentialOutcome
+        Stays with the current device where no other qualifies.
+    """
+    rules = policy or SelectionPolicy()
+    choice = ratio_on(current, demand, rules)
+    objections = _objections(demand, choice, rules, largest_ratio, quality, least_quality)
+    if not objections:
+        return SequentialOutcome(device=current, choice=choice, objections=(), selection=None)
+    needed = None
+    if quality is not None and least_quality is not None:
+        needed = quality.ratio_for(least_quality)
+    if needed is not None and needed > rules.ratio:
+        ratios = replace(rules.ratios, minimum_ratio=max(rules.ratios.minimum_ratio, needed))
+        rules = replace(rules, ratio=needed, ratios=ratios)
+    selection = select_device(demand, [current, *alternatives], policy=rules)
+    device = current
+    if selection.chosen is not None and not selection.is_fallback:
+        device = selection.chosen.device
+    return SequentialOutcome(
+        device=device,
+        choice=ratio_on(device, demand, rules),
+        objections=objections,
+        selection=selection,
+    )
+
+
+def _objections(
+    demand: KvDemand,
+    choice: RatioChoice,
+    rules: SelectionPolicy,
+    largest_ratio: float,
+    quality: QualityModel | None,
+    least_quality: float | None,
+) -> tuple[str, ...]:
+    budget = float(demand.prefill.ms) if rules.ttft_budget_ms is None else rules.ttft_budget_ms
+    ratio, total = float(choice.ratio), float(choice.total.ms)
+    found = []
+    if total > budget:
+        found.append(f"takes {total:.3g} ms, more than the TTFT budget of {budget:.3g} ms")
+    if ratio > largest_ratio:
+        found.append(f"recomputes {ratio:.1%}, more than {largest_ratio:.1%}")
+    if quality is not None and least_quality is not None:
+        expected = float(quality.quality(ratio))
+        if expected < least_quality:
+            found.append(f"quality {expected:.3g} is below {least_quality:.3g}")
+    return tuple(found)
