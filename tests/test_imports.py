@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-HEAVY = ("scipy", "pulp", "ortools", "highspy", "pandas", "matplotlib", "ruamel", "numba", "cvxpy")
+HEAVY = (
+    "scipy",
+    "pulp",
+    "ortools",
+    "highspy",
+    "pandas",
+    "matplotlib",
+    "ruamel",
+    "numba",
+    "cvxpy",
+    "networkx",
+)
 
 
 def loaded_after(code: str) -> set[str]:
@@ -28,6 +39,7 @@ def loaded_after(code: str) -> set[str]:
         "import queue_models",
         "import solvers",
         "import optimizer",
+        "import optimizer.kv",
         "import optimizer.spec",
         "import optimizer.fleet",
         "import optimizer.cli",

@@ -136,6 +136,13 @@ class CacheOptions:
             compression=self.compression,
         )
 
+    def limits(self, tokens: float) -> list[str]:
+        """Say where the architecture of a model of the catalogue meets a limit."""
+        from optimizer.catalog import model
+        from optimizer.kv import architecture_limits
+
+        return [] if self.model is None else list(architecture_limits(model(self.model), tokens))
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrefillOptions:

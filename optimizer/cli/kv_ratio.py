@@ -57,6 +57,7 @@ def ratio(
             overheads=overheads.overheads(),
             quality=quality.curve(),
             ttft_budget_ms=ttft_budget_ms,
+            limits=cache.limits(context_tokens),
         )
     if as_json:
         write_data(study.model_dump_json(indent=2), None)

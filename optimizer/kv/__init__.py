@@ -12,6 +12,7 @@ from optimizer.kv.adaptation import (
     MinimumRatioChanged,
     Rerun,
 )
+from optimizer.kv.architecture_limits import architecture_limits
 from optimizer.kv.chunk_levels import (
     ChunkChoice,
     ChunkPlan,
@@ -102,6 +103,7 @@ __all__ = [
     "StorageUse",
     "StripingPlan",
     "WholeModelTime",
+    "architecture_limits",
     "break_even_bandwidth_gb_s",
     "choose_ratio",
     "effective_bandwidth_gb_s",

@@ -13,7 +13,7 @@ __all__ = ["find_crossover"]
 
 FloatArray = NDArray[np.float64]
 
-TOLERANCE = 1e-10
+TOLERANCE = 1e-13
 """Width of the last bracket, relative to the ratio where that is above 1."""
 
 # 2**64 times the context would have to be recomputed: there is no crossover.

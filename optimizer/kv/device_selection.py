@@ -240,7 +240,7 @@ def _refuse_twins(devices: Sequence[StorageDevice]) -> None:
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
         raise SpecError(
-            [Fault("is the name of several devices", "devices", repr(name)) for name in twins]
+            [Fault("is the name of several devices", value=repr(name)) for name in twins]
         )
 
 

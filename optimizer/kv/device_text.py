@@ -24,8 +24,8 @@ _DEVICE_KEYS = tuple(entry.name for entry in fields(StorageDevice))
 _REQUIRED = tuple(e.name for e in fields(StorageDevice) if e.default is MISSING)
 _LINK_KEYS = ("from", "to", "bandwidth_gb_s", "latency_ms")
 _FILE_KEYS = ("devices", "links", "compute")
-# Memory that the engine computes in is no place to load from.
-_NO_STORAGE = ("hbm",)
+# Accelerators' memory, one's own or a peer's, has no price of its own in the catalogue.
+_NO_STORAGE = ("hbm", "gpu_peer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class DeviceFile:
 
 
 def catalogue_devices() -> tuple[StorageDevice, ...]:
-    """Every storage device of the catalogue but the accelerators' own memory."""
+    """Every storage device of the catalogue but accelerators' memory."""
     facts = map(storage_device, storage_device_names())
     return tuple(StorageDevice.of_catalog(f) for f in facts if f.kind not in _NO_STORAGE)
 
@@ -59,6 +59,13 @@ def device_named(text: str) -> StorageDevice:
     """
     if "=" not in text:
         return _of_catalogue(text.strip(), "device")
+    try:
+        return _of_figures(text)
+    except SpecError as error:
+        raise SpecError([replace(fault, source=text) for fault in error.faults]) from error
+
+
+def _of_figures(text: str) -> StorageDevice:
     given: dict[str, object] = {}
     for part in text.split(","):
         key, _, value = (piece.strip() for piece in part.partition("="))
@@ -150,13 +157,15 @@ def _device(data: object, path: str, base: StorageDevice | None) -> StorageDevic
 
 def _link(topology: StorageTopology, data: object, path: str) -> None:
     content = _mapping(data, path, _LINK_KEYS)
-    wanted = {"from": str, "to": str, "bandwidth_gb_s": (int, float), "latency_ms": (int, float)}
     given = {"latency_ms": 0.0, **content}
-    faults = [
-        Fault("is missing or of the wrong kind", f"{path}.{key}", show_value(given.get(key)))
-        for key, kind in wanted.items()
-        if not isinstance(given.get(key), kind) or isinstance(given.get(key), bool)  # type: ignore[arg-type]
-    ]
+    faults = []
+    for key in _LINK_KEYS:
+        kind = "a text" if key in ("from", "to") else "a number"
+        if key not in given:
+            faults.append(Fault("is missing", f"{path}.{key}"))
+        elif kind_of(given[key]) != kind:
+            shown = show_value(given[key])
+            faults.append(Fault(f"must be {kind}", f"{path}.{key}", shown))
     if faults:
         raise SpecError(faults)
     try:

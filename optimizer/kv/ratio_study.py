@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -88,6 +89,7 @@ def study_ratio(
     overheads: LoadOverheads,
     quality: SaturatingQuality | None = None,
     ttft_budget_ms: float | None = None,
+    limits: Iterable[str] = (),
 ) -> RatioStudy:
     """Choose the ratio for a device, and put every reading of it side by side.
 
@@ -101,6 +103,8 @@ def study_ratio(
         None: the score is unknown.
     ttft_budget_ms
         None: the full prefill.
+    limits
+        Limits of the architecture, for the notes.
     """
     load = load_delay(
         shape,
@@ -159,7 +163,7 @@ def study_ratio(
         quality=_expected(quality, ratio),
         ttft_budget_ms=budget,
         within_budget=total <= budget,
-        notes=list(_notes(choice, policy, float(whole.ms))),
+        notes=[*_notes(choice, policy, float(whole.ms)), *limits],
     )
 
 

@@ -121,7 +121,7 @@ def study_restoration(
         retention=None
         if gpu_usd_per_hour is None
         else _retention(plan, size, device, gpu_usd_per_hour, hits_per_hour),
-        notes=list(_notes(plan)),
+        notes=_notes(plan),
     )
 
 

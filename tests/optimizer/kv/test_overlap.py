@@ -65,7 +65,7 @@ def test_pipelines_are_exact_flow_shops():
 
 
 def test_ways_are_ordered():
-    """Side by side <= layer pipeline <= first layer in full, and pipeline <= one after the other."""
+    """Side by side <= pipeline <= first layer in full, and pipeline <= one after the other."""
     rng = np.random.default_rng(3)
     load = LoadDelay(
         WholeModelTime(rng.uniform(0, 5, 1000)),

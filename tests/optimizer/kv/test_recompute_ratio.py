@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.catalog import model
 from optimizer.errors import SpecError
 from optimizer.kv import (
     KvShape,
     Overlap,
     RatioPolicy,
     WholeModelTime,
+    architecture_limits,
     choose_ratio,
     find_crossover,
     load_delay,
@@ -55,13 +57,13 @@ def test_yi_34b_on_a_1_gb_s_disk():
 )
 @settings(deadline=None, max_examples=150, derandomize=True)
 def test_the_search_finds_the_closed_form(bandwidth, latency, prefill, overhead, minimum):
-    """Crossover = load / full recompute; chosen within [minimum, 1]; hidden unless the floor binds."""
+    """Crossover = load / full recompute, chosen within [minimum, 1], hidden above the floor."""
     load = load_delay(LLAMA_70B, 4096, bandwidth_gb_s=bandwidth, latency_ms=latency)
     policy = RatioPolicy(minimum_ratio=minimum, recompute_overhead=overhead)
     choice = choose_ratio(load, WholeModelTime(prefill), policy=policy)
     closed = float(load.whole.ms) / (prefill * (1 + overhead))
-    assert float(choice.crossover) == pytest.approx(closed, rel=1e-6, abs=2e-10)
-    assert float(choice.ratio) == pytest.approx(min(1.0, max(minimum, closed)), rel=1e-6)
+    assert float(choice.crossover) == pytest.approx(closed, rel=1e-9, abs=2e-13)
+    assert float(choice.ratio) == pytest.approx(min(1.0, max(minimum, closed)), rel=1e-9)
     assert bool(choice.recompute_hidden) == (closed >= minimum * (1 - 1e-8))
 
 
@@ -94,7 +96,7 @@ def test_any_rising_law_has_a_crossover():
 
 
 def test_tokens_are_recomputed_in_whole_steps():
-    """Down to a multiple of 128 where loading hides it, up where quality needs it, never above 1."""
+    """Down to a multiple of 128 where loading hides it, up where quality needs it, at most 1."""
     load = load_delay(LLAMA_7B, 4096, bandwidth_gb_s=4.8)
     policy = RatioPolicy(granularity_tokens=128, recompute_overhead=0.0)
     choice = choose_ratio(load, WholeModelTime(640.0), tokens=4096, policy=policy)
@@ -106,6 +108,16 @@ def test_tokens_are_recomputed_in_whole_steps():
     slow = load_delay(LLAMA_7B, 100, bandwidth_gb_s=1e-3)
     choice = choose_ratio(slow, WholeModelTime(1.0), tokens=100, policy=policy)
     assert float(choice.ratio) <= 1.0
+
+
+def test_limits_of_the_architecture_are_said():
+    """Too long a context, recurrent layers, windows; nothing for a plain model."""
+    plain = model("meta-llama/Llama-3.1-8B")
+    assert not list(architecture_limits(plain, 4096))
+    (longer,) = architecture_limits(plain, 200_000)
+    assert "131,072" in longer
+    assert "recurrent state" in next(architecture_limits(model("Qwen/Qwen3.5-27B"), 4096))
+    assert "means over all layers" in next(architecture_limits(model("google/gemma-2-27b"), 4096))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from optimizer.kv import KvShape, QuadraticPrefill, RestorationTask, StorageDevice
-from optimizer.kv import plan_restoration, plan_striping
+from optimizer.kv import (
+    KvShape,
+    QuadraticPrefill,
+    RestorationTask,
+    StorageDevice,
+    plan_restoration,
+    plan_striping,
+)
 
 SHAPE = KvShape(layers=10, elements_per_layer_token=50_000)  # 1 MB a token: 1 ms at 1 GB/s
 
