@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from optimizer.catalog import storage_device, storage_device_names
 from optimizer.catalog.lookup import UnknownEntryError
@@ -75,13 +75,13 @@ def _of_figures(text: str) -> StorageDevice:
     return _device(given, "", base)
 
 
-def read_device_file(source: str | os.PathLike[str]) -> DeviceFile:
+def read_device_file(source: str | os.PathLike[str] | IO[str]) -> DeviceFile:
     """Read devices and links from a YAML or JSON file.
 
     Parameters
     ----------
     source
-        A path, or `-` for the standard input: a mapping with `devices` (fields of
+        A path, `-` for the standard input, or an open file: a mapping with `devices` (fields of
         `StorageDevice`), and optionally `links` (`from`, `to`, `bandwidth_gb_s`, `latency_ms`)
         with `compute`, the node that loads.
 

@@ -16,6 +16,9 @@ from optimizer.kv.striping import plan_striping
 __all__ = ["RestorationStudy", "RetentionFigures", "StripingFigures", "study_restoration"]
 
 
+_BYTES_PER_GB_MS = 1e6
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -54,6 +57,9 @@ class RestorationStudy(_Part):
     load_ms: float = Field(description="Of the whole prefix.")
     prefix_compute_ms: float = Field(description="f(P).")
     suffix_compute_ms: float = Field(description="s = f(P + S) - f(P).")
+    break_even_bandwidth_gb_s: float | None = Field(
+        description="Loading the whole prefix takes as long as computing it; null: never."
+    )
     computed_tokens: float = Field(description="The split m: computed from the front.")
     loaded_tokens: float
     time_ms: float
@@ -108,6 +114,7 @@ def study_restoration(
         load_ms=float(task.load(task.prefix_tokens).whole.ms),
         prefix_compute_ms=float(task.prefill.time(task.prefix_tokens).ms),
         suffix_compute_ms=float(task.suffix.ms),
+        break_even_bandwidth_gb_s=_break_even_gb_s(task, size),
         computed_tokens=float(plan.computed_tokens),
         loaded_tokens=float(plan.loaded_tokens),
         time_ms=time,
@@ -123,6 +130,15 @@ def study_restoration(
         else _retention(plan, size, device, gpu_usd_per_hour, hits_per_hour),
         notes=_notes(plan),
     )
+
+
+def _break_even_gb_s(task: RestorationTask, size_bytes: float) -> float | None:
+    """Bandwidth at which size / bandwidth + latency + overheads = f(P)."""
+    whole = task.load(task.prefix_tokens).whole
+    moving_ms = size_bytes * float(np.asarray(task.sharers)) / _BYTES_PER_GB_MS
+    overhead_ms = float(whole.ms) - moving_ms / float(np.asarray(task.bandwidth_gb_s))
+    left_ms = float(task.prefill.time(task.prefix_tokens).ms) - overhead_ms
+    return moving_ms / left_ms if left_ms > 0 else None
 
 
 def _striping(task: RestorationTask, devices: Sequence[StorageDevice]) -> StripingFigures:

@@ -87,6 +87,8 @@ def restoration_view(study: RestorationStudy) -> RenderableType:
         ("bidirectional, then the suffix", f"{number(study.bidirectional_ms)} ms"),
         ("saved against the better single way", f"{study.gain_over_best_single:.0%}"),
     ]
+    if study.break_even_bandwidth_gb_s is not None:
+        rows.append(("loading pays above", f"{number(study.break_even_bandwidth_gb_s)} GB/s"))
     if study.striping is not None:
         parts = ", ".join(f"{number(v)} {k}" for k, v in study.striping.loaded_tokens.items())
         rows.append(

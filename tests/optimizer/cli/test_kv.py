@@ -187,12 +187,29 @@ def test_a_restoration_by_hand(run: Run) -> None:
         "kv_bytes": 1e9, "load_ms": 1000, "prefix_compute_ms": 1000, "suffix_compute_ms": 100,
         "computed_tokens": 455, "loaded_tokens": 545, "time_ms": 555, "full_recompute_ms": 1100,
         "layerwise_preload_ms": 1010, "load_then_compute_ms": 1100, "bidirectional_ms": 600,
-        "bidirectional_computed_tokens": 500, "gain_over_best_single": 1 - 555 / 1010,
+        "break_even_bandwidth_gb_s": 1, "bidirectional_computed_tokens": 500,
+        "gain_over_best_single": 1 - 555 / 1010,
     }  # fmt: skip
     for name, value in expected.items():
         assert got[name] == pytest.approx(value, rel=1e-6), name
     assert got["striping"] is None
     assert got["retention"] is None
+
+
+def test_mooncakes_threshold_is_the_break_even_bandwidth(run: Run) -> None:
+    """LLaMA3-70B, 8,192 tokens, 80 layers of 4 n² d + 22 n d² FLOPs on 8 A800: 5.86 GB/s."""
+    flops_per_s, width = 8 * 312e12, 8192.0
+    got = document(
+        run, "kv", "restore", "--layers", "80", "--kv-elements-per-layer-token", "2048",
+        "--prefix-tokens", "8192", "--bandwidth-gb-s", "10", "--latency-ms", "5",
+        "--prefill-s-per-token", repr(80 * 22 * width**2 / flops_per_s),
+        "--prefill-s-per-token2", repr(80 * 4 * width / flops_per_s),
+    )  # fmt: skip
+    # The latency is paid as well: without it the threshold is 5.86.
+    prefill_ms = got["prefix_compute_ms"]
+    assert got["break_even_bandwidth_gb_s"] * (prefill_ms - 5) / prefill_ms == pytest.approx(
+        5.86, abs=0.005
+    )
 
 
 def test_several_devices_and_the_economics(run: Run) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from optimizer.errors import SpecError
 from optimizer.kv import (
@@ -122,6 +124,41 @@ def test_a_slightly_cheaper_device_is_not_worth_moving_to():
         control.take(DeviceLost(at_s=0, device="new"))
         assert control.state.device == "disk"
         assert control.take(DeviceRestored(at_s=1, device="new")).device == expected
+
+
+_kinds = st.one_of(
+    st.builds(
+        lambda device, gb_s: ("sample", device, gb_s),
+        st.sampled_from(["ram", "disk"]),
+        st.floats(0.01, 100),
+    ),
+    st.tuples(st.sampled_from(["lost", "restored"]), st.sampled_from(["ram", "disk"])),
+    st.tuples(st.just("quality"), st.floats(0, 1)),
+)
+
+
+@given(happenings=st.lists(_kinds, max_size=40))
+@settings(deadline=None, max_examples=60, derandomize=True)
+def test_whatever_happens_the_state_is_sound(happenings):
+    """The device in use is never a lost one, and the ratio is within [minimum, 1]."""
+    control, lost, minimum = controller(), set(), 0.15
+    for second, (kind, what, *more) in enumerate(happenings):
+        if kind == "sample":
+            event = BandwidthSample(at_s=second, device=what, bandwidth_gb_s=more[0])
+        elif kind == "lost":
+            event = DeviceLost(at_s=second, device=what)
+            lost.add(what)
+        elif kind == "restored":
+            event = DeviceRestored(at_s=second, device=what)
+            lost.discard(what)
+        else:
+            event = MinimumRatioChanged(at_s=second, minimum_ratio=what)
+            minimum = what
+        state = control.take(event)
+        assert state.device not in lost
+        assert (state.device is None) == (len(lost) == 2)
+        assert minimum <= state.ratio <= 1
+        assert state.total_ms >= 0
 
 
 @pytest.mark.parametrize(

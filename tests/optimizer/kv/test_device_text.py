@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from optimizer.errors import SpecError
 from optimizer.kv import DeviceScope
@@ -105,6 +108,30 @@ def test_wrong_files_are_refused_by_path(content, said, tmp_path):
         read_device_file(path)
     assert said in str(caught.value)
     assert "d.json" in str(caught.value)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.sampled_from(["a", "gpu", "local", ""]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["devices", "links", "compute", "name", "from", "to", "bandwidth_gb_s",
+                         "scope", "free_gb", "x"]),
+        inner, max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(content=_json)
+@settings(deadline=None, max_examples=150, derandomize=True)
+def test_any_file_is_read_or_refused(content):
+    """Whatever JSON comes: devices, or a SpecError."""
+    text = io.StringIO(json.dumps(content))
+    try:
+        read = read_device_file(text)
+    except SpecError:
+        return
+    assert read.devices
 
 
 def test_every_fault_of_a_file_is_told(tmp_path):
