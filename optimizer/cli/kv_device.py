@@ -24,6 +24,7 @@ from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, write_data
 
 if TYPE_CHECKING:
+    from optimizer.kv import SelectionPolicy
     from optimizer.kv.device_text import DeviceFile
 
 __all__ = ["device"]
@@ -133,6 +134,35 @@ class UseOptions:
         LocalCostName, kv_option("--local-cost", "free (default) or opportunity.", _CHOICE)
     ] = LocalCostName.FREE
 
+    def policy(
+        self, rules: RatioOptions, overheads: OverheadOptions, ttft_budget_ms: float | None
+    ) -> SelectionPolicy:
+        """Return all rules of the choice as the controller takes them."""
+        from optimizer.kv import (
+            DevicePreference,
+            HidingRule,
+            LocalCost,
+            SelectionPolicy,
+            StorageUse,
+        )
+
+        return SelectionPolicy(
+            ratio=rules.minimum_ratio if self.ratio is None else self.ratio,
+            prefer=DevicePreference(self.prefer),
+            hiding=HidingRule(self.hiding),
+            ratios=rules.policy(),
+            overheads=overheads.overheads(),
+            use=StorageUse(
+                duration_h=self.duration_h,
+                reads=self.reads,
+                writes=self.writes,
+                request_bytes=self.request_bytes,
+                local=LocalCost(self.local_cost),
+            ),
+            ttft_budget_ms=ttft_budget_ms,
+            max_load_ms=self.max_load_ms,
+        )
+
 
 @with_option_groups
 def device(
@@ -157,33 +187,11 @@ def device(
       fleetopt kv device --model 01-ai/Yi-34B --context-tokens 4096 --prefill-s 3 --duration-h 24
     """
     with faults_by_option():
-        from optimizer.kv import (
-            DevicePreference,
-            HidingRule,
-            KvDemand,
-            LocalCost,
-            SelectionPolicy,
-            StorageUse,
-        )
+        from optimizer.kv import KvDemand
         from optimizer.kv.device_study import study_devices
 
         places = candidates.read()
-        policy = SelectionPolicy(
-            ratio=rules.minimum_ratio if use.ratio is None else use.ratio,
-            prefer=DevicePreference(use.prefer),
-            hiding=HidingRule(use.hiding),
-            ratios=rules.policy(),
-            overheads=overheads.overheads(),
-            use=StorageUse(
-                duration_h=use.duration_h,
-                reads=use.reads,
-                writes=use.writes,
-                request_bytes=use.request_bytes,
-                local=LocalCost(use.local_cost),
-            ),
-            ttft_budget_ms=ttft_budget_ms,
-            max_load_ms=use.max_load_ms,
-        )
+        policy = use.policy(rules, overheads, ttft_budget_ms)
         shape, law = cache.shape(), prefill.law(context_tokens)
         demand = KvDemand(shape=shape, tokens=context_tokens, prefill=law.time(context_tokens))
         study = study_devices(

@@ -78,18 +78,9 @@ def restore(
 
         from optimizer.kv import RestorationTask
         from optimizer.kv.device_text import device_named
-        from optimizer.kv.ranges import Range, refuse_outside
         from optimizer.kv.restoration_study import study_restoration
 
-        counts = {"prefix_tokens": prefix_tokens, "suffix_tokens": suffix_tokens}
-        refuse_outside(
-            counts | {"split_tokens": split_tokens},
-            {
-                "prefix_tokens": Range("tokens", low=1.0, high=1e9),
-                "suffix_tokens": Range("tokens", high=1e9),
-                "split_tokens": Range("tokens", high=1e9),
-            },
-        )
+        _check_tokens(prefix_tokens, suffix_tokens, split_tokens)
         storage = device.storage()
         if retention.usd_per_gb_hour is not None:
             storage = replace(storage, usd_per_gb_hour=retention.usd_per_gb_hour)
@@ -117,3 +108,20 @@ def restore(
     from optimizer.report import restoration_view
 
     show(restoration_view(study))
+
+
+def _check_tokens(prefix_tokens: float, suffix_tokens: float, split_tokens: float) -> None:
+    from optimizer.kv.ranges import Range, refuse_outside
+
+    refuse_outside(
+        {
+            "prefix_tokens": prefix_tokens,
+            "suffix_tokens": suffix_tokens,
+            "split_tokens": split_tokens,
+        },
+        {
+            "prefix_tokens": Range("tokens", low=1.0, high=1e9),
+            "suffix_tokens": Range("tokens", high=1e9),
+            "split_tokens": Range("tokens", high=1e9),
+        },
+    )

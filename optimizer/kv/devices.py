@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
+from numpy.typing import ArrayLike
+
+from optimizer.kv.delays import LoadDelay, LoadOverheads, load_delay
+from optimizer.kv.kv_shape import KvShape
 from optimizer.kv.ranges import Range, refuse_outside
 
 if TYPE_CHECKING:
@@ -88,6 +92,19 @@ class StorageDevice:
 
     def __post_init__(self) -> None:
         refuse_outside({name: getattr(self, name) for name in _RANGES}, _RANGES)
+
+    def load(
+        self, shape: KvShape, tokens: ArrayLike, overheads: LoadOverheads | None = None
+    ) -> LoadDelay:
+        """Return the delay of loading the KV cache of a context from here."""
+        return load_delay(
+            shape,
+            tokens,
+            bandwidth_gb_s=self.bandwidth_gb_s,
+            latency_ms=self.latency_ms,
+            sharers=self.sharers,
+            overheads=overheads,
+        )
 
     @classmethod
     def of_catalog(cls, facts: StorageDeviceFacts) -> Self:

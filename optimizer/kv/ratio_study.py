@@ -8,14 +8,14 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from optimizer.kv.delays import LoadDelay, LoadOverheads, load_delay
+from optimizer.kv.delays import LoadDelay, LoadOverheads
 from optimizer.kv.devices import StorageDevice
 from optimizer.kv.kv_shape import KvShape
 from optimizer.kv.overlap import Overlap, total_delay
 from optimizer.kv.prefill import PrefillLaw
 from optimizer.kv.quality import SaturatingQuality
 from optimizer.kv.recompute_ratio import RatioChoice, RatioPolicy, choose_ratio
-from optimizer.kv.restoration import RestorationTask, plan_restoration
+from optimizer.kv.restoration import RestorationPlan, RestorationTask, plan_restoration
 from optimizer.kv.times import LayerTime
 
 __all__ = ["ExpectedQuality", "RatioStudy", "study_ratio"]
@@ -106,30 +106,13 @@ def study_ratio(
     limits
         Limits of the architecture, for the notes.
     """
-    load = load_delay(
-        shape,
-        tokens,
-        bandwidth_gb_s=device.bandwidth_gb_s,
-        latency_ms=device.latency_ms,
-        sharers=device.sharers,
-        overheads=overheads,
-    )
+    load = device.load(shape, tokens, overheads)
     whole = prefill.time(tokens)
     choice = choose_ratio(load, whole, tokens=tokens, policy=policy)
-    ratio, crossover, total = float(choice.ratio), float(choice.crossover), float(choice.total.ms)
+    ratio, total = float(choice.ratio), float(choice.total.ms)
     budget = float(whole.ms) if ttft_budget_ms is None else ttft_budget_ms
     totals = {way: float(total_delay(way, load, choice.recompute).ms) for way in Overlap}
-    cake = plan_restoration(
-        RestorationTask(
-            shape=shape,
-            prefill=prefill,
-            prefix_tokens=tokens,
-            bandwidth_gb_s=device.bandwidth_gb_s,
-            latency_ms=device.latency_ms,
-            sharers=device.sharers,
-            overheads=overheads,
-        )
-    )
+    cake = _as_exact_prefix(shape, tokens, prefill, device, overheads)
     size = float(shape.total_bytes(tokens))
     return RatioStudy(
         context_tokens=tokens,
@@ -144,7 +127,7 @@ def study_ratio(
         load_per_layer_ms=float(load.layer.ms),
         prefill_ms=float(whole.ms),
         full_recompute_ms=float(choice.recompute.full.ms),
-        crossover_ratio=crossover if np.isfinite(crossover) else None,
+        crossover_ratio=float(choice.crossover) if np.isfinite(choice.crossover) else None,
         minimum_ratio=policy.minimum_ratio,
         ratio=ratio,
         recomputed_tokens=ratio * tokens,
@@ -164,6 +147,26 @@ def study_ratio(
         ttft_budget_ms=budget,
         within_budget=total <= budget,
         notes=[*_notes(choice, policy, float(whole.ms)), *limits],
+    )
+
+
+def _as_exact_prefix(
+    shape: KvShape,
+    tokens: float,
+    prefill: PrefillLaw,
+    device: StorageDevice,
+    overheads: LoadOverheads,
+) -> RestorationPlan:
+    return plan_restoration(
+        RestorationTask(
+            shape=shape,
+            prefill=prefill,
+            prefix_tokens=tokens,
+            bandwidth_gb_s=device.bandwidth_gb_s,
+            latency_ms=device.latency_ms,
+            sharers=device.sharers,
+            overheads=overheads,
+        )
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from optimizer.kv.delays import load_delay
 from optimizer.kv.device_selection import (
     DeviceSelection,
     KvDemand,
@@ -41,14 +40,7 @@ class SequentialOutcome:
 
 def ratio_on(device: StorageDevice, demand: KvDemand, policy: SelectionPolicy) -> RatioChoice:
     """Part 1 on one device, under the overheads and rules of a selection."""
-    load = load_delay(
-        demand.shape,
-        demand.tokens,
-        bandwidth_gb_s=device.bandwidth_gb_s,
-        latency_ms=device.latency_ms,
-        sharers=device.sharers,
-        overheads=policy.overheads,
-    )
+    load = device.load(demand.shape, demand.tokens, policy.overheads)
     return choose_ratio(load, demand.prefill, tokens=demand.tokens, policy=policy.ratios)
 
 
