@@ -5,7 +5,8 @@
                       f(m) <= T,  sum_d x_d + m = P
 
 f is convex, so that tangents at the solutions found so far close in on it from below (Kelley 1960).
-A device is in use or not: with the latencies in order, the devices in use are the first k of them.
+A device is in use or not: by rising latency, each is taken whose latency is below the time
+without it.
 """
 
 from __future__ import annotations
@@ -82,20 +83,26 @@ def plan_striping(
         If a figure is outside its range.
     """
     refuse_outside(
-        {"prefix_tokens": prefix_tokens},
-        {"prefix_tokens": Range("tokens", high=1e9)},
+        {
+            "prefix_tokens": prefix_tokens,
+            "stored_tokens": list((stored_tokens or {}).values()),
+            "links": list((links or {}).values()),
+        },
+        {
+            "prefix_tokens": Range("tokens", high=1e9),
+            "stored_tokens": Range("tokens", high=1e9),
+            "links": Range("GB/s", above=True, high=1e6),
+        },
     )
     in_order = sorted(devices, key=lambda device: device.latency_ms)
     token_bytes = float(shape.total_bytes(prefix_tokens)) / max(prefix_tokens, 1.0)
     best = StripingPlan(time=prefill.time(prefix_tokens), computed_tokens=prefix_tokens)
     for used in range(1, len(in_order) + 1):
-        program = _Program(token_bytes, prefix_tokens, in_order[:used], stored_tokens, links)
-        # Devices in use are waited for, even where nothing is left for them.
+        # A device in use is waited for; before that time is up it can only help.
         if in_order[used - 1].latency_ms >= float(best.time.ms):
             break
-        plan = program.solve(prefill)
-        if plan.time < best.time:
-            best = plan
+        program = _Program(token_bytes, prefix_tokens, in_order[:used], stored_tokens, links)
+        best = program.solve(prefill)
     loaded = {device.name: best.loaded_tokens.get(device.name, 0.0) for device in devices}
     return StripingPlan(time=best.time, computed_tokens=best.computed_tokens, loaded_tokens=loaded)
 

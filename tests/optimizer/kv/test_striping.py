@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
+from optimizer.errors import SpecError
 from optimizer.kv import (
     KvShape,
     QuadraticPrefill,
@@ -67,6 +68,20 @@ def test_bandwidths_add_and_no_devices_compute():
     assert float(plan.time.ms) == pytest.approx(250, rel=1e-9)
     assert plan.loaded_tokens == pytest.approx({"d0": 250, "d1": 250, "d2": 250})
     assert float(plan_striping(SHAPE, prefill, 1000.0, []).time.ms) == 1000
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        ({"stored_tokens": {"d": -1.0}}, "stored_tokens"),
+        ({"links": {frozenset("d"): 0.0}}, "links"),
+    ],
+)
+def test_figures_out_of_range_are_refused_by_name(more, path):
+    """Negative tokens, a link without bandwidth."""
+    device = StorageDevice(name="d", bandwidth_gb_s=1.0)
+    with pytest.raises(SpecError, match=path):
+        plan_striping(SHAPE, QuadraticPrefill(ms_per_token=1.0), 1000.0, [device], **more)
 
 
 def test_a_shared_link_and_what_is_stored_bind():
