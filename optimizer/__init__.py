@@ -9,6 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from optimizer.capacity import (
+        GPU_LIBRARY,
+        CapacityError,
+        EngineSettings,
+        KVCacheDetail,
+        ModelArchitecture,
+        find_gpu_recommendations,
+        find_possible_tp,
+        max_context_len,
+        memory_budget,
+        model_memory_req,
+        model_total_params,
+    )
     from optimizer.errors import (
         Fault,
         FleetError,
@@ -29,26 +42,53 @@ if TYPE_CHECKING:
     from optimizer.spec import FleetSpec, load, load_inferno, loads
 
 __all__ = [
+    "GPU_LIBRARY",
     "Allocation",
     "CandidateTable",
+    "CapacityError",
+    "EngineSettings",
     "Fault",
     "FleetError",
     "FleetPlan",
     "FleetProblem",
     "FleetSpec",
     "InfeasibleError",
+    "KVCacheDetail",
+    "ModelArchitecture",
     "ModelError",
     "PlanError",
     "SpecError",
     "build_candidates",
     "build_problem",
+    "find_gpu_recommendations",
+    "find_possible_tp",
     "load",
     "load_inferno",
     "loads",
+    "max_context_len",
+    "memory_budget",
+    "model_memory_req",
+    "model_total_params",
     "optimize",
 ]
 
 _HOME = {
+    **dict.fromkeys(
+        (
+            "GPU_LIBRARY",
+            "CapacityError",
+            "EngineSettings",
+            "KVCacheDetail",
+            "ModelArchitecture",
+            "find_gpu_recommendations",
+            "find_possible_tp",
+            "max_context_len",
+            "memory_budget",
+            "model_memory_req",
+            "model_total_params",
+        ),
+        "optimizer.capacity",
+    ),
     **dict.fromkeys(
         ("Fault", "FleetError", "InfeasibleError", "ModelError", "PlanError", "SpecError"),
         "optimizer.errors",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from optimizer.catalog.accelerators import AcceleratorFacts, accelerator, accelerator_names
+from optimizer.catalog.configurations import configuration_names, model_configuration
+from optimizer.catalog.device_memory import DeviceMemory, device_memory
 from optimizer.catalog.lookup import UnknownEntryError
 from optimizer.catalog.models import ModelFacts, model, model_names
 from optimizer.catalog.quality_points import QualityPoint, quality_points
@@ -14,13 +16,17 @@ from optimizer.catalog.storage_devices import (
 
 __all__ = [
     "AcceleratorFacts",
+    "DeviceMemory",
     "ModelFacts",
     "QualityPoint",
     "StorageDeviceFacts",
     "UnknownEntryError",
     "accelerator",
     "accelerator_names",
+    "configuration_names",
+    "device_memory",
     "model",
+    "model_configuration",
     "model_names",
     "quality_points",
     "storage_device",
