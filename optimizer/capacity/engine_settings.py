@@ -27,8 +27,8 @@ class EngineSettings:
     engine
         vLLM: the pool is `utilization` of all memory less weights, activations and the rest.
         SGLang: `utilization` (`mem_fraction_static`) of all memory less weights; activations use
-        what is outside. TensorRT-LLM: `utilization` (`free_gpu_memory_fraction`) of what is free beside
-        weights, activations and the rest.
+        what is outside. TensorRT-LLM: `utilization` (`free_gpu_memory_fraction`) of what is free
+        beside weights, activations and the rest.
     utilization
         That part, in (0, 1].
     max_num_batched_tokens

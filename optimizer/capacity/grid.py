@@ -145,6 +145,8 @@ def capacity_grid(
     ):
         if not axis:
             raise CapacityError(name, list(axis), "must not be empty")
+    for degree in tensor_parallel:
+        require_count("tensor_parallel", degree)
     chosen = settings or EngineSettings()
     shape = (len(models), len(accelerators), len(tensor_parallel), len(precisions))
     machine = _Machine.of(accelerators)
@@ -166,9 +168,7 @@ def capacity_grid(
                 verdict[m, :, t, p] = _verdicts(
                     model, rank, machine, figures, degree, tokens, batch
                 )
-    price = (
-        machine.usd_per_hour[None, :, None, None] * np.array(tensor_parallel)[None, None, :, None]
-    )
+    price = machine.usd_per_hour[:, None] * np.array(tensor_parallel)
     return CapacityGrid(
         models=tuple(model.name for model in models),
         accelerators=tuple(accelerator.name for accelerator in accelerators),

@@ -150,7 +150,7 @@ class KVCacheDetail:
             "context_len", self.context_len if context_len is None else context_len
         )
         batch = require_count("batch_size", self.batch_size if batch_size is None else batch_size)
-        request = int(math.ceil(self.request_bytes([tokens])[0]))
+        request = math.ceil(self.request_bytes([tokens])[0])
         return replace(
             self,
             context_len=tokens,
@@ -260,7 +260,9 @@ def kv_cache_detail(
         qk_rope_head_dim=latent.rope_dim if latent else None,
         layers=layers,
     )
-    return detail.at(context_len, batch_size)
+    return detail.at(
+        require_count("context_len", context_len), require_count("batch_size", batch_size)
+    )
 
 
 def _layers(architecture: Architecture, form: KVFormat, ranks: int) -> tuple[LayerKV, ...]:

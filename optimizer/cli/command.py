@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from optimizer.cli import (
+    capacity,
     compare,
     explain,
     import_,
@@ -46,6 +47,7 @@ app.command("compare")(compare.compare)
 app.command("solvers")(solvers.solvers)
 app.command("queue-models")(queue_models.queue_models)
 app.command("schema")(schema.schema)
+app.add_typer(capacity.app, name="capacity")
 app.add_typer(import_.app, name="import")
 app.add_typer(kv.app, name="kv")
 

@@ -20,6 +20,8 @@ _PER_TOKEN = (
     "moe_top_k",
     "moe_k",
 )
+# No model has more experts in a layer; a larger number is a mistake.
+_MOST_EXPERTS = 2**16
 _WIDTH = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff")
 
 
@@ -62,7 +64,7 @@ def _experts(config: Fields, family: Convention) -> ExpertFeedForward | None:
     nested = config.section("ffn_config")
     if nested is not None and nested.has("moe_num_experts"):
         config = nested
-    experts = config.optional(*_EXPERTS, least=0)
+    experts = config.optional(*_EXPERTS, least=0, most=_MOST_EXPERTS)
     if not experts:
         return None
     width = config.required("moe_intermediate_size", "expert_ffn_hidden_size", *_WIDTH)
@@ -116,8 +118,8 @@ def _sparse_layers(config: Fields, layers: int, has_experts: bool) -> list[bool]
     )
     if listed is not None:
         return [bool(flag) for flag in listed]
-    if config.sequence("moe_layers") is not None:
-        chosen = set(config.raw("moe_layers"))
+    chosen = config.counts("moe_layers")
+    if chosen is not None:
         return [place in chosen for place in range(layers)]
     if config.has("expert_layer_period"):
         period = config.count("expert_layer_period", default=1, least=1)
@@ -127,7 +129,7 @@ def _sparse_layers(config: Fields, layers: int, has_experts: bool) -> list[bool]
         "decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq", default=1, least=1
     )
     first = config.count("first_k_dense_replace", "moe_layer_start_index", default=0)
-    dense = set(config.sequence("mlp_only_layers") or ())
+    dense = config.counts("mlp_only_layers") or set()
     counted_from_one = config.has("decoder_sparse_step") or config.has("interleave_moe_layer_step")
     return [
         place >= first

@@ -65,23 +65,26 @@ class Fields:
         """All fields."""
         return list(self._document.items())
 
-    def required(self, *names: str, least: int = 1) -> int:
+    def required(self, *names: str, least: int = 1, most: int = _LARGEST_COUNT) -> int:
         """Whole number under the first of these names that is there; noted when there is none."""
-        value = self.optional(*names, least=least)
+        value = self.optional(*names, least=least, most=most)
         if value is not None:
             return value
         if not any(self.has(name) for name in names):
             self._note_missing(names)
         return max(least, 1)
 
-    def optional(self, *names: str, least: int = 1) -> int | None:
+    def optional(self, *names: str, least: int = 1, most: int = _LARGEST_COUNT) -> int | None:
         """Whole number under the first of these names that is there, or None."""
         for name in names:
             value = self._document.get(name)
             if value is None:
                 continue
-            if not _whole(value) or not least <= value <= _LARGEST_COUNT:
+            if not _whole(value) or value < least:
                 self.note(name, f"must be a whole number of at least {least}")
+                return None
+            if value > most:
+                self.note(name, f"must be at most {most}")
                 return None
             return int(value)
         return None
@@ -139,6 +142,16 @@ class Fields:
             self.note(name, f"must have one entry per layer: {length}, not {len(value)}")
             return None
         return value
+
+    def counts(self, name: str) -> set[int] | None:
+        """Set of whole numbers under a name; None when it is missing."""
+        values = self.sequence(name)
+        if values is None:
+            return None
+        if not all(_whole(value) for value in values):
+            self.note(name, "must be a list of whole numbers")
+            return None
+        return {int(value) for value in values}
 
     def note(self, name: str, message: str, hint: str = "") -> None:
         """Note a fault of a field."""

@@ -95,18 +95,17 @@ def _listed(config: Fields, layers: int) -> list[LayerKind] | None:
 
 def _indexed(config: Fields, layers: int) -> list[LayerKind] | None:
     """Read lists of the numbers of layers: `attn_layer_indices`, Kimi's `linear_attn_config`."""
-    indices = config.sequence("attn_layer_indices")
-    if indices is not None:
-        full = set(indices)
+    full = config.counts("attn_layer_indices")
+    if full is not None:
         return [
             LayerKind.FULL if place in full else LayerKind.STATE_SPACE for place in range(layers)
         ]
     linear = config.section("linear_attn_config")
-    numbers = linear.sequence("full_attn_layers") if linear is not None else None
+    numbers = linear.counts("full_attn_layers") if linear is not None else None
     if numbers is None:
         return None
-    full = set(numbers)  # counted from 1
-    return [LayerKind.FULL if place + 1 in full else LayerKind.LINEAR for place in range(layers)]
+    # Counted from 1.
+    return [LayerKind.FULL if place + 1 in numbers else LayerKind.LINEAR for place in range(layers)]
 
 
 def _lettered(config: Fields, layers: int) -> list[LayerKind] | None:

@@ -22,6 +22,8 @@ from optimizer.capacity.recurrent import (
 
 __all__ = ["read_mixer"]
 
+# No model has more heads; a larger number is a mistake.
+MOST_HEADS = 2**16
 HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 
 
@@ -42,7 +44,7 @@ def read_mixer(
 
 def _latent(config: Fields) -> LatentAttention:
     return LatentAttention(
-        heads=config.required(*HEADS),
+        heads=config.required(*HEADS, most=MOST_HEADS),
         kv_lora_rank=config.required("kv_lora_rank"),
         q_lora_rank=config.optional("q_lora_rank"),
         rope_dim=config.required("qk_rope_head_dim", least=0),
@@ -54,7 +56,7 @@ def _latent(config: Fields) -> LatentAttention:
 
 
 def _attention(config: Fields, kind: LayerKind, hidden_size: int, family: Convention) -> Attention:
-    heads = config.required(*HEADS)
+    heads = config.required(*HEADS, most=MOST_HEADS)
     head_dim = config.optional("head_dim", "attention_head_dim", "kv_channels") or max(
         1, hidden_size // heads
     )
@@ -137,12 +139,12 @@ def _linear(config: Fields, hidden_size: int) -> Recurrent:
     if kimi is not None:
         return kimi_delta(
             hidden_size,
-            heads=kimi.required("num_heads"),
+            heads=kimi.required("num_heads", most=MOST_HEADS),
             head_dim=kimi.required("head_dim"),
             convolution=kimi.count("short_conv_kernel_size", default=4, least=1),
             state_format=number_format("float32"),
         )
-    heads = config.required(*HEADS)
+    heads = config.required(*HEADS, most=MOST_HEADS)
     return lightning(
         hidden_size,
         heads=heads,
@@ -156,9 +158,9 @@ def _state_space(config: Fields, hidden_size: int) -> Recurrent:
     inner = int(config.number("mamba_expand", "expand", default=2.0) * hidden_size)
     state = config.required("mamba_d_state", "ssm_state_size", "state_size", "mamba_state_dim")
     convolution = read("mamba_d_conv", "conv_kernel", default=4, least=1)
-    heads = config.optional("mamba_n_heads", "mamba_num_heads")
+    heads = config.optional("mamba_n_heads", "mamba_num_heads", most=MOST_HEADS)
     if heads is None and config.text("model_type") == "mamba2":
-        heads = config.required("num_heads")
+        heads = config.required("num_heads", most=MOST_HEADS)
     if heads is not None:
         return mamba2(
             hidden_size,

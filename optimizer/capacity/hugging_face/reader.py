@@ -13,7 +13,7 @@ from optimizer.capacity.hugging_face.conventions import Convention, convention
 from optimizer.capacity.hugging_face.feed_forwards import read_feed_forwards
 from optimizer.capacity.hugging_face.fields import Fields
 from optimizer.capacity.hugging_face.layer_kinds import LayerKind, layer_kinds, layer_pattern
-from optimizer.capacity.hugging_face.mixers import HEADS, read_mixer
+from optimizer.capacity.hugging_face.mixers import HEADS, MOST_HEADS, read_mixer
 from optimizer.capacity.hugging_face.quantization import (
     read_kv_format,
     read_native_format,
@@ -99,12 +99,9 @@ def read_architecture(document: Mapping[str, Any], name: str) -> Architecture:
     config = whole.section(*_TEXT_SECTIONS) or whole
     _refuse_unknown(config)
     pattern = layer_pattern(config)
-    layers = len(pattern) or config.required(*_LAYERS)
+    layers = len(pattern) or config.required(*_LAYERS, most=_MOST_LAYERS)
     hidden_size = config.required("hidden_size", "n_embd", "d_model")
     vocabulary_size = config.required("vocab_size", "padded_vocab_size")
-    if layers > _MOST_LAYERS:
-        config.note("num_hidden_layers", f"must be at most {_MOST_LAYERS}")
-        whole.raise_faults()
     model_type = config.text("model_type", default=whole.text("model_type"))
     family = convention(model_type)
     stack = _layers(config, layers, hidden_size, family)
@@ -142,7 +139,7 @@ def read_architecture(document: Mapping[str, Any], name: str) -> Architecture:
 def _layers(config: Fields, layers: int, hidden_size: int, family: Convention) -> tuple[Layer, ...]:
     kinds = layer_kinds(config, layers, family)
     if any(kind in {LayerKind.FULL, LayerKind.SLIDING, LayerKind.CHUNKED} for kind in kinds):
-        config.required(*HEADS)
+        config.required(*HEADS, most=MOST_HEADS)
     mixers: dict[LayerKind, Mixer | None] = {
         kind: read_mixer(config, kind, hidden_size, family) for kind in dict.fromkeys(kinds)
     }
