@@ -7,7 +7,14 @@ import platform
 import sys
 from importlib.metadata import version
 
-from benchmarks import candidate_building, kv_loading, resolve, solver_scaling, whole_process
+from benchmarks import (
+    candidate_building,
+    capacity_grid,
+    kv_loading,
+    resolve,
+    solver_scaling,
+    whole_process,
+)
 
 
 def main() -> None:
@@ -20,7 +27,14 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {platform.machine()}, one thread;", end=" ")
     print(", ".join(f"{name} {version(name)}" for name in packages))
     print(f"CPU seconds, median (least) of {repeats} run(s) after one warm-up\n")
-    for benchmark in (candidate_building, kv_loading, whole_process, solver_scaling, resolve):
+    for benchmark in (
+        candidate_building,
+        capacity_grid,
+        kv_loading,
+        whole_process,
+        solver_scaling,
+        resolve,
+    ):
         benchmark.run(repeats)
         print()
     sys.stdout.flush()

@@ -9,6 +9,9 @@ from optimizer.errors import FleetError
 
 __all__ = ["CapacityError", "require_count", "require_fraction", "require_positive"]
 
+# A length or size beyond this is a mistake, and would only overflow later.
+_LARGEST_COUNT = 2**40
+
 
 class CapacityError(FleetError, ValueError):
     """An argument of a capacity calculation is wrong.
@@ -35,7 +38,7 @@ class CapacityError(FleetError, ValueError):
 
 
 def require_count(field: str, value: object, *, least: int = 1) -> int:
-    """Return `value` as a whole number of at least `least`.
+    """Return `value` as a whole number of at least `least` and at most 2**40.
 
     Raises
     ------
@@ -45,6 +48,8 @@ def require_count(field: str, value: object, *, least: int = 1) -> int:
     number = _finite(value)
     if number is None or number != math.floor(number) or number < least:
         raise CapacityError(field, value, f"must be a whole number of at least {least}")
+    if number > _LARGEST_COUNT:
+        raise CapacityError(field, value, f"must be at most {_LARGEST_COUNT}")
     return int(number)
 
 
