@@ -99,7 +99,7 @@ def kv(
       fleetopt capacity kv meta-llama/Llama-3.1-8B --sweep --plot kv.svg --budget-gb 20
     """
     if plot is not None:
-        from optimizer.report.comparison_plots import require_matplotlib
+        from optimizer.report.matplotlib_figure import require_matplotlib
 
         require_matplotlib()
     found = read_model(source, kv_dtype)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 from optimizer.capacity import KVCacheDetail
-from optimizer.report.comparison_plots import require_matplotlib
+from optimizer.report.matplotlib_figure import new_figure
 
 __all__ = ["draw_context_sweep"]
 
@@ -34,9 +33,7 @@ def draw_context_sweep(
     MissingExtraError
         If matplotlib is not installed; says how to add it.
     """
-    require_matplotlib()
-    # The figure alone, without pyplot: no window, no global state.
-    figure = import_module("matplotlib.figure").Figure(figsize=_SIZE_INCHES, layout="constrained")
+    figure = new_figure(*_SIZE_INCHES)
     axes = figure.add_subplot()
     for place, sweep in enumerate(sweeps):
         axes.plot(

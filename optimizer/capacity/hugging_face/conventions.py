@@ -43,8 +43,8 @@ class Convention:
         Parameters of a router's correction per expert.
     embedding_norm
         Whether the embedding is followed by a norm.
-    layer_scalars
-        Further numbers per layer.
+    context
+        Longest sequence where the configuration does not say; 0: it has to.
     """
 
     query_bias: bool = False
@@ -64,6 +64,7 @@ class Convention:
     output_gate: bool = False
     router_vectors: int = 0
     embedding_norm: bool = False
+    context: int = 0
 
 
 _QWEN2 = Convention(query_bias=True, bias_everywhere=False)
@@ -116,7 +117,7 @@ _CONVENTIONS: dict[str, Convention] = {
         layer_norm_bias=True,
         gated=False,
     ),
-    "falcon": Convention(norms=1, layer_norm_bias=True, gated=False, tied=True),
+    "falcon": Convention(norms=1, layer_norm_bias=True, gated=False, tied=True, context=2048),
     "gpt2": _GPT2,
     "gpt_bigcode": _GPT2,
     "opt": Convention(
@@ -139,6 +140,7 @@ _CONVENTIONS: dict[str, Convention] = {
         rotary=False,
         tied=True,
         embedding_norm=True,
+        context=2048,
     ),
     "gpt_neox": Convention(
         query_bias=True,

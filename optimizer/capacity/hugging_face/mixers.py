@@ -38,18 +38,19 @@ def read_mixer(
     if kind is LayerKind.STATE_SPACE:
         return _state_space(config, hidden_size)
     if config.has("kv_lora_rank"):
-        return _latent(config)
+        return _latent(config, hidden_size)
     return _attention(config, kind, hidden_size, family)
 
 
-def _latent(config: Fields) -> LatentAttention:
+def _latent(config: Fields, hidden_size: int) -> LatentAttention:
+    heads = config.required(*HEADS, most=MOST_HEADS)
     return LatentAttention(
-        heads=config.required(*HEADS, most=MOST_HEADS),
+        heads=heads,
         kv_lora_rank=config.required("kv_lora_rank"),
         q_lora_rank=config.optional("q_lora_rank"),
         rope_dim=config.required("qk_rope_head_dim", least=0),
         plain_dim=config.required("qk_nope_head_dim"),
-        value_dim=config.required("v_head_dim"),
+        value_dim=config.count("v_head_dim", default=max(1, hidden_size // heads), least=1),
         indexer_heads=config.count("index_n_heads", default=0),
         indexer_dim=config.count("index_head_dim", default=0),
     )

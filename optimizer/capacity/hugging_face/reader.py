@@ -100,12 +100,12 @@ def read_architecture(document: Mapping[str, Any], name: str) -> Architecture:
     _refuse_unknown(config)
     pattern = layer_pattern(config)
     layers = len(pattern) or config.required(*_LAYERS, most=_MOST_LAYERS)
-    hidden_size = config.required("hidden_size", "n_embd", "d_model")
+    hidden_size = config.required("hidden_size", "n_embd", "n_embed", "d_model")
     vocabulary_size = config.required("vocab_size", "padded_vocab_size")
     model_type = config.text("model_type", default=whole.text("model_type"))
     family = convention(model_type)
     stack = _layers(config, layers, hidden_size, family)
-    max_context = _max_context(config, stack)
+    max_context = _max_context(config, family, stack)
     native = read_native_format(
         config if config.has("dtype") or config.has("torch_dtype") else whole
     )
@@ -158,7 +158,7 @@ def _layers(config: Fields, layers: int, hidden_size: int, family: Convention) -
     return tuple(stack)
 
 
-def _max_context(config: Fields, stack: tuple[Layer, ...]) -> int:
+def _max_context(config: Fields, family: Convention, stack: tuple[Layer, ...]) -> int:
     """Longest sequence, after the scaling of rotary embeddings that extends it.
 
     The rule is vLLM's (`_get_and_verify_max_len`): YaRN multiplies the original length, linear and
@@ -166,7 +166,7 @@ def _max_context(config: Fields, stack: tuple[Layer, ...]) -> int:
     """
     if all(layer.mixer is None or isinstance(layer.mixer, Recurrent) for layer in stack):
         return config.count(*_CONTEXT, default=2**20, least=1)
-    stated = config.required(*_CONTEXT)
+    stated = config.optional(*_CONTEXT) or family.context or config.required(*_CONTEXT)
     scaling = config.section("rope_scaling", "rope_parameters")
     if scaling is None:
         return stated

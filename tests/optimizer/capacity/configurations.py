@@ -1,4 +1,4 @@
-"""Configurations for tests: small ones, and recalled fields of models outside the catalogue."""
+"""Configurations for tests: small ones, and fields of models outside the catalogue, as recalled."""
 
 from __future__ import annotations
 

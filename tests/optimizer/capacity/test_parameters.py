@@ -10,6 +10,7 @@ import pytest
 from optimizer.capacity import ModelArchitecture, find_possible_tp, model_total_params
 from optimizer.catalog import model, model_names
 from tests.optimizer.capacity.configurations import NEMOTRON_3_NANO, QWEN3_VL_8B, small
+from tests.optimizer.capacity.families import TOTALS
 
 TOLERANCE = 1e-3
 
@@ -50,6 +51,13 @@ def test_active_parameters_agree_with_the_reference_table(shared_data: Path) -> 
 def test_totals_are_exact_where_the_family_is_known(name: str, total: int) -> None:
     """To the last parameter (totals of the hub's safetensors headers)."""
     assert model_total_params(name) == total
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_other_families_have_their_published_totals(name: str) -> None:
+    """Old and new families, by the fields of their configurations alone, within 0.1 %."""
+    total, config = TOTALS[name]
+    assert model_total_params(config) == pytest.approx(total, rel=TOLERANCE)
 
 
 def test_parts_of_a_small_model_add_up() -> None:
