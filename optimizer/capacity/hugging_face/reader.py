@@ -110,8 +110,9 @@ def read_architecture(document: Mapping[str, Any], name: str) -> Architecture:
         config if config.has("dtype") or config.has("torch_dtype") else whole
     )
     vision = read_vision(whole, hidden_size)
-    weight_format = read_weight_format(whole, native, layers)
-    kv_format_name = read_kv_format(whole)
+    quantized = whole if whole.has("quantization_config") else config
+    weight_format = read_weight_format(quantized, native, layers)
+    kv_format_name = read_kv_format(quantized)
     tied = whole.flag(
         "tie_word_embeddings", default=config.flag("tie_word_embeddings", default=family.tied)
     )

@@ -258,3 +258,13 @@ def test_what_is_not_understood_is_refused_and_not_guessed() -> None:
     for field in ("compress_ratios", "block_configs"):
         with pytest.raises(SpecError, match=rf"{field} = \[1\]: .*not read"):
             ModelArchitecture(small(**{field: [1]}))
+
+
+def test_quantisation_may_be_said_of_the_language_model() -> None:
+    """Kimi-K2.5: int4 experts in groups of 32, attention and shared experts left out; 594 GB."""
+    found = ModelArchitecture("moonshotai/Kimi-K2.5")
+    form = found.weights_in()
+    assert (form.name, form.group) == ("int4", 32)
+    assert {role.value for role in form.roles} >= {"experts"}
+    assert not {role.value for role in form.roles} & {"attention", "shared_experts"}
+    assert found.model_memory_gb() == pytest.approx(594, rel=0.01)

@@ -54,3 +54,25 @@ def test_unknown_names_get_the_nearest() -> None:
     """A `LookupError` that helps."""
     with pytest.raises(UnknownEntryError, match="did you mean microsoft/phi-4"):
         model_configuration("microsoft/phi-5")
+
+
+@pytest.mark.parametrize(
+    ("name", "total"),
+    [
+        ("Qwen/Qwen3-4B", 4_022_468_096),
+        ("Qwen/Qwen3-14B", 14_768_307_200),
+        ("Qwen/Qwen2.5-1.5B-Instruct", 1_543_714_304),
+        ("Qwen/Qwen2.5-3B-Instruct", 3_085_938_688),
+        ("Qwen/Qwen2.5-14B-Instruct", 14_770_033_664),
+        ("meta-llama/Llama-3.2-1B", 1_235_814_400),
+        ("meta-llama/Llama-3.2-3B", 3_212_749_824),
+        ("google/gemma-2-2b-it", 2_614_341_888),
+        ("google/gemma-2-9b-it", 9_241_705_984),
+        ("google/gemma-3-4b-it", 4_300_079_472),
+        ("google/gemma-3-12b-it", 12_187_325_040),
+        ("mistralai/Mistral-Nemo-Instruct-2407", 12_247_782_400),
+    ],
+)
+def test_further_models_have_the_totals_of_their_checkpoints(name: str, total: int) -> None:
+    """To the last parameter (the hub's safetensors headers, as recalled)."""
+    assert ModelArchitecture(name).num_parameters == total
