@@ -41,6 +41,7 @@ def loaded_after(code: str) -> set[str]:
         "import optimizer",
         "import optimizer.kv",
         "import optimizer.spec",
+        "import optimizer.capacity",
         "import optimizer.fleet",
         "import optimizer.cli",
     ],

@@ -22,7 +22,8 @@ _SAMPLING_BYTES = 12
 
 # Streams of the width of the residual that are alive: in a feed-forward layer (input, output,
 # residual, normed), and while sampling. The latter and the constant were fitted in November 2026 to
-# 30 start-up profiles of vLLM 0.19 on H100 (llm-d-planner PR 205): 19 checkpoints, mean error 1.7 %.
+# 30 start-up profiles of vLLM 0.19 on H100 (llm-d-planner PR 205; 19 checkpoints): mean error
+# 1.7 %, and 2.1 % for models left out of the fit.
 _FORWARD_STREAMS = 4.0
 _SAMPLING_STREAMS = 1.7
 _CONSTANT_BYTES = 0.06 * GIB

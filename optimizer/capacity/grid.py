@@ -137,16 +137,7 @@ def capacity_grid(
         require_count("context_len", context_len),
         require_count("batch_size", batch_size),
     )
-    for name, axis in (
-        ("models", models),
-        ("accelerators", accelerators),
-        ("tensor_parallel", tensor_parallel),
-        ("precisions", precisions),
-    ):
-        if not axis:
-            raise CapacityError(name, list(axis), "must not be empty")
-    for degree in tensor_parallel:
-        require_count("tensor_parallel", degree)
+    _require_axes(models, accelerators, tensor_parallel, precisions)
     chosen = settings or EngineSettings()
     shape = (len(models), len(accelerators), len(tensor_parallel), len(precisions))
     machine = _Machine.of(accelerators)
@@ -180,6 +171,24 @@ def capacity_grid(
         usd_per_hour=np.broadcast_to(price[None, :, :, None], shape).copy(),
         **outcome,
     )
+
+
+def _require_axes(
+    models: Sequence[Architecture],
+    accelerators: Sequence[AcceleratorFacts],
+    tensor_parallel: Sequence[int],
+    precisions: Sequence[str],
+) -> None:
+    for name, axis in (
+        ("models", models),
+        ("accelerators", accelerators),
+        ("tensor_parallel", tensor_parallel),
+        ("precisions", precisions),
+    ):
+        if not axis:
+            raise CapacityError(name, list(axis), "must not be empty")
+    for degree in tensor_parallel:
+        require_count("tensor_parallel", degree)
 
 
 _FIGURES = (

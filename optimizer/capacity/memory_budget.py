@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from optimizer.capacity.activation import activation_bytes
 from optimizer.capacity.architecture import Architecture
 from optimizer.capacity.engine_settings import Engine, EngineSettings
-from optimizer.capacity.errors import require_count, require_positive
+from optimizer.capacity.errors import CapacityError, require_count, require_positive
 from optimizer.capacity.kv_formats import KVFormat
 from optimizer.capacity.page_layout import PageLayout, page_layout
 from optimizer.capacity.units import GB, GIB
@@ -99,8 +99,12 @@ class MemoryBudget:
 
     @property
     def tightest(self) -> StageBudget:
-        """The stage whose pool holds the fewest blocks; it limits the others."""
-        return min(self.stages, key=lambda stage: (stage.blocks, stage.kv_pool_bytes))
+        """The stage whose pool holds the fewest blocks; it limits the others.
+
+        Stages that keep nothing have no blocks to run out of, and count only where all are such.
+        """
+        keeping = [stage for stage in self.stages if stage.layout is not None]
+        return min(keeping or self.stages, key=lambda stage: (stage.blocks, stage.kv_pool_bytes))
 
     @property
     def fits(self) -> bool:
@@ -166,13 +170,19 @@ def memory_budget(
     chosen = settings or EngineSettings()
     device = require_positive("device_memory_gib", device_memory_gib) * GIB
     require_count("tensor_parallel", tensor_parallel)
-    require_count("pipeline_parallel", pipeline_parallel)
+    if require_count("pipeline_parallel", pipeline_parallel) > len(architecture.layers):
+        raise CapacityError(
+            "pipeline_parallel",
+            pipeline_parallel,
+            f"more stages than the model's {len(architecture.layers)} layers",
+        )
     non_torch = non_torch_gib(tensor_parallel, pipeline_parallel) * GIB
     graphs = CUDA_GRAPH_GIB * GIB
-    stages = []
-    for part in stage_weights(
+    parts = stage_weights(
         architecture, weights, tensor_parallel=tensor_parallel, pipeline_parallel=pipeline_parallel
-    ):
+    )
+    stages = []
+    for part in parts:
         activation = activation_bytes(
             architecture,
             weights,
@@ -181,7 +191,6 @@ def memory_budget(
             has_output=part.has_output,
             in_pipeline=pipeline_parallel > 1,
         )
-        pool = kv_pool_bytes(chosen, device, part.weight_bytes, activation, non_torch, graphs)
         layout = page_layout(
             architecture,
             kv,
@@ -189,19 +198,10 @@ def memory_budget(
             layers=part.layers,
             block_tokens=chosen.block_tokens,
         )
-        stages.append(
-            StageBudget(
-                weight_bytes=part.weight_bytes,
-                activation_bytes=activation,
-                non_torch_bytes=non_torch,
-                kv_pool_bytes=pool,
-                blocks=0 if layout is None else layout.blocks(pool),
-                layout=layout,
-            )
-        )
-    requested = chosen.utilization * device
-    if chosen.engine is Engine.TENSORRT_LLM:
-        requested = device
+        pool = kv_pool_bytes(chosen, device, part.weight_bytes, activation, non_torch, graphs)
+        stages.append(_stage(part.weight_bytes, activation, non_torch, pool, layout))
+    part_used = 1.0 if chosen.engine is Engine.TENSORRT_LLM else chosen.utilization
+    requested = part_used * device
     return MemoryBudget(
         device_bytes=device,
         requested_bytes=requested,
@@ -209,6 +209,19 @@ def memory_budget(
         graph_bytes=graphs,
         stages=tuple(stages),
         settings=chosen,
+    )
+
+
+def _stage(
+    weights: float, activation: float, non_torch: float, pool: float, layout: PageLayout | None
+) -> StageBudget:
+    return StageBudget(
+        weight_bytes=weights,
+        activation_bytes=activation,
+        non_torch_bytes=non_torch,
+        kv_pool_bytes=pool,
+        blocks=0 if layout is None else layout.blocks(pool),
+        layout=layout,
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import product
 from typing import Any
 
 from optimizer.capacity.engine_settings import EngineSettings
@@ -15,7 +16,9 @@ from optimizer.capacity.grid import CapacityGrid, Verdict, capacity_grid
 from optimizer.capacity.kv_cache import KVCacheDetail
 from optimizer.capacity.model_architecture import ModelArchitecture, ModelSource, as_model
 from optimizer.capacity.parallelism import tensor_parallel_obstacle
+from optimizer.capacity.roofline import matrix_tflops, memory_bandwidth_gb_s
 from optimizer.capacity.units import GIB
+from optimizer.capacity.weight_formats import weight_format
 from optimizer.catalog import AcceleratorFacts, accelerator
 
 __all__ = [
@@ -172,7 +175,8 @@ def find_gpu_recommendations(
     context_length, batch_size
         Tokens of each request, prompt and answer; requests at a time.
     accelerators
-        Names in `GPU_LIBRARY`, or accelerators by name; None: the whole library.
+        Names in `GPU_LIBRARY`, or accelerators by name, whose memory, bandwidth and throughput must
+        be known; None: the whole library, where those of unknown bandwidth are rejected.
     tensor_parallel, precisions
         Degrees; weight formats, of which `auto` is the checkpoint's.
     rank_by
@@ -209,24 +213,7 @@ def find_gpu_recommendations(
         kv_dtype=source.kv_dtype,
         settings=settings,
     )
-    ranked, rejected = [], []
-    for a, facts in enumerate(library.values()):
-        for t, degree in enumerate(grid.tensor_parallel):
-            for p, precision in enumerate(grid.precisions):
-                place = (0, a, t, p)
-                name = source.weights_in(precision).name
-                reason = _reason(source, facts, grid, place, limits)
-                if reason is None:
-                    ranked.append(_recommendation(facts.name, degree, name, grid, place))
-                else:
-                    rejected.append(
-                        Rejection(
-                            accelerator=facts.name,
-                            tensor_parallel=degree,
-                            precision=name,
-                            reason=reason,
-                        )
-                    )
+    ranked, rejected = _sorted_out(source, list(library.values()), grid, limits)
     return Recommendations(
         model=source.model_id,
         context_length=grid.context_len,
@@ -236,6 +223,30 @@ def find_gpu_recommendations(
         ranked=tuple(sorted(ranked, key=_ORDERS[order])),
         rejected=tuple(rejected),
     )
+
+
+def _sorted_out(
+    source: ModelArchitecture,
+    library: Sequence[AcceleratorFacts],
+    grid: CapacityGrid,
+    limits: Mapping[str, float],
+) -> tuple[list[GPURecommendation], list[Rejection]]:
+    """Sort combinations into those that work and those that do not, in the grid's order."""
+    ranked, rejected = [], []
+    for a, t, p in product(
+        range(len(library)), range(len(grid.tensor_parallel)), range(len(grid.precisions))
+    ):
+        place = (0, a, t, p)
+        facts, degree = library[a], grid.tensor_parallel[t]
+        name = source.weights_in(grid.precisions[p]).name
+        reason = _reason(source, facts, grid, place, limits)
+        if reason is None:
+            ranked.append(_recommendation(facts.name, degree, name, grid, place))
+            continue
+        rejected.append(
+            Rejection(accelerator=facts.name, tensor_parallel=degree, precision=name, reason=reason)
+        )
+    return ranked, rejected
 
 
 _Order = Callable[[GPURecommendation], tuple[float, float, str, int]]
@@ -286,9 +297,21 @@ def _library(
 ) -> Mapping[str, AcceleratorFacts]:
     if accelerators is None:
         return GPU_LIBRARY
-    if isinstance(accelerators, Mapping):
-        return accelerators
-    return {name: accelerator(name) for name in accelerators}
+    chosen = accelerators
+    if not isinstance(chosen, Mapping):
+        chosen = {name: accelerator(name) for name in chosen}
+    if not chosen:
+        raise CapacityError("accelerators", [], "must not be empty")
+    for facts in chosen.values():
+        _require_facts(facts)
+    return chosen
+
+
+def _require_facts(facts: AcceleratorFacts) -> None:
+    """Refuse an accelerator that was asked for by name, and of which too little is known."""
+    require_positive("memory_gb", facts.memory_gb)
+    require_positive("bandwidth_gb_s", memory_bandwidth_gb_s(facts))
+    require_positive("fp16_tflops", matrix_tflops(facts, weight_format("bfloat16")))
 
 
 def _recommendation(

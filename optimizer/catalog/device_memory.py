@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from optimizer.catalog.accelerators import AcceleratorFacts
+from optimizer.catalog.accelerators import AcceleratorFacts, accelerator_names
+from optimizer.catalog.accelerators import accelerator as find_accelerator
 from optimizer.catalog.table import load_table
 
 __all__ = ["DeviceMemory", "device_memory"]
@@ -35,6 +36,12 @@ class DeviceMemory:
     source: str
 
 
+def _is_catalogued(accelerator: AcceleratorFacts) -> bool:
+    """Whether it is the catalogue's, and not another of that name with another memory."""
+    facts = find_accelerator(accelerator.name) if accelerator.name in accelerator_names() else None
+    return facts is not None and facts.memory_gb == accelerator.memory_gb
+
+
 @cache
 def _table() -> Mapping[str, DeviceMemory]:
     return load_table("device_memory.csv", DeviceMemory)
@@ -43,7 +50,7 @@ def _table() -> Mapping[str, DeviceMemory]:
 def device_memory(accelerator: AcceleratorFacts) -> DeviceMemory:
     """Memory of an accelerator: measured where known, else 99 % of the nominal size in GiB."""
     known = _table().get(accelerator.name)
-    if known is not None:
+    if known is not None and _is_catalogued(accelerator):
         return known
     return DeviceMemory(
         name=accelerator.name,

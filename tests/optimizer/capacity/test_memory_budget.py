@@ -15,6 +15,7 @@ from optimizer.capacity import (
     model_memory_req,
 )
 from optimizer.catalog import accelerator, accelerator_names, device_memory
+from tests.optimizer.capacity.configurations import small
 
 GIB = 2**30
 H100_GIB = 79.19
@@ -80,6 +81,32 @@ def test_pipeline_stages_place_embedding_and_output() -> None:
     assert sizes[0] - sizes[1] == pytest.approx(128_256 * 4096 * 2 / GIB)
     assert sizes[3] - sizes[1] == pytest.approx(128_256 * 4096 * 2 / GIB, abs=1e-4)
     assert found.tightest is found.stages[3]
+
+
+def test_stages_that_keep_nothing_limit_nothing() -> None:
+    """Nemotron-H's pattern over two stages, the second without a mixer: the first limits."""
+    config = small(
+        model_type="nemotron_h",
+        hybrid_override_pattern="M*--",
+        ssm_state_size=16,
+        mamba_num_heads=8,
+    )
+    architecture = ModelArchitecture(config).architecture
+    found = memory_budget(
+        architecture,
+        architecture.weight_format,
+        kv_format("auto", architecture),
+        device_memory_gib=H100_GIB,
+        pipeline_parallel=2,
+    )
+    assert found.stages[1].layout is None
+    assert found.blocks == found.stages[0].blocks > 0
+
+
+def test_there_are_no_more_stages_than_layers() -> None:
+    """The error names the argument."""
+    with pytest.raises(CapacityError, match=r"^pipeline_parallel = 33: more stages than .* 32"):
+        budget_of("meta-llama/Llama-3.1-8B", pipeline_parallel=33)
 
 
 def test_activations_follow_the_vocabulary_and_not_the_ranks() -> None:

@@ -143,6 +143,35 @@ def test_own_accelerators_can_be_given() -> None:
     assert {entry.accelerator for entry in found.ranked} == {"lab"}
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("bandwidth_gb_s", None),
+        ("bandwidth_gb_s", 0.0),
+        ("fp16_tflops", None),
+        ("memory_gb", -80.0),
+    ],
+)
+def test_an_accelerator_with_too_few_facts_is_refused(field: str, value: float | None) -> None:
+    """One that was asked for gets an error that names the fact, not a quiet rejection."""
+    own = replace(GPU_LIBRARY["H100-SXM"], **{field: value})  # type: ignore[arg-type]
+    with pytest.raises(CapacityError, match=f"^{field} = {value}: "):
+        find_gpu_recommendations(MODEL, 4096, accelerators={"own": own})
+
+
+def test_an_accelerator_of_the_catalogue_without_bandwidth_is_refused_by_name() -> None:
+    """IBM-Spyre's bandwidth is not public."""
+    with pytest.raises(CapacityError, match=r"^bandwidth_gb_s = None: is not known for IBM-Spyre"):
+        find_gpu_recommendations(MODEL, 4096, accelerators=["IBM-Spyre"])
+
+
+def test_another_card_of_a_known_name_has_its_own_memory() -> None:
+    """Facts given with 160 GB are not read as the catalogue's 79.19 GiB."""
+    own = replace(GPU_LIBRARY["H100-SXM"], memory_gb=160.0)
+    found = find_gpu_recommendations(MODEL, 4096, accelerators={"own": own}, tensor_parallel=[2])
+    assert found.ranked[0].kv_pool_gib > 70
+
+
 def test_the_document_is_json(found: Recommendations) -> None:
     """Versioned, with all rejections, nothing that JSON lacks."""
     document = json.loads(json.dumps(found.to_document(), allow_nan=False))
