@@ -1,0 +1,92 @@
+"""Fit all constants and write the data file that ships with the package."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.iteration_time.ampere import fit_family, read_products
+from benchmarks.iteration_time.evaluation import HeldOut, held_out_models, log_sd
+from benchmarks.iteration_time.fitting import EFFICIENCIES, HOST, LOOP, POLICY, Fitted, fit
+from benchmarks.iteration_time.serving_points import Points, read_points
+
+COMMAND = "python -m benchmarks.iteration_time --calibrate"
+SERVING = "serving_points.csv: closed-loop TTFT and TPOT, aiconfigurator-core 0.12.0 (Apache-2.0)"
+OPERATORS = "vidur_layer_ops.csv: operator times on A100, Vidur profiling data (MIT)"
+# Families without serving measurements here: what others measured with one matrix benchmark,
+# relative to the H100 in the same benchmark. The ratio scales our own fitted constant, because
+# end-to-end products reach less of the peak than the benchmark's best shapes.
+GEMM_SURVEY = "SemiAnalysis, Dec 2024, matrix products of MI300X and H100 relative to their peaks"
+PUBLISHED_RATIOS: dict[str, dict[str, tuple[float, str]]] = {
+    "cdna": {
+        "matrix_16": ((620 / 1307) / (720 / 989), GEMM_SURVEY),
+        "matrix_8": ((990 / 2615) / (1280 / 1979), GEMM_SURVEY),
+    },
+}
+# What an accelerator without data adds to the spread: the differences of efficiencies between
+# families are of this size (16-bit products 0.47 to 0.70 of the peak).
+UNCALIBRATED_LOG_SD = 0.20
+
+
+def calibrate(data: Path, output: Path) -> None:
+    """Read the measurements, fit, judge on held-out models, and write `output`."""
+    points = [point for point in read_points(data / "serving_points.csv") if point.usable]
+    fitted = fit(Points.of(points))
+    ampere = fit_family(read_products(data / "vidur_layer_ops.csv"), fitted.efficiencies)
+    document = {
+        "schema_version": 1,
+        "date": date.today().isoformat(),
+        "command": COMMAND,
+        "sources": [SERVING, OPERATORS],
+        "note": "log_sd: standard deviation of the logarithm; spread: that of held-out predictions",
+        "calibrated_families": ["hopper", "ampere"],
+        "efficiencies": {name: _entry(fitted, name) for name in EFFICIENCIES},
+        "families": {
+            "ampere": {
+                name: {"value": _round(value), "source": OPERATORS}
+                for name, value in ampere.items()
+            },
+            **{
+                family: {
+                    name: {"value": _round(fitted.values[name] * ratio), "source": source}
+                    for name, (ratio, source) in constants.items()
+                }
+                for family, constants in PUBLISHED_RATIOS.items()
+            },
+        },
+        "engines": {engine: _engine(fitted, engine) for engine in POLICY},
+        "waves": _entry(fitted, "waves"),
+        "spread": _spread(held_out_models(points)),
+    }
+    output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _entry(fitted: Fitted, name: str) -> dict[str, float]:
+    return {"value": _round(fitted.values[name]), "log_sd": _round(fitted.log_sd[name])}
+
+
+def _engine(fitted: Fitted, engine: str) -> dict[str, Any]:
+    prefill_first, chunk = POLICY[engine]
+    return {
+        **{name: _entry(fitted, f"{engine}.{name}") for name in (*HOST, *LOOP)},
+        "prefill_first": {"value": prefill_first},
+        "chunk_tokens": {"value": chunk},
+    }
+
+
+def _spread(judged: HeldOut) -> dict[str, float]:
+    dense = np.array([point.dense for point in judged.points])
+    return {
+        "dense": _round(log_sd(judged.tpot[dense])),
+        "experts": _round(log_sd(judged.tpot[~dense])),
+        "ttft": _round(log_sd(judged.ttft)),
+        "uncalibrated": UNCALIBRATED_LOG_SD,
+    }
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.4g}")
