@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from optimizer.cli.capacity_fit import fit
 from optimizer.cli.capacity_options import (
     BatchedTokens,
     BatchSize,
@@ -35,14 +36,17 @@ _SCHEMA_VERSION = 1
 _GB = 10**9
 
 app = typer.Typer(
-    help="Weights, KV cache, memory, concurrency and accelerators for a model.",
+    help="Weights, KV cache, memory, concurrency and accelerators for a model; laws of its speed.",
     no_args_is_help=True,
 )
 
 
 @app.callback()
 def _capacity() -> None:
-    """Weights, KV cache, memory, concurrency and accelerators for a model."""
+    """Weights, KV cache, memory, concurrency and accelerators for a model; laws of its speed."""
+
+
+app.command("fit")(fit)
 
 
 @app.command("model")

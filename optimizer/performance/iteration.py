@@ -81,6 +81,8 @@ class Work(Batched):
         more for a later chunk.
     prompts
         Prompts that finish, and so need a token drawn.
+    speculated_tokens
+        Drafted tokens that each decoding sequence verifies beside its own.
     """
 
     decode_tokens: Number
@@ -88,6 +90,17 @@ class Work(Batched):
     prefill_tokens: Number = 0.0
     prefill_context_tokens: Number = 0.0
     prompts: Number = 0.0
+    speculated_tokens: Number = 0.0
+
+    @property
+    def verified_tokens(self) -> Number:
+        """Tokens of decoding sequences that go through the layers."""
+        return self.decode_tokens * (1 + self.speculated_tokens)
+
+    @property
+    def tokens(self) -> Number:
+        """All tokens that go through the layers."""
+        return self.verified_tokens + self.prefill_tokens
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,7 +169,7 @@ def _products(replica: Replica, work: Work) -> tuple[Number, Number, Number]:
     tensor = replica.parallelism.tensor
     bandwidth = replica.roof.bandwidth_gb_s * reached.weight_bandwidth
     tflops = _matrix_tflops(replica, precision.matrix_bits)
-    tokens = work.decode_tokens + work.prefill_tokens
+    tokens = work.tokens
 
     def product(elements: Number) -> Number:
         return matrix_ms(elements / tensor, precision.weight_bytes, tokens, bandwidth, tflops)
@@ -166,7 +179,7 @@ def _products(replica: Replica, work: Work) -> tuple[Number, Number, Number]:
     output = matrix_ms(
         shape.vocabulary * shape.hidden_size / tensor,
         2.0,
-        work.decode_tokens + work.prompts,
+        work.verified_tokens + work.prompts,
         bandwidth,
         replica.roof.tflops_16 * reached.matrix_16,
     )
@@ -240,12 +253,11 @@ def _prompt_attention_ms(replica: Replica, work: Work) -> Number:
 def _communication_ms(replica: Replica, work: Work) -> Number:
     """Two all-reduces per layer, after attention and after the feed-forward."""
     shape, parallelism, reached = replica.shape, replica.parallelism, replica.efficiencies
-    tokens = work.decode_tokens + work.prefill_tokens
     together = np.where(
         np.asarray(parallelism.attention_data) > 1, parallelism.cards, parallelism.tensor
     )
     one = all_reduce_ms(
-        tokens * shape.hidden_size * 2,
+        work.tokens * shape.hidden_size * 2,
         together,
         reached.all_reduce_ms,
         replica.roof.link_gb_s * reached.link_bandwidth,
