@@ -32,7 +32,9 @@ CALIBRATION = REPOSITORY / "optimizer" / "performance" / "calibration.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.iteration_time", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.iteration_time", description=__doc__
+    )
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the measurements")
     parser.add_argument("--calibrate", action="store_true", help="write the calibration")
     parser.add_argument("-o", "--output", type=Path, default=CALIBRATION, help="where to write it")
@@ -76,7 +78,9 @@ def _figure(value: float | None) -> str:
 
 def _by_campaign(judged: HeldOut) -> None:
     campaigns = [(p.model, p.accelerator, p.engine) for p in judged.points]
-    print(f"{'model':28}{'card':10}{'engine':8}{'n':>5}{'TPOT':>8}{'bias':>8}{'TTFT':>8}{'bias':>8}")
+    print(
+        f"{'model':28}{'card':10}{'engine':8}{'n':>5}{'TPOT':>8}{'bias':>8}{'TTFT':>8}{'bias':>8}"
+    )
     for campaign in sorted(set(campaigns)):
         inside = np.array([one == campaign for one in campaigns])
         cells = [
@@ -101,12 +105,15 @@ def _ampere(data: Path, usable: list) -> None:
         judged = products.of(inside)
         held[inside] = judged.predicted_ms(_with(known, family)) / judged.measured_ms - 1
     print(f"  matrix products, each model fitted on the others: {median_error(held):.1f}")
-    for name, constants in (("Hopper", hopper.efficiencies), ("Ampere", calibration().of_family("ampere"))):
-        whole = prompts(
-            data / "splitwise_profile_a100.csv", constants, hopper.engines["vllm"]
-        )
+    for name, constants in (
+        ("Hopper", hopper.efficiencies),
+        ("Ampere", calibration().of_family("ampere")),
+    ):
+        whole = prompts(data / "splitwise_profile_a100.csv", constants, hopper.engines["vllm"])
         error = median_error(whole.predicted_ms / whole.measured_ms - 1)
-        print(f"  prompts of Llama-2-70B ({whole.measured_ms.size}), constants of {name}: {error:.1f}")
+        print(
+            f"  prompts of Llama-2-70B ({whole.measured_ms.size}), constants of {name}: {error:.1f}"
+        )
 
 
 def _with(known, family):

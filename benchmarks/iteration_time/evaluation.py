@@ -37,7 +37,7 @@ class Slice:
 
 # aiconfigurator 0.12.0 on the rows of the same kind, median absolute error in percent.
 SLICES = (
-    Slice("all", lambda p: True, 15.9, 50.1),
+    Slice("all", lambda _: True, 15.9, 50.1),
     Slice("dense", lambda p: p.dense, 9.8, 55.5),
     Slice("dense, vLLM", lambda p: p.dense and p.engine == "vllm", 6.3, 46.7),
     Slice("mixture of experts", lambda p: not p.dense, 22.2, 53.1),

@@ -55,6 +55,7 @@ def fit(
     """
     from optimizer.performance.measurements import fit_measurements, performance_entry
     from optimizer.performance.measurements import read_measurements as read
+    from optimizer.spec.dumping import write_yaml
 
     if measurements == "-":
         table = read("<stdin>", typer.get_text_stream("stdin").read())
@@ -70,7 +71,8 @@ def fit(
         instances=instances,
     )
     fields = entry.model_dump(mode="json", exclude_defaults=True)
-    write_data(_json(fitted, fields) if as_json else _yaml(fields), output)
+    document = _json(fitted, fields) if as_json else write_yaml({"performance": [fields]})
+    write_data(document, output)
     _tell_confidence(fitted)
     if residuals is not None:
         from optimizer.report.residual_plot import draw_residuals
@@ -87,20 +89,6 @@ def _named(table: MeasurementTable, column: str, given: str | None) -> str:
         tell(f"fleetopt: {table.source}: {column} {reason}; name it with --{column}")
         raise typer.Exit(ExitCode.USAGE)
     return name
-
-
-def _yaml(entry: dict[str, Any]) -> str:
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False
-    writer.width = 100
-    text = StringIO()
-    writer.dump({"performance": [entry]}, text)
-    return text.getvalue()
 
 
 def _json(fitted: FittedTiming, entry: dict[str, Any]) -> str:
@@ -126,8 +114,6 @@ def _tell_confidence(fitted: FittedTiming) -> None:
     for name, found in fitted.coefficients.items():
         interval = "" if found.low is None else f"  (95 %: {found.low:.4g} to {found.high:.4g})"
         tell(f"{name:22}{found.value:12.5g}{interval}")
-    tell(
-        f"{fitted.rows} rows, median error {fitted.median_error:.1%}, R2 {fitted.r_squared:.4f}"
-    )
+    tell(f"{fitted.rows} rows, median error {fitted.median_error:.1%}, R2 {fitted.r_squared:.4f}")
     for note in fitted.notes:
         tell(f"note: {note}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimizer.performance.batching import Batched
 from optimizer.performance.iteration import Replica, Work, iteration_ms
@@ -115,10 +116,8 @@ def closed_loop(replica: Replica, load: ClosedLoad, waves: Number) -> ClosedLoop
 def _iteration_parts(
     replica: Replica, load: ClosedLoad, batch: Number
 ) -> tuple[FloatArray, FloatArray]:
-    """A decode iteration of the batch, and what one prompt adds to it."""
-    decoding = Work(
-        decode_tokens=batch, context_tokens=load.input_tokens + load.output_tokens / 2
-    )
+    """Time a decode iteration of the batch, and what one prompt adds to it."""
+    decoding = Work(decode_tokens=batch, context_tokens=load.input_tokens + load.output_tokens / 2)
     mixed = replace(
         decoding,
         prefill_tokens=load.input_tokens,
@@ -132,7 +131,7 @@ def _iteration_parts(
 
 def _steady_state(
     replica: Replica, load: ClosedLoad, batch: Number, decode: FloatArray, prefill: FloatArray
-) -> tuple[Number, FloatArray, FloatArray]:
+) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
     """Whether all return together to a prefill-first engine, time to first token, decoding."""
     engine, varied = replica.engine, np.asarray(load.varied) > 0
     returning = (np.asarray(engine.prefill_first) > 0) & ~varied

@@ -197,9 +197,7 @@ def _experts_ms(replica: Replica, tokens: Number, bandwidth: Number, tflops: Num
     shape, precision, parallelism = replica.shape, replica.precision, replica.parallelism
     roof, reached = replica.roof, replica.efficiencies
     cards, routed = parallelism.cards, tokens * parallelism.attention_data
-    touched = experts_touched(
-        shape.experts, shape.experts_per_token, routed, reached.expert_spread
-    )
+    touched = experts_touched(shape.experts, shape.experts_per_token, routed, reached.expert_spread)
     slice_width = shape.expert_width / np.maximum(cards / np.maximum(parallelism.expert, 1.0), 1.0)
     narrow = slice_width / np.maximum(slice_width + reached.expert_slice, 1e-9)
     reading = reading_ms(
@@ -223,7 +221,7 @@ def _experts_ms(replica: Replica, tokens: Number, bandwidth: Number, tflops: Num
 
 
 def _cache_ms(replica: Replica, work: Work) -> Number:
-    """Reading what the decoding sequences attend to, and their recurrent state twice."""
+    """Read what the decoding sequences attend to, and their recurrent state twice."""
     shape = replica.shape
     elements = attended_tokens(
         work.context_tokens,

@@ -32,9 +32,7 @@ class NonnegativeFit:
     r_squared: float
 
 
-def nonnegative_fit(
-    columns: FloatArray, observed: FloatArray, *, relative: bool
-) -> NonnegativeFit:
+def nonnegative_fit(columns: FloatArray, observed: FloatArray, *, relative: bool) -> NonnegativeFit:
     """Nonnegative least squares of absolute or of relative errors.
 
     Parameters

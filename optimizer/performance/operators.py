@@ -31,7 +31,7 @@ _OVERLAP = 3.0
 def soft_maximum(first: Number, second: Number, sharpness: float = _OVERLAP) -> Number:
     """(a^p + b^p)^(1/p): the larger of two times >= 0, rounded where they are close."""
     # np.hypot's care against overflow is not needed: times are far below 1e100 ms.
-    return np.asarray((np.power(first, sharpness) + np.power(second, sharpness))) ** (1 / sharpness)
+    return np.asarray(np.power(first, sharpness) + np.power(second, sharpness)) ** (1 / sharpness)
 
 
 def reading_ms(size_bytes: Number, bandwidth_gb_s: Number) -> Number:

@@ -24,7 +24,7 @@ class SpeculationError(FleetError, ValueError):
 
 
 def accepted_tokens(speculated_tokens: Number, acceptance: Number) -> FloatArray:
-    """Expected tokens of one verification: (1 - a^(k+1))/(1 - a), k + 1 for a = 1 [1]_.
+    """Mean tokens of one verification: (1 - a^(k+1))/(1 - a), k + 1 for a = 1 [1]_.
 
     The first rejected token ends the step, and the model's own replaces it.
 

@@ -148,7 +148,7 @@ def prefill_decode_timing(replica: Replica, over: TimingRange) -> PrefillDecodeT
 
 
 def prediction_log_sd(spread: Spread, *, experts: bool, calibrated: bool) -> float:
-    """Standard deviation of the logarithm of a predicted iteration time.
+    """Tell how far predictions are off: standard deviation of log(true/predicted).
 
     Parameters
     ----------

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.report.comparison_plots import require_matplotlib
+from optimizer.report.matplotlib_figure import new_figure
 
 if TYPE_CHECKING:
     from optimizer.performance.measurements import FittedTiming
@@ -24,8 +23,7 @@ def draw_residuals(fitted: FittedTiming, path: Path) -> None:
     MissingExtraError
         If matplotlib is not installed.
     """
-    require_matplotlib()
-    figure = import_module("matplotlib.figure").Figure(figsize=_SIZE_INCHES, layout="constrained")
+    figure = new_figure(*_SIZE_INCHES)
     against, relative = figure.subplots(1, 2)
     ends = [float(fitted.observed_ms.min()), float(fitted.observed_ms.max())]
     against.plot(ends, ends, color="grey", linewidth=1)

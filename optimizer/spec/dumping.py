@@ -11,7 +11,7 @@ from optimizer.spec.document import DocumentFormat
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.yaml_scalars import resolve
 
-__all__ = ["dump"]
+__all__ = ["dump", "write_yaml"]
 
 _WIDTH = 100
 # Mappings and lists of scalars up to this long stand on one line.
@@ -41,10 +41,11 @@ def dump(spec: FleetSpec, format: DocumentFormat = "yaml") -> str:  # noqa: A002
     }
     if format == "json":
         return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return _to_yaml(data)
+    return write_yaml(data)
 
 
-def _to_yaml(data: dict[str, Any]) -> str:
+def write_yaml(data: dict[str, Any]) -> str:
+    """Write a part of a fleet's document, in the style of fleet files."""
     from ruamel.yaml import YAML, events
 
     writer = YAML(typ="safe", pure=True)

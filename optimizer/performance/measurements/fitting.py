@@ -217,9 +217,7 @@ def _coefficients(
     freedom = rows - len(names)
     width = float(t.ppf((1 + _CONFIDENCE) / 2, freedom)) if freedom > 0 else np.nan
     found = {}
-    for name, value, error in zip(
-        names, fitted.coefficients, fitted.standard_errors, strict=True
-    ):
+    for name, value, error in zip(names, fitted.coefficients, fitted.standard_errors, strict=True):
         known = bool(np.isfinite(error) and np.isfinite(width))
         found[name] = Coefficient(
             value=float(value),
@@ -229,10 +227,8 @@ def _coefficients(
     return found
 
 
-def _notes(
-    names: Sequence[str], columns: FloatArray, fitted: NonnegativeFit
-) -> tuple[str, ...]:
-    """What the rows do not say: constant columns, coefficients at 0, too few rows."""
+def _notes(names: Sequence[str], columns: FloatArray, fitted: NonnegativeFit) -> tuple[str, ...]:
+    """Say what the rows do not: constant columns, coefficients at 0, too few rows."""
     notes = []
     for place, name in enumerate(names):
         values = columns[:, place]
