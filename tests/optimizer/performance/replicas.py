@@ -1,0 +1,35 @@
+"""Replicas that the tests of this folder share."""
+
+from __future__ import annotations
+
+from optimizer.catalog import accelerator, model
+from optimizer.performance import (
+    Parallelism,
+    Replica,
+    calibration,
+    family_of,
+    native_precision,
+    precision,
+    roof_of,
+    shape_of,
+)
+
+
+def replica(
+    name: str = "meta-llama/Llama-3.1-8B",
+    card: str = "H100-SXM",
+    *,
+    tensor: float = 1.0,
+    weights: str | None = None,
+    engine: str = "vllm",
+) -> Replica:
+    """A replica of catalogue entries, with the calibration that ships."""
+    facts, cards, known = model(name), accelerator(card), calibration()
+    return Replica(
+        shape=shape_of(facts),
+        roof=roof_of(cards),
+        precision=precision(weights or native_precision(facts)),
+        parallelism=Parallelism(tensor=tensor),
+        efficiencies=known.of_family(family_of(cards)),
+        engine=known.of_engine(engine),
+    )
