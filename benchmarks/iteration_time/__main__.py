@@ -126,7 +126,8 @@ def _mlperf() -> None:
     results = sorted(offline(calibration()), key=lambda one: one.measured)
     print("\nMLPerf Llama-2-70B offline, tokens/s per card")
     for one in results:
-        print(f"  {one.accelerator:12}{one.measured:9.0f} measured{one.predicted:9.0f} predicted")
+        figures = f"{one.measured:9.0f} measured{one.predicted:9.0f} predicted"
+        print(f"  {one.accelerator:12}{one.round:6}{figures}")
     print(f"  Kendall tau {kendall_tau(results):.2f}")
 
 

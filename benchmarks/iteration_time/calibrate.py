@@ -17,18 +17,30 @@ from benchmarks.iteration_time.serving_points import Points, read_points
 COMMAND = "python -m benchmarks.iteration_time --calibrate"
 SERVING = "serving_points.csv: closed-loop TTFT and TPOT, aiconfigurator-core 0.12.0 (Apache-2.0)"
 OPERATORS = "vidur_layer_ops.csv: operator times on A100, Vidur profiling data (MIT)"
-# Families without serving measurements here: what others measured with one matrix benchmark,
-# relative to the H100 in the same benchmark. The ratio scales our own fitted constant, because
-# end-to-end products reach less of the peak than the benchmark's best shapes.
-GEMM_SURVEY = "SemiAnalysis, Dec 2024, matrix products of MI300X and H100 relative to their peaks"
+# Families without serving measurements here: what their vendor's best matrix products reach of
+# the peak, relative to the H100's (720 of 989 TFLOPS in bf16, 1280 of 1979 in fp8). The ratio
+# scales our own fitted constant, because products in serving reach less than the best shapes.
+_H100_16, _H100_8 = 720 / 989, 1280 / 1979
+MAX_ACHIEVABLE = (
+    "AMD, 'Measuring Max-Achievable FLOPs, part 2' (28 Feb 2025), {card}: {wide} TFLOPS in bf16, "
+    "{narrow} in fp8; H100 of the comparison: SemiAnalysis, 'MI300X vs H100 vs H200' (Dec 2024; "
+    "as recalled)"
+)
+MI300X = MAX_ACHIEVABLE.format(card="MI300X (750 W)", wide=708, narrow=1273)
+MI325X = MAX_ACHIEVABLE.format(card="MI325X (1000 W)", wide=843, narrow=1519)
 PUBLISHED_RATIOS: dict[str, dict[str, tuple[float, str]]] = {
     "cdna": {
-        "matrix_16": ((620 / 1307) / (720 / 989), GEMM_SURVEY),
-        "matrix_8": ((990 / 2615) / (1280 / 1979), GEMM_SURVEY),
+        "matrix_16": ((708 / 1307.4) / _H100_16, MI300X),
+        "matrix_8": ((1273 / 2614.9) / _H100_8, MI300X),
+    },
+    "cdna-1000w": {
+        "matrix_16": ((843 / 1307.4) / _H100_16, MI325X),
+        "matrix_8": ((1519 / 2614.9) / _H100_8, MI325X),
     },
 }
 # What an accelerator without data adds to the spread: the differences of efficiencies between
-# families are of this size (16-bit products 0.47 to 0.70 of the peak).
+# families are of this size (products of AMD's cards reach 0.75 to 0.9 of the
+# share that NVIDIA's do).
 UNCALIBRATED_LOG_SD = 0.20
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.iteration_time.memory import places, weight_bytes
 from optimizer.catalog import accelerator, model
 from optimizer.performance import (
     Calibration,
     ClosedLoad,
+    ModelShape,
     Parallelism,
     Replica,
     closed_loop,
@@ -21,12 +23,14 @@ from optimizer.performance import (
     roof_of,
     shape_of,
 )
-from optimizer.performance.batching import Batched
 
 MODEL = "meta-llama/Llama-2-70b-hf"
 # Mean prompt and answer of the OpenOrca samples that MLPerf uses [tokens].
 INPUT_TOKENS, OUTPUT_TOKENS = 294.0, 294.0
 MOST_REQUESTS = 2048.0
+DEGREES = (1, 2, 4, 8)
+# Share of the memory beyond which weights leave no room for a cache.
+FULL = 0.85
 
 
 @dataclass(frozen=True)
@@ -34,51 +38,62 @@ class Offline:
     """One accelerator's published and predicted throughput per card [tokens/s]."""
 
     accelerator: str
+    round: str
     measured: float
     predicted: float
 
 
 def offline(fitted: Calibration) -> list[Offline]:
-    """Published results, each with the best prediction over tensor parallelism 1, 2, 4 and 8."""
+    """Published results beside the best prediction over tensor and pipeline parallelism."""
     text = (files(__package__) / "mlperf_llama2_70b.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     return [
         Offline(
             row["accelerator"],
+            row["round"],
             float(row["tokens_per_s"]) / int(row["accelerators"]),
-            predicted_tokens_per_s(row["accelerator"], row["weights"], fitted),
+            predicted_tokens_per_s(row["accelerator"], row["weights"], row["engine"], fitted),
         )
         for row in rows
     ]
 
 
-def predicted_tokens_per_s(name: str, weights: str, fitted: Calibration) -> float:
-    """Throughput per card with the cache full of requests."""
+def predicted_tokens_per_s(name: str, weights: str, engine: str, fitted: Calibration) -> float:
+    """Throughput per card with the cache full of requests.
+
+    A pipeline of p stages keeps p micro-batches going: each card runs 1/p of the layers for one.
+    """
     facts = accelerator(name)
-    tensor = np.array([n for n in (1, 2, 4, 8) if n <= facts.max_scaleup_devices], dtype=float)
-    shape, roof, form = shape_of(model(MODEL)), roof_of(facts), precision(weights, kv_bytes=1.0)
+    most = min(8, facts.max_scaleup_devices)
+    ways = [(t, p) for t in DEGREES for p in DEGREES if t * p <= most]
+    tensor, stages = np.array(ways, dtype=float).T
+    form, roof = precision(weights, kv_bytes=1.0), roof_of(facts)
+    stage = _stage_of(shape_of(model(MODEL)), stages)
     parallelism = Parallelism(tensor=tensor)
-    fits = weight_bytes(shape, form, parallelism) < roof.memory_gb * 0.85e9
-    held = places(*_arrays(shape, roof, form), parallelism, INPUT_TOKENS + OUTPUT_TOKENS / 2)
-    requests = np.minimum(held, MOST_REQUESTS)
+    fits = weight_bytes(stage, form, parallelism) < FULL * roof.memory_gb * 1e9
+    held = places(stage, roof, form, parallelism, np.array(INPUT_TOKENS + OUTPUT_TOKENS / 2))
     replica = Replica(
-        shape=shape,
+        shape=stage,
         roof=roof,
         precision=form,
         parallelism=parallelism,
         efficiencies=fitted.of_family(family_of(facts)),
         # Offline: no answers are streamed, so nothing is spent per sequence and iteration.
-        engine=replace(fitted.of_engine("trtllm"), sequence_ms=0.0),
+        engine=replace(fitted.of_engine(engine), sequence_ms=0.0),
     )
     load = ClosedLoad(
-        requests=requests, input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS, varied=1.0
+        requests=np.minimum(held, MOST_REQUESTS) / stages,
+        input_tokens=INPUT_TOKENS,
+        output_tokens=OUTPUT_TOKENS,
+        varied=1.0,
     )
-    per_card = closed_loop(replica, load, fitted.waves).output_tokens_per_s / tensor
-    return float(np.max(np.where(fits, per_card, 0.0)))
+    rate = closed_loop(replica, load, fitted.waves).output_tokens_per_s / (tensor * stages)
+    return float(np.max(np.where(fits, rate, 0.0)))
 
 
-def _arrays(*records: Batched) -> tuple[Batched, ...]:
-    return tuple(record.reshape((1,)) for record in records)
+def _stage_of(shape: ModelShape, stages: NDArray[np.float64]) -> ModelShape:
+    parts = ("layers", "full_layers", "dense_layers", "kv_full_elements")
+    return replace(shape, **{name: getattr(shape, name) / stages for name in parts})
 
 
 def kendall_tau(results: list[Offline]) -> float:
