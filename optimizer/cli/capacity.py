@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from optimizer.cli.capacity_fit import fit
+from optimizer.cli.capacity_measure import measure
 from optimizer.cli.capacity_options import (
     BatchedTokens,
     BatchSize,
@@ -47,6 +48,7 @@ def _capacity() -> None:
 
 
 app.command("fit")(fit)
+app.command("measure")(measure)
 
 
 @app.command("model")
