@@ -7,6 +7,7 @@ python -m benchmarks.iteration_time --calibrate   # fit, and write the package's
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from benchmarks.iteration_time.evaluation import (
 )
 from benchmarks.iteration_time.fitting import fit
 from benchmarks.iteration_time.mlperf import kendall_tau, offline
-from benchmarks.iteration_time.serving_points import Points, read_points
+from benchmarks.iteration_time.serving_points import Point, Points, read_points
 from optimizer.performance import calibration
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -91,7 +92,7 @@ def _by_campaign(judged: HeldOut) -> None:
         print(f"{campaign[0]:28}{campaign[1]:10}{campaign[2]:8}{inside.sum():5}{''.join(cells)}")
 
 
-def _ampere(data: Path, usable: list) -> None:
+def _ampere(data: Path, usable: list[Point]) -> None:
     hopper = fit(Points.of(usable))
     products = read_products(data / "vidur_layer_ops.csv")
     off = products.predicted_ms(hopper.efficiencies) / products.measured_ms - 1
@@ -100,26 +101,18 @@ def _ampere(data: Path, usable: list) -> None:
     held = np.empty(off.size)
     for name in np.unique(products.model):
         inside = products.model == name
-        known = calibration().of_family("hopper")
         family = fit_family(products.of(~inside), hopper.efficiencies)
         judged = products.of(inside)
-        held[inside] = judged.predicted_ms(_with(known, family)) / judged.measured_ms - 1
+        predicted = judged.predicted_ms(replace(hopper.efficiencies, **family))
+        held[inside] = predicted / judged.measured_ms - 1
     print(f"  matrix products, each model fitted on the others: {median_error(held):.1f}")
-    for name, constants in (
-        ("Hopper", hopper.efficiencies),
-        ("Ampere", calibration().of_family("ampere")),
-    ):
+    families = (("Hopper", hopper.efficiencies), ("Ampere", calibration().of_family("ampere")))
+    for name, constants in families:
         whole = prompts(data / "splitwise_profile_a100.csv", constants, hopper.engines["vllm"])
         error = median_error(whole.predicted_ms / whole.measured_ms - 1)
         print(
             f"  prompts of Llama-2-70B ({whole.measured_ms.size}), constants of {name}: {error:.1f}"
         )
-
-
-def _with(known, family):
-    from dataclasses import replace
-
-    return replace(known, **family)
 
 
 def _mlperf() -> None:

@@ -26,8 +26,22 @@ from optimizer.performance.precision import (
     native_precision,
     precision,
 )
+from optimizer.performance.prefill import chunked_prefill_ms
 from optimizer.performance.roof import AcceleratorRoof, MissingFigureError, family_of, roof_of
 from optimizer.performance.shape import ModelShape, shape_of
+from optimizer.performance.speculation import (
+    SpeculationError,
+    accepted_tokens,
+    speculative_token_ms,
+)
+from optimizer.performance.timing import (
+    TimingEstimate,
+    TimingRange,
+    estimate_timing,
+    iteration_table,
+    prediction_log_sd,
+    prefill_decode_timing,
+)
 
 __all__ = [
     "PRECISIONS",
@@ -43,17 +57,27 @@ __all__ = [
     "Parallelism",
     "Precision",
     "Replica",
+    "SpeculationError",
     "Spread",
+    "TimingEstimate",
+    "TimingRange",
     "UnknownEngineError",
     "UnknownPrecisionError",
     "Work",
+    "accepted_tokens",
     "calibration",
+    "chunked_prefill_ms",
     "closed_loop",
+    "estimate_timing",
     "family_of",
     "iteration_breakdown",
     "iteration_ms",
+    "iteration_table",
     "native_precision",
     "precision",
+    "prediction_log_sd",
+    "prefill_decode_timing",
     "roof_of",
     "shape_of",
+    "speculative_token_ms",
 ]

@@ -161,18 +161,7 @@ def _fit_benchmarks(table: MeasurementTable) -> FittedTiming:
     requests, prompt, _, ttft, tpot = table.numbers(
         SERVING_COLUMNS, positive=("concurrency", "output_tokens", "ttft_ms", "tpot_ms")
     )
-    faults = [
-        Fault(
-            "must be synchronous or throughput", "benchmark", kind, source=table.source, line=line
-        )
-        for line, kind in zip(table.lines, table.columns["benchmark"], strict=True)
-        if kind not in ("synchronous", "throughput")
-    ]
-    if faults:
-        raise MeasurementError(faults)
-    if len(np.unique(requests)) < 2:
-        text = "all rows have the same concurrency; a synchronous (1) and a throughput run differ"
-        raise MeasurementError([Fault(text, "concurrency", source=table.source)])
+    _require_two_loads(table, requests)
     ones = np.ones_like(tpot)
     decode_columns = np.stack([ones, requests], axis=1)
     prefill_columns = np.stack([ones, prompt * requests], axis=1)
@@ -200,6 +189,21 @@ def _fit_benchmarks(table: MeasurementTable) -> FittedTiming:
             *_notes(of_prefill, prefill_columns, prefill),
         ),
     )
+
+
+def _require_two_loads(table: MeasurementTable, requests: FloatArray) -> None:
+    faults = [
+        Fault(
+            "must be synchronous or throughput", "benchmark", kind, source=table.source, line=line
+        )
+        for line, kind in zip(table.lines, table.columns["benchmark"], strict=True)
+        if kind not in ("synchronous", "throughput")
+    ]
+    if not faults and len(np.unique(requests)) < 2:
+        text = "all rows have the same concurrency; a synchronous (1) and a throughput run differ"
+        faults = [Fault(text, "concurrency", source=table.source)]
+    if faults:
+        raise MeasurementError(faults)
 
 
 def _require_rows(table: MeasurementTable, rows: int, wanted: int) -> None:
