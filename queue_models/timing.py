@@ -238,10 +238,10 @@ def _interpolated(
         return np.asarray(cells.take(0, axis=place), dtype=np.float64)
     left = np.clip(np.searchsorted(axis, tokens, side="right") - 1, 0, axis.size - 2)
     share = np.maximum((tokens - axis[left]) / (axis[left + 1] - axis[left]), 0.0)
-    index = left.reshape(*tokens.shape, 1, *rest)
+    index = np.reshape(left, (*tokens.shape, 1, *rest))
     low = np.take_along_axis(cells, index, axis=place).squeeze(place)
     high = np.take_along_axis(cells, index + 1, axis=place).squeeze(place)
-    value: FloatArray = low + (high - low) * share.reshape(*tokens.shape, *rest)
+    value: FloatArray = low + (high - low) * np.reshape(share, (*tokens.shape, *rest))
     return value
 
 

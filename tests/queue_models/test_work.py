@@ -123,3 +123,10 @@ def test_varying_requests_leave_half_of_the_next_in_line_unused() -> None:
     spare = (159 + (75 * 74 + 84 * 83) / 159) / 2
     biased = 75 + (2 * 84 - 1)
     np.testing.assert_allclose(RequestWork.of(service).slots, (954 - spare) / biased)
+
+
+def test_a_table_answers_for_a_single_number() -> None:
+    """One pair without dimensions is interpolated as any other."""
+    table = TableTiming([0.0, 10.0], [0.0, 100.0], [0.0], [[[1.0], [2.0]], [[3.0], [4.0]]])
+    five, fifty, none = (np.array(value) for value in (5.0, 50.0, 0.0))
+    assert table.iteration_ms(five, fifty, none) == 2.5
