@@ -46,11 +46,14 @@ from solvers.saturation import SaturationPolicy as SaturationPolicy
 from solvers.saturation import saturate as saturate
 from solvers.solve import solve as solve
 from solvers.sparse_columns import SparseColumns as SparseColumns
+from solvers.split import RATE_TOLERANCE as RATE_TOLERANCE
+from solvers.split import Split as Split
 from solvers.write_model import write_model as write_model
 
 __all__ = [
     "CAPACITY_TOLERANCE",
     "GAP_TOLERANCE",
+    "RATE_TOLERANCE",
     "AllocationProblem",
     "BrokenPluginError",
     "CancelFlag",
@@ -75,6 +78,7 @@ __all__ = [
     "SolverError",
     "SolverOptionError",
     "SparseColumns",
+    "Split",
     "StageResult",
     "Start",
     "Termination",

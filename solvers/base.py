@@ -38,6 +38,7 @@ class Feature(StrEnum):
     STRICT_PRIORITIES = "strict_priorities"  # lexicographic stages, see AllocationProblem.priority
     PARTIAL = "partial"  # may take fewer parts of a column, see AllocationProblem.parts
     PROGRESS = "progress"  # calls SolveParams.progress when incumbent or bound improve
+    SPLIT = "split"  # counts and rate shares, see AllocationProblem.split
     CANCEL = "cancel"  # returns the incumbent when SolveParams.cancel is set
 
 
@@ -145,7 +146,7 @@ class Start:
     Parameters
     ----------
     x
-        (n,), 0/1, not necessarily feasible; None without a solution.
+        (n,), 0/1, and counts where groups split; not necessarily feasible; None without a solution.
     prices
         (m,), >= 0, cost per unit of each row (see `RowPrices`), not necessarily good; None without.
         Used by solvers that work with prices.
@@ -213,11 +214,12 @@ class Solver(ABC):
         UnsupportedFeatureError
             If a needed feature is not declared.
         """
-        missing = sorted(required_features(problem, params) - self.features)
+        needed = required_features(problem, params)
+        missing = sorted(needed - self.features)
         if missing:
             raise UnsupportedFeatureError(
                 f"solver '{self.name}' lacks {', '.join(missing)}, which this problem needs; "
-                f"`fleetopt solvers` lists the solvers that have it"
+                f"solvers that have it: {_solvers_with(needed)}"
             )
 
     def parse_options(self, params: SolveParams) -> Any:
@@ -241,11 +243,22 @@ class Solver(ABC):
             raise SolverOptionError(f"solver '{self.name}': {error}") from error
 
 
+def _solvers_with(needed: frozenset[Feature]) -> str:
+    """Name the usable solvers that have all of these features."""
+    # Here, because the registry needs the abstract class.
+    from solvers import registry
+
+    able = [p.name for p in registry.describe() if p.status == "ok" and needed <= p.features]
+    return ", ".join(able) or "none that is installed"
+
+
 def required_features(problem: AllocationProblem, params: SolveParams) -> frozenset[Feature]:
     """Return the features without which the problem would not be the one that was asked."""
     needed = set()
     if problem.priority is not None:
         needed.add(Feature.STRICT_PRIORITIES)
+    if problem.split is not None:
+        needed.add(Feature.SPLIT)
     if params.time_limit_s is not None:
         needed.add(Feature.TIME_LIMIT)
     return frozenset(needed)

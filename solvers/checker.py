@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem
+from solvers.split_checker import check_split
 
 __all__ = ["CheckReport", "check"]
 
@@ -32,7 +33,10 @@ class CheckReport:
         Each broken rule in words; empty when feasible.
     unserved
         Weight left unserved by priority, most important first; groups that take a part of a column
-        are served. One entry, priority 1, without priorities; empty without `unserved` columns.
+        are served, and a group that splits counts for its weight times the unserved share of its
+        demand. One entry, priority 1, without priorities; empty when nothing can be unserved.
+    unserved_rate
+        (items,), rate of each item of the split part that is not served; None without one.
     """
 
     feasible: bool
@@ -40,9 +44,15 @@ class CheckReport:
     usage: NDArray[np.float64]
     violations: tuple[str, ...] = ()
     unserved: Mapping[int, float] = field(default_factory=dict)
+    unserved_rate: NDArray[np.float64] | None = None
 
 
-def check(problem: AllocationProblem, x: ArrayLike, parts: ArrayLike | None = None) -> CheckReport:
+def check(
+    problem: AllocationProblem,
+    x: ArrayLike,
+    parts: ArrayLike | None = None,
+    rates: ArrayLike | None = None,
+) -> CheckReport:
     """Recompute feasibility, cost and usage of a solution; shares no code with any solver.
 
     Parameters
@@ -50,20 +60,27 @@ def check(problem: AllocationProblem, x: ArrayLike, parts: ArrayLike | None = No
     problem
         The problem that was to be solved.
     x
-        (n,), 1 where a column is chosen, else 0.
+        (n,), 1 where a column is chosen, else 0; where groups split, how often it is taken.
     parts
         (n,), optional: parts taken of each chosen column, between 1 and the problem's `parts`.
+    rates
+        (edges,), rate along each edge of the split part; needed where there is one.
 
     Notes
     -----
-    A row is kept when its usage is at most capacity * (1 + 1e-9); everything else is exact.
+    A row is kept when its usage is at most capacity * (1 + 1e-9), loads and rates of a split part
+    are kept to 1e-7 of a column's units and an item's demand; everything else is exact.
     """
-    n = problem.columns
+    n, split = problem.columns, problem.split
     faults: list[str] = []
     chosen = _vector("x", x, n, faults)
     taken = _vector("parts", parts, n, faults) if parts is not None else None
-    if chosen is not None and not np.isin(chosen, (0, 1)).all():
+    flow = None if split is None else _vector("rates", _given(rates), split.edges, faults)
+    counted = np.zeros(n, dtype=bool) if split is None else split.groups[problem.group]
+    if chosen is not None and not np.isin(chosen[~counted], (0, 1)).all():
         faults.append("x: every entry must be 0 or 1")
+    if taken is not None and split is not None:
+        faults.append("parts: a problem with a split part knows none")
     if faults or chosen is None:
         return CheckReport(
             feasible=False,
@@ -76,13 +93,23 @@ def check(problem: AllocationProblem, x: ArrayLike, parts: ArrayLike | None = No
         share = _shares(problem, chosen, taken, faults)
     _check_groups(problem, chosen, faults)
     usage = _check_rows(problem, share, faults)
+    cost = float((problem.cost * share).sum())
+    left = None
+    if split is not None and flow is not None:
+        checked = check_split(problem, split, chosen, flow, faults)
+        cost, left = cost + checked.unserved_cost, checked.unserved_rate
     return CheckReport(
         feasible=not faults,
-        cost=float((problem.cost * share).sum()),
+        cost=cost,
         usage=usage,
         violations=tuple(faults),
-        unserved=_unserved_weights(problem, chosen),
+        unserved=_unserved_weights(problem, chosen, left),
+        unserved_rate=left,
     )
+
+
+def _given(rates: ArrayLike | None) -> ArrayLike:
+    return [] if rates is None else rates
 
 
 def _vector(
@@ -126,7 +153,10 @@ def _check_groups(
 ) -> None:
     count = np.zeros(problem.groups)
     np.add.at(count, problem.group, chosen)
-    for group in np.flatnonzero(count != 1)[:_SHOWN]:
+    chooses = np.ones(problem.groups, dtype=bool)
+    if problem.split is not None:
+        chooses = ~problem.split.groups
+    for group in np.flatnonzero((count != 1) & chooses)[:_SHOWN]:
         faults.append(f"group {group}: {count[group]:g} columns chosen, exactly 1 is wanted")
 
 
@@ -145,14 +175,25 @@ def _check_rows(
     return usage
 
 
-def _unserved_weights(problem: AllocationProblem, chosen: NDArray[np.float64]) -> dict[int, float]:
-    if problem.unserved is None:
+def _unserved_weights(
+    problem: AllocationProblem,
+    chosen: NDArray[np.float64],
+    left: NDArray[np.float64] | None,
+) -> dict[int, float]:
+    if problem.unserved is None and left is None:
         return {}
     groups = problem.groups
     weight = np.ones(groups) if problem.weight is None else problem.weight
     priority = np.ones(groups, dtype=int) if problem.priority is None else problem.priority
-    left = np.zeros(groups, dtype=bool)
-    left[problem.group[(chosen == 1) & problem.unserved]] = True
+    share = np.zeros(groups)
+    if problem.unserved is not None:
+        share[problem.group[(chosen == 1) & problem.unserved]] = 1.0
+    if problem.split is not None and left is not None:
+        owner, demand = problem.split.owner, problem.split.demand
+        total = np.bincount(owner, weights=demand, minlength=groups)
+        missing = np.bincount(owner, weights=left, minlength=groups)
+        np.divide(missing, total, out=share, where=total > 0)
     return {
-        int(level): float(weight[left & (priority == level)].sum()) for level in np.unique(priority)
+        int(level): float((weight * share)[priority == level].sum())
+        for level in np.unique(priority)
     }

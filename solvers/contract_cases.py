@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
 
 from solvers.enumeration import brute_force
 from solvers.problem import AllocationProblem, FloatArray
+from solvers.split_cases import golden_split_problems, random_split_problems
 
 __all__ = ["ContractCase", "contract_cases"]
 
@@ -40,7 +42,7 @@ class ContractCase:
 
 def contract_cases() -> tuple[ContractCase, ...]:
     """Return the hand-made cases and seeded random ones, all small."""
-    return (*_golden_cases(), *_strict_cases(), *_random_cases())
+    return (*_golden_cases(), *_strict_cases(), *_random_cases(), *_split_cases())
 
 
 def _golden_cases() -> tuple[ContractCase, ...]:
@@ -186,6 +188,14 @@ def _random_cases() -> tuple[ContractCase, ...]:
         name = f"random {kind} {sizes[0]}x{sizes[1]}x{rows}"
         cases.append(ContractCase(name, problem, brute_force(problem)))
     return tuple(cases)
+
+
+@lru_cache(maxsize=1)
+def _split_cases() -> tuple[ContractCase, ...]:
+    """Cases of groups that split; enumerated once, as each count takes linear programmes."""
+    golden = [ContractCase(*entry) for entry in golden_split_problems()]
+    random = [ContractCase(n, p, brute_force(p)) for n, p in random_split_problems()]
+    return (*golden, *random)
 
 
 def _random_problem(

@@ -20,6 +20,7 @@ from solvers.base import SolveParams, Start
 from solvers.bounds import capacity_free_bound
 from solvers.errors import SolverBackendError, SolverOptionError
 from solvers.integer_scaling import exact_scaling
+from solvers.mixed_programme import MixedProgramme
 from solvers.presolve import reduce_problem
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem, FloatArray, IntArray
 from solvers.result import (
@@ -71,7 +72,10 @@ class BackendRequest:
     absolute_gap
         Gap in cost that is always good enough, >= 0.
     start
-        (n,), 0/1: a feasible solution, or None.
+        (n,), 0/1: a feasible solution, or None. With a programme, (variables,).
+    programme
+        Of a problem with a split part: what is asked in its stead. The answer's x then has one
+        entry per variable, the problem's columns first; the others may be rounded.
     monitor
         Is told of solutions and bounds, and says when to stop. Solutions need not keep the rows:
         they are verified.
@@ -81,7 +85,8 @@ class BackendRequest:
     time_limit_s: float | None
     relative_gap: float
     absolute_gap: float
-    start: IntArray | None
+    start: IntArray | FloatArray | None
+    programme: MixedProgramme | None = None
     monitor: Monitor = field(default_factory=SilentMonitor)
 
 

@@ -14,12 +14,14 @@ from solvers.distribution_version import distribution_version
 from solvers.errors import SolverOptionError
 from solvers.exact import Backend, BackendAnswer, BackendRequest, solve_exactly
 from solvers.highs_arrays import choice_programme
-from solvers.highs_search import search_with_highs, skips_jump
+from solvers.highs_search import search_with_highs, skips_jump, split_settings
 from solvers.isolated_backend import isolated_when_large
+from solvers.mixed_programme import MixedProgramme, highs_programme
 from solvers.priorities import solve_in_stages
 from solvers.problem import AllocationProblem
 from solvers.result import SolveResult
-from solvers.scaled_model import scale_model
+from solvers.scaled_model import ScaledModel, scale_model
+from solvers.split_search import solve_split
 
 __all__ = ["HighsOptions", "HighsSolver", "highs_backend"]
 
@@ -64,7 +66,7 @@ class HighsSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by branch and cut on sparse arrays (HiGHS): up to some ten thousand groups"
     )
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT}
     Options: ClassVar[type[HighsOptions]] = HighsOptions
     requires: ClassVar[tuple[str, ...]] = ("highspy<1.15",)
 
@@ -87,7 +89,10 @@ class HighsSolver(Solver):
         ) -> SolveResult:
             return solve_exactly(plain, stage_params, stage_start, backend)
 
-        result = solve_in_stages(problem, params, start, solve_plain)
+        if problem.split is not None:
+            result = solve_split(problem, params, start, backend)
+        else:
+            result = solve_in_stages(problem, params, start, solve_plain)
         statistics = dataclasses.replace(
             result.statistics, solver=self.name, version=f"HiGHS {distribution_version('highspy')}"
         )
@@ -127,26 +132,29 @@ def _build(
 
     highs = highspy.Highs()
     highs.setOptionValue("output_flag", False)
-    scaled = scale_model(request.problem)
+    mixed = request.programme
+    scaled = scale_model(request.problem) if mixed is None else mixed
     common: dict[str, bool | int | float | str] = {
         "threads": threads,
         "random_seed": seed,
         "mip_rel_gap": scaled.relative_gap(request.relative_gap),
         "mip_abs_gap": scaled.absolute_gap(request.absolute_gap),
     }
-    if skips_jump(request.problem.columns, request.start):
+    if mixed is not None:
+        common |= split_settings()
+    elif skips_jump(request.problem.columns, request.start):
         common["mip_heuristic_run_feasibility_jump"] = False
     for name, value in {**common, **settings}.items():
         refused = highs.setOptionValue(name, value) != highspy.HighsStatus.kOk
         if refused and name in settings:
             raise SolverOptionError(f"solver 'highs': HiGHS refuses {name} = {value!r}")
-    highs.passModel(
-        choice_programme(
-            scaled.objective.coefficients,
-            scaled.usage,
-            scaled.limit,
-            request.problem.group,
-            binary=True,
-        )
-    )
+    highs.passModel(_model(scaled, request.problem))
     return highs, scaled.objective
+
+
+def _model(scaled: ScaledModel | MixedProgramme, problem: AllocationProblem) -> Any:
+    if isinstance(scaled, MixedProgramme):
+        return highs_programme(scaled)
+    return choice_programme(
+        scaled.objective.coefficients, scaled.usage, scaled.limit, problem.group, binary=True
+    )

@@ -91,6 +91,8 @@ def isolated_when_large(
 
     def ask(request: BackendRequest) -> BackendAnswer:
         size = request.problem.columns + len(request.problem.usage.values)
+        if request.programme is not None:
+            size = request.programme.variables + len(request.programme.values)
         hurried = request.time_limit_s is not None or request.monitor.can_cancel
         return apart(request) if hurried and size >= large else here(request)
 
@@ -240,4 +242,5 @@ def _without_monitor(request: BackendRequest) -> BackendRequest:
         relative_gap=request.relative_gap,
         absolute_gap=request.absolute_gap,
         start=request.start,
+        programme=request.programme,
     )

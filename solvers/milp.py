@@ -14,6 +14,7 @@ from solvers.priorities import solve_in_stages
 from solvers.problem import AllocationProblem
 from solvers.pulp_backends import pulp_backend
 from solvers.result import SolveResult
+from solvers.split_search import solve_split
 
 __all__ = ["MilpOptions", "MilpSolver"]
 
@@ -50,7 +51,7 @@ class MilpSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by branch and cut (PuLP with HiGHS, CBC, ...): up to about ten thousand groups"
     )
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT}
     Options: ClassVar[type[MilpOptions]] = MilpOptions
     requires: ClassVar[tuple[str, ...]] = ("pulp", "highspy<1.15")
 
@@ -72,7 +73,10 @@ class MilpSolver(Solver):
         ) -> SolveResult:
             return solve_exactly(plain, stage_params, stage_start, backend)
 
-        result = solve_in_stages(problem, params, start, solve_plain)
+        if problem.split is not None:
+            result = solve_split(problem, params, start, backend)
+        else:
+            result = solve_in_stages(problem, params, start, solve_plain)
         statistics = dataclasses.replace(
             result.statistics,
             solver=self.name,

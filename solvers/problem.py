@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from solvers.array_input import SHOWN, read_only_vector, report_bad
 from solvers.errors import ProblemError
 from solvers.sparse_columns import SparseColumns
+from solvers.split import Split
 
 __all__ = ["CAPACITY_TOLERANCE", "AllocationProblem"]
 
@@ -21,9 +23,6 @@ BoolArray = NDArray[np.bool_]
 # A row is kept when its usage is at most capacity * (1 + CAPACITY_TOLERANCE): decimal fractions
 # such as 0.1 + 0.2 <= 0.3 hold in the caller's eyes and fail in the last bit of binary arithmetic.
 CAPACITY_TOLERANCE = 1e-9
-
-# Faults of one array are listed by index up to this many.
-_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -55,6 +54,9 @@ class AllocationProblem:
     parts
         (n,), optional: number of equal parts each column is made of (replicas of one candidate),
         >= 1. Solvers with `Feature.PARTIAL` may be asked to take fewer of them.
+    split
+        Optional: groups whose load is divided over whole numbers of units of several of their
+        columns, see `Split`; for them "exactly one column" does not hold.
 
     Raises
     ------
@@ -63,7 +65,8 @@ class AllocationProblem:
 
     Notes
     -----
-    Arrays are copied and read-only. `groups` is G = max(group) + 1.
+    Arrays are copied and read-only. With `split`, x holds counts: 0 or 1 in the groups that choose.
+    `groups` is G = max(group) + 1.
     """
 
     cost: FloatArray
@@ -74,6 +77,7 @@ class AllocationProblem:
     unserved: BoolArray | None = field(default=None)
     weight: FloatArray | None = field(default=None)
     parts: IntArray | None = field(default=None)
+    split: Split | None = field(default=None)
 
     def __init__(
         self,
@@ -86,24 +90,28 @@ class AllocationProblem:
         unserved: ArrayLike | None = None,
         weight: ArrayLike | None = None,
         parts: ArrayLike | None = None,
+        split: Split | None = None,
     ) -> None:
         faults: list[str] = []
         values: dict[str, Any] = {
-            "cost": _vector("cost", cost, np.float64, faults),
+            "cost": read_only_vector("cost", cost, np.float64, faults),
             "usage": _matrix(usage, faults),
-            "capacity": _vector("capacity", capacity, np.float64, faults),
-            "group": _vector("group", group, np.int64, faults),
-            "priority": _vector("priority", priority, np.int64, faults),
-            "unserved": _vector("unserved", unserved, np.bool_, faults),
-            "weight": _vector("weight", weight, np.float64, faults),
-            "parts": _vector("parts", parts, np.int64, faults),
+            "capacity": read_only_vector("capacity", capacity, np.float64, faults),
+            "group": read_only_vector("group", group, np.int64, faults),
+            "priority": read_only_vector("priority", priority, np.int64, faults),
+            "unserved": read_only_vector("unserved", unserved, np.bool_, faults),
+            "weight": read_only_vector("weight", weight, np.float64, faults),
+            "parts": read_only_vector("parts", parts, np.int64, faults),
         }
         if not faults:
             _check_values(values, faults)
+        if not faults and split is not None:
+            faults += split.faults(values["cost"], values["group"], values["unserved"])
         if faults:
             raise ProblemError("not an allocation problem:\n" + "\n".join(f"- {f}" for f in faults))
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "split", split)
 
     @property
     def columns(self) -> int:
@@ -124,7 +132,7 @@ class AllocationProblem:
         """One line: sizes and features."""
         extras = [
             name
-            for name in ("priority", "unserved", "weight", "parts")
+            for name in ("priority", "unserved", "weight", "parts", "split")
             if getattr(self, name) is not None
         ]
         tail = f", {'+'.join(extras)}" if extras else ""
@@ -137,9 +145,13 @@ class AllocationProblem:
         """Equal when every array is equal."""
         if not isinstance(other, AllocationProblem):
             return NotImplemented
-        return self.usage.shape == other.usage.shape and all(
-            _same(mine, theirs)
-            for mine, theirs in zip(self._arrays(), other._arrays(), strict=True)
+        return (
+            self.usage.shape == other.usage.shape
+            and self.split == other.split
+            and all(
+                _same(mine, theirs)
+                for mine, theirs in zip(self._arrays(), other._arrays(), strict=True)
+            )
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -175,32 +187,6 @@ def _same(mine: NDArray[Any] | None, theirs: NDArray[Any] | None) -> bool:
     return bool(np.array_equal(mine, theirs))
 
 
-def _vector(name: str, value: object, dtype: type, faults: list[str]) -> NDArray[Any] | None:
-    """Copy into a read-only vector, exactly; report what cannot be."""
-    if value is None:
-        return None
-    try:
-        raw = np.asarray(value)
-        if raw.size == 0:
-            raw = raw.astype(dtype)
-        if raw.dtype.kind not in "biuf":
-            raise ValueError(f"numbers are wanted, not {raw.dtype}")
-        if dtype is np.bool_ and not np.isin(raw, (0, 1)).all():
-            raise ValueError("true and false are wanted")
-        # Beyond 2**53 a float is no count any more; infinities and NaN fall out here too.
-        if dtype is np.int64 and not np.all((raw == np.floor(raw)) & (np.abs(raw) <= 2.0**53)):
-            raise ValueError("whole numbers are wanted")
-        array: NDArray[Any] = raw.astype(dtype)
-    except (ValueError, TypeError) as error:
-        faults.append(f"{name}: {error}")
-        return None
-    if array.ndim != 1:
-        faults.append(f"{name}: must have one dimension, not shape {array.shape}")
-        return None
-    array.flags.writeable = False
-    return array
-
-
 def _matrix(usage: object, faults: list[str]) -> SparseColumns | None:
     try:
         return SparseColumns.from_any(usage)
@@ -216,11 +202,11 @@ def _check_values(values: dict[str, Any], faults: list[str]) -> None:
         faults.append(f"usage: shape {usage.shape}, but capacity and cost say ({m}, {n})")
     if len(group) != n:
         faults.append(f"group: {len(group)} entries for {n} columns")
-    _report(faults, "cost", ~np.isfinite(cost), cost, "must be finite")
-    _report(faults, "usage", ~(np.isfinite(usage.values) & (usage.values >= 0)), usage.values,
+    report_bad(faults, "cost", ~np.isfinite(cost), cost, "must be finite")
+    report_bad(faults, "usage", ~(np.isfinite(usage.values) & (usage.values >= 0)), usage.values,
             "must be finite and >= 0")  # fmt: skip
-    _report(faults, "capacity", ~(capacity >= 0), capacity, "must be >= 0 (inf: unlimited)")
-    _report(faults, "group", group < 0, group, "must be >= 0")
+    report_bad(faults, "capacity", ~(capacity >= 0), capacity, "must be >= 0 (inf: unlimited)")
+    report_bad(faults, "group", group < 0, group, "must be >= 0")
     groups = int(group.max()) + 1 if len(group) else 0
     if groups > max(n, 1):
         faults.append(
@@ -229,7 +215,7 @@ def _check_values(values: dict[str, Any], faults: list[str]) -> None:
         return
     empty = np.setdiff1d(np.arange(groups), group)
     if empty.size:
-        faults.append(f"group: no column belongs to group(s) {empty[:_SHOWN].tolist()}")
+        faults.append(f"group: no column belongs to group(s) {empty[:SHOWN].tolist()}")
     _check_options(values, n, groups, faults)
 
 
@@ -241,19 +227,9 @@ def _check_options(values: dict[str, Any], n: int, groups: int, faults: list[str
     if values["priority"] is not None:
         if values["unserved"] is None:
             faults.append("priority: needs `unserved`, which columns mean unserved")
-        _report(faults, "priority", values["priority"] < 1, values["priority"], "must be >= 1")
+        report_bad(faults, "priority", values["priority"] < 1, values["priority"], "must be >= 1")
     if values["weight"] is not None:
         bad = ~(np.isfinite(values["weight"]) & (values["weight"] > 0))
-        _report(faults, "weight", bad, values["weight"], "must be finite and > 0")
+        report_bad(faults, "weight", bad, values["weight"], "must be finite and > 0")
     if values["parts"] is not None:
-        _report(faults, "parts", values["parts"] < 1, values["parts"], "must be >= 1")
-
-
-def _report(
-    faults: list[str], name: str, bad: BoolArray, values: NDArray[Any], wanted: str
-) -> None:
-    where = np.flatnonzero(bad)
-    if where.size:
-        shown = ", ".join(f"[{i}] = {values[i]}" for i in where[:_SHOWN])
-        more = f" and {where.size - _SHOWN} more" if where.size > _SHOWN else ""
-        faults.append(f"{name}{shown}{more}: {wanted}")
+        report_bad(faults, "parts", values["parts"] < 1, values["parts"], "must be >= 1")

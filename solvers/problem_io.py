@@ -13,6 +13,7 @@ import numpy as np
 from solvers.errors import ProblemError
 from solvers.problem import AllocationProblem
 from solvers.sparse_columns import SparseColumns
+from solvers.split import Split
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -27,10 +28,22 @@ _KIND = "fleetopt.allocation_problem"
 _REQUIRED = ("cost", "capacity", "group")
 _OPTIONAL = ("priority", "unserved", "weight", "parts")
 _USAGE = ("indptr", "rows", "values")
+# Keys of the split part in an archive begin with this.
+_SPLIT = "split_"
+_SPLIT_REQUIRED = ("groups", "demand", "owner", "edge_item", "edge_column", "edge_rate")
+_SPLIT_OPTIONAL = (
+    "lower",
+    "upper",
+    "spares",
+    "unserved_cost",
+    "most_different",
+    "lower_total",
+    "upper_total",
+)
 
 
 def problem_to_json(problem: AllocationProblem) -> str:
-    """Return the problem as one JSON document; numbers keep every bit, unlimited rows are "inf"."""
+    """Return the problem as one JSON document; numbers keep every bit, unlimited is "inf"."""
     usage = problem.usage
     document: dict[str, Any] = {
         "kind": _KIND,
@@ -42,13 +55,17 @@ def problem_to_json(problem: AllocationProblem) -> str:
             "rows": usage.rows.tolist(),
             "values": usage.values.tolist(),
         },
-        "capacity": ["inf" if np.isinf(b) else b for b in problem.capacity.tolist()],
+        "capacity": _with_words(problem.capacity),
         "group": problem.group.tolist(),
     }
     for name in _OPTIONAL:
         array = getattr(problem, name)
         if array is not None:
             document[name] = array.tolist()
+    if problem.split is not None:
+        document["split"] = {
+            name: _with_words(array) for name, array in problem.split.arrays() if array is not None
+        }
     return json.dumps(document, allow_nan=False)
 
 
@@ -77,10 +94,15 @@ def problem_from_json(text: str, where: str = "JSON") -> AllocationProblem:
         raise ProblemError(f"{where}: usage: an object with shape, {', '.join(_USAGE)} is wanted")
     capacity = document.get("capacity")
     if isinstance(capacity, list):
-        document["capacity"] = [float("inf") if b == "inf" else b for b in capacity]
-    known = {"kind", "schema_version", "usage", *_REQUIRED, *_OPTIONAL}
+        document["capacity"] = _without_words(capacity)
+    known = {"kind", "schema_version", "usage", "split", *_REQUIRED, *_OPTIONAL}
     _refuse_unknown(where, set(document), known)
-    return _assemble(where, document, usage)
+    split = document.pop("split", None)
+    if split is not None:
+        if not isinstance(split, dict):
+            raise ProblemError(f"{where}: split: an object with {', '.join(_SPLIT_REQUIRED)}, ...")
+        split = {name: _without_words(values) for name, values in split.items()}
+    return _assemble(where, document, usage, split)
 
 
 def write_problem(problem: AllocationProblem, path: str | Path) -> None:
@@ -102,6 +124,8 @@ def write_problem(problem: AllocationProblem, path: str | Path) -> None:
         **{name: getattr(usage, name) for name in _USAGE},
         **{name: getattr(problem, name) for name in (*_REQUIRED, *_OPTIONAL)},
     }
+    if problem.split is not None:
+        arrays |= {_SPLIT + name: array for name, array in problem.split.arrays()}
     with target.open("wb") as stream:
         np.savez_compressed(stream, **{k: v for k, v in arrays.items() if v is not None})
 
@@ -131,8 +155,24 @@ def read_problem(path: str | Path) -> AllocationProblem:
     version = arrays.pop("schema_version", None)
     _check_version(str(source), None if version is None else version.item())
     usage = {name: arrays.pop(name, None) for name in ("shape", *_USAGE)}
+    split = {
+        name.removeprefix(_SPLIT): arrays.pop(name)
+        for name in list(arrays)
+        if name.startswith(_SPLIT)
+    }
     _refuse_unknown(str(source), set(arrays), {*_REQUIRED, *_OPTIONAL})
-    return _assemble(str(source), arrays, usage)
+    return _assemble(str(source), arrays, usage, split or None)
+
+
+def _with_words(array: np.ndarray[Any, Any]) -> list[Any]:
+    """Return the entries for JSON, which knows no infinity."""
+    return ["inf" if value == np.inf else value for value in array.tolist()]
+
+
+def _without_words(values: object) -> object:
+    if not isinstance(values, list):
+        return values
+    return [np.inf if value == "inf" else value for value in values]
 
 
 def _read_archive(source: Path) -> dict[str, Any]:
@@ -168,9 +208,14 @@ def _refuse_unknown(where: str, given: set[str], known: set[str]) -> None:
         raise ProblemError(f"{where}: unknown keys {', '.join(unknown)}")
 
 
-def _assemble(where: str, arrays: dict[str, Any], usage: dict[str, Any]) -> AllocationProblem:
+def _assemble(
+    where: str, arrays: dict[str, Any], usage: dict[str, Any], split: dict[str, Any] | None
+) -> AllocationProblem:
     missing = [name for name in _REQUIRED if arrays.get(name) is None]
     missing += [f"usage {name}" for name in ("shape", *_USAGE) if usage.get(name) is None]
+    if split is not None:
+        missing += [f"split {name}" for name in _SPLIT_REQUIRED if split.get(name) is None]
+        _refuse_unknown(f"{where}: split", set(split), {*_SPLIT_REQUIRED, *_SPLIT_OPTIONAL})
     if missing:
         raise ProblemError(f"{where}: missing {', '.join(missing)}")
     try:
@@ -180,6 +225,7 @@ def _assemble(where: str, arrays: dict[str, Any], usage: dict[str, Any]) -> Allo
             arrays["capacity"],
             arrays["group"],
             **{name: arrays.get(name) for name in _OPTIONAL},
+            split=None if split is None else Split(**split),
         )
     except ProblemError as error:
         raise ProblemError(f"{where}: {error}") from error

@@ -13,9 +13,10 @@ from solvers.base import SolveParams
 from solvers.cbc_process import run_cbc
 from solvers.errors import SolverBackendError, SolverOptionError
 from solvers.exact import Backend, BackendAnswer, BackendRequest
-from solvers.highs_search import search_with_highs, skips_jump
+from solvers.highs_search import search_with_highs, skips_jump, split_settings
 from solvers.isolated_backend import LARGE, isolated_when_large
-from solvers.pulp_model import build_pulp_model
+from solvers.mixed_programme import MixedProgramme
+from solvers.pulp_model import build_pulp_model, build_pulp_programme
 from solvers.pulp_run import PulpRun
 from solvers.result import Limit
 
@@ -52,7 +53,10 @@ def named_backend(name: str, threads: int, seed: int) -> Backend:
 
     def ask(request: BackendRequest) -> BackendAnswer:
         began = time.perf_counter()
-        model = build_pulp_model(request.problem)
+        if request.programme is None:
+            model = build_pulp_model(request.problem)
+        else:
+            model = build_pulp_programme(request.programme)
         build_s = time.perf_counter() - began
         limit = request.time_limit_s
         with tempfile.TemporaryDirectory(prefix="fleetopt-") as folder:
@@ -122,7 +126,10 @@ def _run_highs(pulp: Any, run: PulpRun, build_s: float) -> BackendAnswer:
     lp = run.model.problem
     solver.createAndConfigureSolver(lp)
     solver.buildSolverModel(lp)
-    if skips_jump(len(run.model.variables), run.start):
+    splits = isinstance(run.model.scaled, MixedProgramme)
+    for setting, value in split_settings().items() if splits else ():
+        lp.solverModel.setOptionValue(setting, value)
+    if not splits and skips_jump(len(run.model.variables), run.start):
         lp.solverModel.setOptionValue("mip_heuristic_run_feasibility_jump", False)
     own_build_s = time.perf_counter() - began
     limit = run.time_limit_s

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from solvers.mixed_programme import MixedProgramme
 from solvers.problem import AllocationProblem
 from solvers.scaled_model import ScaledModel, scale_model
 
-__all__ = ["PulpModel", "build_pulp_model"]
+__all__ = ["PulpModel", "build_pulp_model", "build_pulp_programme"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +20,7 @@ class PulpModel:
 
     problem: Any
     variables: list[Any]
-    scaled: ScaledModel
+    scaled: ScaledModel | MixedProgramme
 
 
 def build_pulp_model(problem: AllocationProblem) -> PulpModel:
@@ -47,6 +48,44 @@ def build_pulp_model(problem: AllocationProblem) -> PulpModel:
     _add_groups(pulp, model, variables, problem)
     _add_rows(pulp, model, variables, scaled)
     return PulpModel(model, variables, scaled)
+
+
+def build_pulp_programme(programme: MixedProgramme) -> PulpModel:
+    """Build a mixed-integer programme; names are numbered."""
+    import pulp
+
+    model = pulp.LpProblem("allocation", pulp.LpMinimize)
+    new_variable = getattr(model, "add_variable", pulp.LpVariable)
+    width = len(str(programme.variables))
+    variables = [
+        new_variable(
+            f"v{number:0{width}d}", low, high if high < np.inf else None,
+            pulp.LpInteger if whole else pulp.LpContinuous,
+        )
+        for number, (low, high, whole) in enumerate(
+            zip(programme.lower.tolist(), programme.upper.tolist(), programme.integer.tolist(),
+                strict=True)
+        )
+    ]  # fmt: skip
+    coefficients = programme.objective.coefficients.tolist()
+    model.setObjective(pulp.LpAffineExpression(zip(variables, coefficients, strict=True)))
+    order = np.argsort(programme.rows, kind="stable")
+    rows = len(programme.row_lower)
+    bounds = np.searchsorted(programme.rows[order], np.arange(rows + 1)).tolist()
+    columns, values = programme.columns[order].tolist(), programme.values[order].tolist()
+    limits = zip(programme.row_lower.tolist(), programme.row_upper.tolist(), strict=True)
+    for row, (low, high) in enumerate(limits):
+        entries = slice(bounds[row], bounds[row + 1])
+        terms = [
+            (variables[column], value)
+            for column, value in zip(columns[entries], values[entries], strict=True)
+        ]
+        sense, limit = (pulp.LpConstraintLE, high) if high < np.inf else (pulp.LpConstraintGE, low)
+        if low == high:
+            sense = pulp.LpConstraintEQ
+        expression = pulp.LpAffineExpression(terms)
+        model.addConstraint(pulp.LpConstraint(expression, sense, f"r{row}", limit))
+    return PulpModel(model, variables, programme)
 
 
 def _add_groups(pulp: Any, model: Any, variables: list[Any], problem: AllocationProblem) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from solvers.problem import IntArray
+from solvers.problem import FloatArray, IntArray
 from solvers.pulp_model import PulpModel
 from solvers.search_monitor import Monitor
 
@@ -26,7 +26,7 @@ class PulpRun:
     relative_gap, absolute_gap
         Of the model's objective.
     start
-        (n,), 0/1, or None.
+        (variables,), or None.
     folder
         Where temporary files go; removed afterwards.
     """
@@ -37,7 +37,7 @@ class PulpRun:
     time_limit_s: float | None
     relative_gap: float
     absolute_gap: float
-    start: IntArray | None
+    start: IntArray | FloatArray | None
     monitor: Monitor
     folder: Path
 

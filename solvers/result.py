@@ -155,10 +155,13 @@ class SolveResult:
         Proven lower bound on the cost, -inf when nothing was proved. With strict priorities it
         is conditional on the unserved weights of the stages.
     x
-        (n,), 1 where the column is chosen; None without a feasible solution.
+        (n,), 1 where the column is chosen, and in groups that split how often it is taken; None
+        without a feasible solution.
     parts
         (n,), parts taken of each chosen column, where some column is taken in part (see
         `AllocationProblem.parts`); None when every chosen column is whole.
+    rates
+        (edges,), rate along each edge of the problem's split part; None without one.
     prices
         Prices of the rows, from a solver that has them; of the last stage with strict priorities.
     stages
@@ -180,6 +183,7 @@ class SolveResult:
     dual_bound: float = -math.inf
     x: NDArray[np.int64] | None = None
     parts: NDArray[np.int64] | None = None
+    rates: NDArray[np.float64] | None = None
     prices: RowPrices | None = None
     stages: tuple[StageResult, ...] = ()
     tolerance: float = GAP_TOLERANCE
@@ -203,7 +207,7 @@ class SolveResult:
                 raise ValueError(f"OPTIMAL with a relative gap of {self.relative_gap}")
             if not all(stage.optimal for stage in self.stages):
                 raise ValueError("OPTIMAL with a priority stage that is not proven")
-        for array in (self.x, self.parts):
+        for array in (self.x, self.parts, self.rates):
             if array is not None:
                 array.flags.writeable = False
 

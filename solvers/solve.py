@@ -117,8 +117,12 @@ def _checked_x(problem: AllocationProblem, given: ArrayLike | None) -> IntArray 
     x = np.asarray(given)
     if x.shape != (problem.columns,):
         raise SolverOptionError(f"start: shape {x.shape}, ({problem.columns},) is wanted")
-    if x.size and (x.dtype.kind not in "biuf" or not ((x == 0) | (x == 1)).all()):
-        raise SolverOptionError("start: every entry must be 0 or 1")
+    numbers = not x.size or x.dtype.kind in "biuf"
+    if problem.split is None:
+        if not numbers or not ((x == 0) | (x == 1)).all():
+            raise SolverOptionError("start: every entry must be 0 or 1")
+    elif not numbers or not ((x >= 0) & (x == np.floor(x))).all():
+        raise SolverOptionError("start: every entry must be a whole number, at least 0")
     return x.astype(np.int64)
 
 

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from solvers.base import Feature, SolveParams, Solver, required_features
 from solvers.cancellation import CancelFlag
@@ -28,9 +30,10 @@ from solvers.checker import check
 from solvers.contract_cases import ContractCase, contract_cases
 from solvers.enumeration import brute_force
 from solvers.errors import SolverOptionError, UnsupportedFeatureError
-from solvers.problem import AllocationProblem, IntArray
+from solvers.problem import AllocationProblem
 from solvers.progress import Progress
 from solvers.result import Limit, Reason, SolveResult
+from solvers.split import Split
 
 __all__ = [
     "ContractCase",
@@ -66,6 +69,7 @@ def check_case(solver: Solver, case: ContractCase, *, seed: int = 0) -> SolveRes
     again = solver.solve(problem, params)
     assert _same(result.x, again.x), f"{case}: two runs with one seed differ"
     assert _same(result.parts, again.parts), f"{case}: two runs with one seed differ in parts"
+    assert _same(result.rates, again.rates), f"{case}: two runs with one seed differ in rates"
     _check_reason(solver, case, result)
     if result.x is not None:
         _check_solution(case, result)
@@ -116,7 +120,13 @@ def check_refusals(solver: Solver) -> None:
     assert "no_such_option" in message, f"the option is not named: {message}"
     strict = AllocationProblem([1.0, 0.0], [[1.0, 0.0]], [1.0], [0, 0], priority=[1],
                                unserved=[False, True])  # fmt: skip
-    for asked, params in ((strict, SolveParams()), (problem, SolveParams(time_limit_s=60.0))):
+    one = Split([True], demand=[1.0], owner=[0], edge_item=[0], edge_column=[0], edge_rate=[1.0])
+    split = AllocationProblem([1.0], [[1.0]], [1.0], [0], split=one)
+    for asked, params in (
+        (strict, SolveParams()),
+        (split, SolveParams()),
+        (problem, SolveParams(time_limit_s=60.0)),
+    ):
         if required_features(asked, params) - solver.features:
             _assert_refused(solver, asked, params)
 
@@ -138,7 +148,7 @@ def _check_reports(case: ContractCase, reports: list[Progress], result: SolveRes
             assert over <= _noise(value), f"{case}: bound above incumbent in {last}"
 
 
-def _same(mine: IntArray | None, theirs: IntArray | None) -> bool:
+def _same(mine: NDArray[Any] | None, theirs: NDArray[Any] | None) -> bool:
     if mine is None or theirs is None:
         return mine is theirs
     return np.array_equal(mine, theirs)
@@ -172,7 +182,7 @@ def _check_solution(case: ContractCase, result: SolveResult) -> None:
     assert case.optimum is not None, f"{case}: a solution of an infeasible problem"
     assert result.x is not None
     assert np.issubdtype(result.x.dtype, np.integer), f"{case}: x is {result.x.dtype}"
-    report = check(problem, result.x, result.parts)
+    report = check(problem, result.x, result.parts, result.rates)
     assert report.feasible, f"{case}: {'; '.join(report.violations)}"
     assert _close(report.cost, result.primal_bound, 1e-9), (
         f"{case}: primal bound {result.primal_bound}, the checker says {report.cost}"

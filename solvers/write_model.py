@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 from solvers.errors import MissingExtraError, ProblemError
 from solvers.highs_arrays import choice_programme
+from solvers.integer_scaling import ScaledObjective
+from solvers.mixed_programme import highs_programme
 from solvers.problem import AllocationProblem
+from solvers.split_items import SplitItems
+from solvers.split_programme import SplitProgramme
 
 __all__ = ["write_model"]
 
@@ -20,7 +26,9 @@ def write_model(problem: AllocationProblem, path: str | Path) -> None:
     ----------
     problem
         Without priorities. Columns are named C0, C1, ..., capacity rows R0, R1, ... and groups
-        G0, G1, ...; numbers are the caller's, to 15 digits.
+        G0, G1, ...; numbers are the caller's, to 15 digits. With a split part, the variables after
+        the columns are V0, V1, ... and rows R0, R1, ..., see `solvers.split_programme`; rows may
+        be scaled.
     path
         Ends in ".mps" or ".lp"; an existing file is replaced.
 
@@ -48,14 +56,8 @@ def write_model(problem: AllocationProblem, path: str | Path) -> None:
         raise MissingExtraError(
             "writing models needs HiGHS; try: pip install 'highspy<1.15'"
         ) from error
-    programme = choice_programme(
-        problem.cost, problem.usage, problem.capacity, problem.group, binary=True
-    )
+    programme = _named_programme(problem)
     programme.model_name_ = "allocation"
-    programme.col_names_ = [f"C{column}" for column in range(problem.columns)]
-    programme.row_names_ = [f"R{row}" for row in range(problem.rows)] + [
-        f"G{group}" for group in range(problem.groups)
-    ]
     highs = highspy.Highs()
     highs.setOptionValue("output_flag", False)
     highs.passModel(programme)
@@ -63,3 +65,26 @@ def write_model(problem: AllocationProblem, path: str | Path) -> None:
     target.touch()
     if highs.writeModel(str(target)) == highspy.HighsStatus.kError:
         raise OSError(f"{target}: HiGHS could not write the model")
+
+
+def _named_programme(problem: AllocationProblem) -> Any:
+    columns = [f"C{column}" for column in range(problem.columns)]
+    if problem.split is None:
+        programme: Any = choice_programme(
+            problem.cost, problem.usage, problem.capacity, problem.group, binary=True
+        )
+        programme.col_names_ = columns
+        programme.row_names_ = [f"R{row}" for row in range(problem.rows)] + [
+            f"G{group}" for group in range(problem.groups)
+        ]
+        return programme
+    builder = SplitProgramme(problem, SplitItems(problem, problem.split))
+    objective = builder.cost_objective()
+    mixed = dataclasses.replace(
+        builder.programme(objective, [], []),
+        objective=ScaledObjective(objective, 1.0, 0.0, exact=False),
+    )
+    programme = highs_programme(mixed)
+    programme.col_names_ = columns + [f"V{i}" for i in range(mixed.variables - len(columns))]
+    programme.row_names_ = [f"R{row}" for row in range(len(mixed.row_lower))]
+    return programme

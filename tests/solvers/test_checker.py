@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import math
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 import solvers.checker
+import solvers.split_checker
 from solvers import AllocationProblem, check
 from tests.solvers.problems import regret_trap, strict_problem
 
@@ -101,9 +103,16 @@ def test_unserved_weight_without_priorities() -> None:
     assert check(problem, [0, 1]).unserved == {1: 2.5}
 
 
-def test_the_checker_shares_no_code_with_solvers() -> None:
-    """It imports the problem's definition and numpy, nothing else of the package."""
-    tree = ast.parse(Path(solvers.checker.__file__).read_text(encoding="utf-8"))
-    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name for name in imported if name and name.startswith("solvers")} == {"solvers.problem"}
-    assert ".dot(" not in Path(solvers.checker.__file__).read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [
+        (solvers.checker, {"solvers.problem", "solvers.split_checker"}),
+        (solvers.split_checker, {"solvers.problem", "solvers.split"}),
+    ],
+)
+def test_the_checker_shares_no_code_with_solvers(module: ModuleType, allowed: set[str]) -> None:
+    """It imports the problem's definition, its own parts and numpy, nothing else of the package."""
+    text = Path(str(module.__file__)).read_text(encoding="utf-8")
+    imported = {n.module for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ImportFrom)}
+    assert {name for name in imported if name and name.startswith("solvers")} == allowed
+    assert ".dot(" not in text

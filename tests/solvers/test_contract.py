@@ -61,7 +61,9 @@ def test_hand_made_optima_agree_with_enumeration(case: ContractCase) -> None:
     if case.optimum is None:
         assert found is None
     else:
-        assert found == pytest.approx(case.optimum, rel=1e-12, abs=1e-12)
+        # Rates are found by linear programmes, which end within tolerances of their own.
+        close = 1e-12 if case.problem.split is None else 1e-7
+        assert found == pytest.approx(case.optimum, rel=close, abs=close)
 
 
 def test_cases_cover_both_outcomes_of_random_problems() -> None:
