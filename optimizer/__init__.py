@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         build_problem,
         optimize,
     )
-    from optimizer.spec import FleetSpec, load, load_inferno, loads
+    from optimizer.spec import FleetSpec, load, load_inferno, load_melange, loads
 
 __all__ = [
     "GPU_LIBRARY",
@@ -64,6 +64,7 @@ __all__ = [
     "find_possible_tp",
     "load",
     "load_inferno",
+    "load_melange",
     "loads",
     "max_context_len",
     "memory_budget",
@@ -105,7 +106,9 @@ _HOME = {
         ),
         "optimizer.fleet",
     ),
-    **dict.fromkeys(("FleetSpec", "load", "load_inferno", "loads"), "optimizer.spec"),
+    **dict.fromkeys(
+        ("FleetSpec", "load", "load_inferno", "load_melange", "loads"), "optimizer.spec"
+    ),
 }
 
 

@@ -16,7 +16,7 @@ FleetFile = Annotated[
     str,
     typer.Argument(
         metavar="FLEET",
-        help="The fleet: a YAML or JSON file, an inferno document or directory, or - for stdin.",
+        help="The fleet: a YAML or JSON file, a document of inferno or Mélange, or - for stdin.",
         show_default=False,
     ),
 ]
@@ -41,6 +41,23 @@ class SolveOptions:
     objective: Annotated[
         str | None,
         typer.Option("--objective", help="cost or inferno-value.", show_default=False),
+    ] = None
+    allocation: Annotated[
+        str | None,
+        typer.Option(
+            "--allocation",
+            help="How services that do not say are served: choose (one accelerator each) or split "
+            "(several at once, with shares of the load).",
+            show_default=False,
+        ),
+    ] = None
+    max_different: Annotated[
+        int | None,
+        typer.Option(
+            "--max-different",
+            help="With split: most different accelerators and batches per service.",
+            show_default=False,
+        ),
     ] = None
     priorities: Annotated[
         str | None, typer.Option("--priorities", help="strict or weighted.", show_default=False)
@@ -94,6 +111,8 @@ class SolveOptions:
             "solver": self.solver,
             "queue_model": self.queue_model,
             "objective": self.objective,
+            "allocation": self.allocation,
+            "max_different": self.max_different,
             "priorities": self.priorities,
             "capacity": self.capacity,
             "saturation_policy": self.saturation_policy,

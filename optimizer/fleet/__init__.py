@@ -8,6 +8,7 @@ from optimizer.fleet.one_pair import bare_pair, pair_data
 from optimizer.fleet.optimize import optimize, plan_of
 from optimizer.fleet.plan import (
     Allocation,
+    BucketRoute,
     FleetPlan,
     Provenance,
     ResourceUse,
@@ -27,6 +28,7 @@ from optimizer.fleet.sizing import build_candidates
 
 __all__ = [
     "Allocation",
+    "BucketRoute",
     "CandidateTable",
     "Explanation",
     "FleetPlan",

@@ -19,6 +19,7 @@ from optimizer.fleet.plan import (
 )
 from optimizer.fleet.prediction import predict_partial, predict_whole, target_outcomes
 from optimizer.fleet.problem import FleetProblem
+from optimizer.fleet.split_assembly import split_allocations
 from optimizer.fleet.unserved import why_unserved
 from optimizer.spec.options import SaturationPolicy
 from solvers import AllocationProblem, SolveResult, saturate
@@ -33,7 +34,8 @@ def _with_best_effort(
 ) -> tuple[IntArray, IntArray | None]:
     """Return x and the parts taken after best effort has given out what the solver left."""
     policy = problem.table.spec.optimizer.saturation_policy
-    if result.parts is not None or policy is SaturationPolicy.NONE or arrays.unserved is None:
+    none = policy is SaturationPolicy.NONE or arrays.split is not None
+    if result.parts is not None or none or arrays.unserved is None:
         return x, result.parts
     return saturate(arrays, x, policy.value)
 
@@ -54,7 +56,10 @@ def assemble(
     resources: tuple[ResourceUse, ...] = ()
     if result.x is not None and problem.arrays is not None:
         taken = _with_best_effort(problem, problem.arrays, result, result.x)
-        allocations = _allocations(problem, *taken)
+        allocations = _in_order(
+            problem,
+            (*_allocations(problem, *taken), *split_allocations(problem, result.x, result.rates)),
+        )
         resources = _resources(problem, allocations)
         unserved = _unserved(problem, allocations, resources)
     solver = result.statistics.solver
@@ -81,8 +86,21 @@ def assemble(
         solver_reason="; ".join(result.statistics.notes),
         queue_model=table.queue_model,
         queue_model_reason=table.queue_model_reason,
-        notes=table.spec.notes,
+        notes=_notes(problem),
         provenance=_provenance(problem, result),
+    )
+
+
+def _notes(problem: FleetProblem) -> tuple[str, ...]:
+    spec = problem.table.spec
+    policy = spec.optimizer.saturation_policy
+    if problem.arrays is None or problem.arrays.split is None or policy is SaturationPolicy.NONE:
+        return (*spec.notes, *problem.notes)
+    return (
+        *spec.notes,
+        *problem.notes,
+        f"saturation_policy {policy.value}: best effort is not given where services split; "
+        f"partial_service: shed lets them be served in part",
     )
 
 
@@ -103,7 +121,8 @@ def _stages(
     A solver that gives parts counts a part as served; its bounds hold for whole service all the
     more.
     """
-    lacking = [u.priority for u in unserved] + [a.priority for a in allocations if a.partial]
+    partly = {a.service: a.priority for a in allocations if a.partial}
+    lacking = [u.priority for u in unserved] + list(partly.values())
     stages = []
     for stage in result.stages:
         count = lacking.count(stage.priority)
@@ -143,6 +162,8 @@ def _allocations(
 ) -> tuple[Allocation, ...]:
     """One allocation per service that got something, in the order of the spec."""
     taken = x > 0 if parts is None else (x > 0) | (parts > 0)
+    if problem.arrays is not None and problem.arrays.split is not None:
+        taken &= ~problem.arrays.split.groups[problem.arrays.group]
     chosen = [
         (int(problem.column_candidate[column]), None if parts is None else int(parts[column]))
         for column in np.flatnonzero(taken).tolist()
@@ -150,6 +171,12 @@ def _allocations(
     ]
     chosen.sort(key=lambda pair: int(problem.table.service[pair[0]]))
     return tuple(_allocation(problem, row, part) for row, part in chosen)
+
+
+def _in_order(problem: FleetProblem, allocations: tuple[Allocation, ...]) -> tuple[Allocation, ...]:
+    """Order by service as in the spec; the parts of one service keep their order."""
+    place = {service.name: i for i, service in enumerate(problem.table.spec.services)}
+    return tuple(sorted(allocations, key=lambda allocation: place[allocation.service]))
 
 
 def _allocation(problem: FleetProblem, row: int, parts: int | None) -> Allocation:

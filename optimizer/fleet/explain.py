@@ -89,9 +89,9 @@ def explain(plan: FleetPlan, problem: FleetProblem, service: str) -> Explanation
             ]
         )
     index = names.index(service)
-    allocation = next((a for a in plan.allocations if a.service == service), None)
+    allocations = plan.allocations_of(service)
     options = [
-        _option(problem, row, allocation if _is_chosen(table, row, allocation) else None)
+        _option(problem, row, next((a for a in allocations if _is_chosen(table, row, a)), None))
         for row in table.rows_of(index).tolist()
     ]
     rank = {state: position for position, state in enumerate(OptionState)}
@@ -99,20 +99,18 @@ def explain(plan: FleetPlan, problem: FleetProblem, service: str) -> Explanation
     return Explanation(
         service=service,
         currency=table.spec.currency,
-        verdict=_verdict(plan, service, allocation, options),
+        verdict=_verdict(plan, service, allocations, options),
         options=tuple(options),
     )
 
 
-def _is_chosen(table: CandidateTable, row: int, allocation: Allocation | None) -> bool:
-    if allocation is None:
-        return False
+def _is_chosen(table: CandidateTable, row: int, allocation: Allocation) -> bool:
     place = int(table.accelerator[row])
     if place < 0:
         return allocation.accelerator is None
     return (
         table.inventory.names[place] == allocation.accelerator
-        and int(table.max_batch[row]) == allocation.max_batch
+        and (int(table.max_batch[row]) or None) == allocation.max_batch
     )
 
 
@@ -161,11 +159,14 @@ def _finite(value: float) -> float | None:
 
 
 def _verdict(
-    plan: FleetPlan, service: str, allocation: Allocation | None, options: list[Option]
+    plan: FleetPlan, service: str, allocations: tuple[Allocation, ...], options: list[Option]
 ) -> str:
-    if allocation is None:
+    if not allocations:
         own = next((u.explanation for u in plan.unserved if u.service == service), None)
         return own or f"{plan.termination}: {plan.detail}; it is not among the causes"
+    if len(allocations) > 1 or allocations[0].routes:
+        return _split_verdict(plan, allocations)
+    allocation = allocations[0]
     if allocation.accelerator is None:
         return "no load and no replica required: scaled to zero"
     money = f"{allocation.cost_per_hour:.4g} {plan.currency}/h"
@@ -186,6 +187,19 @@ def _verdict(
         return f"{what}: no candidate that fits the fleet's capacity costs less"
     names = ", ".join(f"{o.accelerator} ({o.cost_per_hour:.4g})" for o in cheaper[:3])
     return f"{what}; cheaper for it alone would be {names}, but {_why_dearer(plan)}"
+
+
+def _split_verdict(plan: FleetPlan, allocations: tuple[Allocation, ...]) -> str:
+    """Say over what a service splits, with the shares of its load."""
+    parts = ", ".join(
+        f"{a.replicas} replica(s) on {a.accelerator} with {a.share:.1%} of the load"
+        for a in allocations
+    )
+    cost = sum(a.cost_per_hour for a in allocations)
+    kept = "proven to cost least" if plan.termination is Reason.OPTIMAL else "no proof yet"
+    served = sum(a.share for a in allocations)
+    left = f", {1 - served:.1%} of the load is left" if allocations[0].partial else ""
+    return f"split: {parts}; together {cost:.4g} {plan.currency}/h, {kept}{left}"
 
 
 def _why_dearer(plan: FleetPlan) -> str:

@@ -13,6 +13,7 @@ from optimizer.errors import PlanError
 from optimizer.fleet.assembly import assemble
 from optimizer.fleet.plan import FleetPlan, UnservedService
 from optimizer.fleet.problem import FleetProblem, build_problem
+from optimizer.fleet.split_tightening import tightened
 from optimizer.fleet.unserved import why_unserved
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.options import PriorityMode, SaturationPolicy, UnservedPolicy
@@ -34,6 +35,10 @@ from solvers import get as get_solver
 __all__ = ["optimize", "plan_of"]
 
 _COMMON_PARAMETERS = frozenset(inspect.signature(solve).parameters) - {"options"}
+
+# Each lowers the rates of what misses an objective to where this answer's mix would keep it; what
+# still misses one after so many is shown in the plan.
+_MOST_TIGHTENINGS = 8
 
 IntArray = NDArray[np.int64]
 
@@ -87,6 +92,12 @@ def plan_of(
 ) -> FleetPlan:
     """Solve a fleet's array problem and turn the answer into a plan; see `optimize`."""
     result = _solve(problem, progress, cancel)
+    for _ in range(_MOST_TIGHTENINGS):
+        lowered = tightened(problem, result)
+        if lowered is None or (cancel is not None and cancel.is_set()):
+            break
+        problem = lowered
+        result = _solve(problem, progress, cancel)
     plan = assemble(problem, result, _blockers(problem, result))
     plan._statistics = result.statistics
     plan._problem = problem
@@ -133,7 +144,7 @@ def _solve(
     )
     if result.x is None:
         return result
-    report = check(problem.arrays, result.x, result.parts)
+    report = check(problem.arrays, result.x, result.parts, result.rates)
     tolerance = 1e-6 * max(1.0, abs(report.cost))
     if not report.feasible or abs(report.cost - result.primal_bound) > tolerance:
         raise PlanError(

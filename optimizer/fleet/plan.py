@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Allocation",
+    "BucketRoute",
     "FleetPlan",
     "Provenance",
     "ResourceUse",
@@ -46,8 +47,17 @@ class TargetOutcome(_PlanPart):
     )
 
 
+class BucketRoute(_PlanPart):
+    """Requests of one length bucket that are routed to an allocation."""
+
+    input_row: int = Field(description="Row of the histogram: prompt lengths, from 0.")
+    output_column: int = Field(description="Column of the histogram: output lengths, from 0.")
+    rate_rps: float = Field(description="Requests of the bucket that come here [requests/s].")
+    share: float = Field(description="Share of the bucket's requests, 0 to 1.")
+
+
 class Allocation(_PlanPart):
-    """What serves one service."""
+    """What serves one service, or the part of it that is routed here where it splits."""
 
     service: str
     model: str
@@ -75,7 +85,17 @@ class Allocation(_PlanPart):
     e2e_ms: float | None = Field(description="Mean time from arrival to last token.")
     targets: tuple[TargetOutcome, ...] = Field(description="Every objective, with its margin.")
     margin: float | None = Field(description="Smallest margin; null without objectives.")
-    partial: bool = Field(description="Fewer replicas than needed (best effort).")
+    partial: bool = Field(
+        description="Fewer replicas than needed (best effort), or not all of a load that splits."
+    )
+    share: float = Field(
+        default=1.0,
+        description="Share of the service's load that is routed here; below 1 where the service "
+        "splits over several allocations, or a part of it stays unserved.",
+    )
+    routes: tuple[BucketRoute, ...] = Field(
+        default=(), description="What comes here of each length bucket, of a service in buckets."
+    )
 
     @property
     def slo_met(self) -> bool:
@@ -194,8 +214,22 @@ class FleetPlan(_PlanPart):
         """Whether there is anything to deploy."""
         return self.termination in (Reason.OPTIMAL, Reason.FEASIBLE)
 
+    def allocations_of(self, service: str) -> tuple[Allocation, ...]:
+        """Return every allocation of a service; several where it splits."""
+        return tuple(a for a in self.allocations if a.service == service)
+
+    @property
+    def services_served(self) -> tuple[str, ...]:
+        """Names of the services that got something, in the plan's order."""
+        return tuple(dict.fromkeys(a.service for a in self.allocations))
+
+    @property
+    def services_partly_served(self) -> tuple[str, ...]:
+        """Names of the services that got less than all they need, in the plan's order."""
+        return tuple(dict.fromkeys(a.service for a in self.allocations if a.partial))
+
     def allocation(self, service: str) -> Allocation:
-        """Return the allocation of a service.
+        """Return the allocation of a service, the first where it splits over several.
 
         Raises
         ------

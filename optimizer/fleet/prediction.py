@@ -150,12 +150,25 @@ def _prediction(
 
 
 def target_outcomes(
-    table: CandidateTable, row: int, replicas: int, prediction: Prediction
+    table: CandidateTable,
+    row: int,
+    replicas: int,
+    prediction: Prediction,
+    carried_rps: float | None = None,
 ) -> tuple[TargetOutcome, ...]:
-    """Hold the prediction against every objective of the service, in the class's order."""
+    """Hold the prediction against every objective of the service, in the class's order.
+
+    Parameters
+    ----------
+    carried_rps
+        What the whole service can carry, for objectives on its throughput; by default what these
+        replicas do.
+    """
     service = table.spec.services[int(table.service[row])]
     service_class = next(c for c in table.spec.classes if c.name == service.service_class)
-    carried = replicas * float(table.rate_per_replica_rps[row])
+    carried = carried_rps
+    if carried is None:
+        carried = replicas * float(table.rate_per_replica_rps[row])
     return tuple(
         _outcome(target, prediction, carried, service.load.mean_output_tokens)
         for target in targets_of(service_class, service.model)

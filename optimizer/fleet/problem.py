@@ -11,6 +11,8 @@ from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.objective import objective_coefficients
 from optimizer.fleet.resources import ResourceRow, resource_rows
 from optimizer.fleet.sizing import build_candidates
+from optimizer.fleet.split_demand import SplitDemand, with_split_demand
+from optimizer.fleet.split_problem import split_part
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.options import PriorityMode, UnservedPolicy
 from solvers import AllocationProblem, SparseColumns
@@ -37,13 +39,18 @@ class FleetProblem:
     rows
         (m,), index into `resources` of each row of the problem.
     column_candidate
-        (n,), row of the table that each column stands for; -1: the service stays unserved.
+        (n,), row of the table that each column stands for: all the replicas that the service
+        needs or, of services that split, one replica; -1: the service stays unserved.
     arrays
         The problem itself; its groups are the services. None where some service has neither a
         possible candidate nor the right to stay unserved: then the problem is infeasible, and
         `impossible` says which services make it so.
     impossible
         Services that nothing can serve though they must be served, by index.
+    demand
+        What the services that split demand; None where none does.
+    notes
+        What was changed in it since it was built, for the plan's reader.
     """
 
     table: CandidateTable
@@ -52,6 +59,8 @@ class FleetProblem:
     column_candidate: IntArray
     arrays: AllocationProblem | None
     impossible: tuple[int, ...]
+    demand: SplitDemand | None = None
+    notes: tuple[str, ...] = ()
 
 
 def build_problem(spec: FleetSpec, queue_model: str | None = None) -> FleetProblem:
@@ -66,9 +75,13 @@ def problem_of(table: CandidateTable) -> FleetProblem:
     which break ties by position prefer what the user listed first; "unserved" comes last.
     """
     options = table.spec.optimizer
+    table, demand = with_split_demand(table)
     objective = objective_coefficients(table)
     resources = resource_rows(table)
     possible = table.possible
+    if demand is not None:
+        counted = np.isin(table.service[possible], demand.services)
+        possible = possible[~counted | np.isin(possible, demand.rows)]
     order = np.lexsort(
         (possible, np.round(objective[possible], _TIE_DECIMALS), table.service[possible])
     )
@@ -90,8 +103,11 @@ def problem_of(table: CandidateTable) -> FleetProblem:
         column_candidate=column_candidate,
         arrays=None
         if impossible
-        else _arrays(table, objective, [resources[r] for r in rows], owners, column_candidate),
+        else _arrays(
+            table, objective, [resources[r] for r in rows], owners, column_candidate, demand
+        ),
         impossible=impossible,
+        demand=demand,
     )
 
 
@@ -101,17 +117,26 @@ def _arrays(
     resources: list[ResourceRow],
     owners: IntArray,
     column_candidate: IntArray,
+    demand: SplitDemand | None,
 ) -> AllocationProblem:
     unserved = column_candidate < 0
     served = np.flatnonzero(~unserved)
+    split = None
+    if demand is not None:
+        split = split_part(table, demand, column_candidate, owners, _priced(table.spec))
     strict = table.spec.optimizer.priorities is PriorityMode.STRICT and bool(unserved.any())
     cost = np.zeros(len(owners))
-    cost[served] = objective[column_candidate[served]]
+    candidates = column_candidate[served]
+    parts = np.ones(len(owners), dtype=np.int64)
+    parts[served] = np.maximum(table.replicas[candidates], 1)
+    # A column of a service that splits stands for one replica.
+    pieces = np.ones(len(served))
+    if split is not None:
+        pieces = np.where(split.groups[owners[served]], parts[served], 1)
+    cost[served] = objective[candidates] / pieces
     if not strict:
         cost[unserved] = _penalties(table.spec)[owners[unserved]]
-    parts = np.ones(len(owners), dtype=np.int64)
-    parts[served] = np.maximum(table.replicas[column_candidate[served]], 1)
-    usage = [resource.usage[column_candidate[served]] for resource in resources]
+    usage = [resource.usage[candidates] / pieces for resource in resources]
     entries = [np.flatnonzero(row) for row in usage]
     return AllocationProblem(
         cost=cost,
@@ -127,13 +152,21 @@ def _arrays(
         group=owners,
         priority=_priorities(table.spec) if strict else None,
         unserved=unserved if unserved.any() else None,
-        parts=parts,
+        parts=parts if split is None else None,
+        split=split,
     )
 
 
 def _priorities(spec: FleetSpec) -> IntArray:
     by_class = {entry.name: entry.priority for entry in spec.classes}
     return np.array([by_class[s.service_class] for s in spec.services], dtype=np.int64)
+
+
+def _priced(spec: FleetSpec) -> FloatArray:
+    """Return what unserved load costs per service; nothing under strict priorities."""
+    if spec.optimizer.priorities is PriorityMode.STRICT:
+        return np.zeros(len(spec.services))
+    return _penalties(spec)
 
 
 def _penalties(spec: FleetSpec) -> FloatArray:

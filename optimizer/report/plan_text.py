@@ -21,6 +21,8 @@ _BAR_WIDTH = 12
 # Below these widths [characters] the table of services gives up its less needed columns.
 _WITH_CLASS = 104
 _WITH_BATCH_AND_LOAD = 88
+# Shares of a service's load are sums of rates that a linear programme found.
+_ROUNDING = 1e-6
 # A service that refuses more than this share of its requests is pointed out.
 _REFUSED = 0.01
 
@@ -63,9 +65,9 @@ def _verdict(plan: FleetPlan) -> RenderableType:
     text.append(f"{plan.total_cost_per_hour:,.2f} {plan.currency}/h", style="bold")
     text.append(f", {_proof(plan)}")
     whole = [a for a in plan.allocations if not a.partial]
-    text.append(f"\n{len(whole)} of {len(plan.allocations) + len(plan.unserved)} services served")
-    if len(whole) < len(plan.allocations):
-        partly = len(plan.allocations) - len(whole)
+    served, partly = len(plan.services_served), len(plan.services_partly_served)
+    text.append(f"\n{served - partly} of {served + len(plan.unserved)} services served")
+    if partly:
         text.append(
             f", {partly} in part (best effort, {plan.best_effort_cost_per_hour:,.2f} "
             f"{plan.currency}/h of the cost)",
@@ -102,7 +104,14 @@ def _facts(served: list[Allocation]) -> Iterator[str]:
     """Yield what "served" alone would hide."""
     missing = [a.service for a in served if not a.slo_met]
     refusing = [a.service for a in served if (a.refused_share or 0.0) > _REFUSED]
-    limited = [a.service for a in served if a.admitted_rate_rps < a.arrival_rate_rps * (1 - 1e-9)]
+    admitted: dict[str, float] = {}
+    for a in served:
+        admitted[a.service] = admitted.get(a.service, 0.0) + a.admitted_rate_rps
+    limited = list(
+        dict.fromkeys(
+            a.service for a in served if admitted[a.service] < a.arrival_rate_rps * (1 - _ROUNDING)
+        )
+    )
     for names, what in (
         (missing, "predicted to miss an objective"),
         (refusing, f"refusing more than {_REFUSED:.0%} of requests at a full queue"),
@@ -117,10 +126,15 @@ def _services(plan: FleetPlan, width: int) -> RenderableType:
     hidden = {"class"} if width < _WITH_CLASS else set()
     if width < _WITH_BATCH_AND_LOAD:
         hidden |= {"batch", "load"}
+    if len(plan.services_served) == len(plan.allocations) and not any(
+        a.routes or 0 < a.share < 1 - _ROUNDING for a in plan.allocations
+    ):
+        hidden.add("share")
     columns: tuple[tuple[str, Literal["left", "right"]], ...] = (
         ("service", "left"),
         ("class", "left"),
         ("accelerator", "left"),
+        ("share", "right"),
         ("repl.", "right"),
         ("batch", "right"),
         (f"{plan.currency}/h", "right"),
@@ -164,6 +178,7 @@ def _service_cells(a: Allocation) -> tuple[Text, ...]:
         Text(a.service),
         Text(f"{a.service_class} ({a.priority})"),
         Text(a.accelerator or "none"),
+        Text(f"{a.share:.0%}"),
         Text(replicas, style="yellow" if a.partial else ""),
         Text("-" if a.max_batch is None else f"{a.max_batch}"),
         Text(f"{a.cost_per_hour:,.2f}"),

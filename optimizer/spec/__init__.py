@@ -11,8 +11,10 @@ from optimizer.spec.accelerator import AcceleratorSpec, CapacitySpec, PowerSpec
 from optimizer.spec.dumping import dump
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.inferno import load_inferno, looks_like_inferno
+from optimizer.spec.length_buckets import LengthBucketsSpec, MeasuredRatesSpec
 from optimizer.spec.lengths import LengthDistribution, LengthDistributionSpec
 from optimizer.spec.loading import from_data, load, loads
+from optimizer.spec.melange import load_melange, looks_like_melange
 from optimizer.spec.model import (
     IterationTableSpec,
     IterationTimingSpec,
@@ -22,6 +24,7 @@ from optimizer.spec.model import (
     SpeculativeDecodingSpec,
 )
 from optimizer.spec.options import (
+    AllocationMode,
     CapacityMode,
     Objective,
     OptimizerSpec,
@@ -45,6 +48,7 @@ from optimizer.spec.service_class import ServiceClassSpec, SloMetric, SloSpec, T
 
 __all__ = [
     "AcceleratorSpec",
+    "AllocationMode",
     "BatchRangeSpec",
     "CapacityMode",
     "CapacitySpec",
@@ -53,9 +57,11 @@ __all__ = [
     "FleetSpec",
     "IterationTableSpec",
     "IterationTimingSpec",
+    "LengthBucketsSpec",
     "LengthDistribution",
     "LengthDistributionSpec",
     "LoadSpec",
+    "MeasuredRatesSpec",
     "ModelSpec",
     "Objective",
     "OptimizerSpec",
@@ -81,7 +87,9 @@ __all__ = [
     "json_schema",
     "load",
     "load_inferno",
+    "load_melange",
     "loads",
     "looks_like_inferno",
+    "looks_like_melange",
     "with_options",
 ]

@@ -10,6 +10,7 @@ from optimizer.spec.length_checks import check_lengths
 from optimizer.spec.parts import Part
 from optimizer.spec.service import BatchRangeSpec, ReplicaRangeSpec
 from optimizer.spec.service_class import SloMetric
+from optimizer.spec.split_checks import check_buckets, check_split_objective
 from optimizer.spec.table_checks import check_table
 from optimizer.spec.wording import show_path
 
@@ -26,6 +27,8 @@ def check_consistency(fleet: Part) -> Iterator[Finding]:
         *(_timing(entry) for entry in fleet.entries("performance")),
         *(_targets(slo) for group in fleet.entries("classes") for slo in group.entries("slos")),
         *(_service(service) for service in fleet.entries("services")),
+        *(check_buckets(service) for service in fleet.entries("services")),
+        check_split_objective(fleet),
     )
 
 

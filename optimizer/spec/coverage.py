@@ -72,7 +72,7 @@ def _performance(fleet: Part) -> Iterator[Finding]:
     needed: dict[str, list[str]] = {}
     for service in fleet.entries("services"):
         model, pinned = service.text("model"), service.text("accelerator")
-        if model is None or model not in models:
+        if model is None or model not in models or service.part("length_buckets").has("measured"):
             continue
         if model not in given:
             needed.setdefault(model, []).append(service.text("name") or "(unnamed)")

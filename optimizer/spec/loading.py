@@ -1,6 +1,6 @@
 """From a file, a text or plain data to a valid `FleetSpec`, or to every fault at once.
 
-Documents of inferno are recognised and imported.
+Documents of inferno and Mélange are recognised and imported.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from optimizer.spec.explanation import explain
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.inferno import load_inferno, looks_like_inferno
 from optimizer.spec.inferno_groups import folder_has_groups
+from optimizer.spec.melange import load_melange, looks_like_melange
 from optimizer.spec.references import cross_check
 from optimizer.spec.source_text import SourceText, read_text
 
@@ -84,6 +85,8 @@ def _is_inferno_folder(path: str | os.PathLike[str]) -> bool:
 def _native_or_foreign(document: Document) -> FleetSpec:
     if looks_like_inferno(document.data):
         return load_inferno(document)
+    if looks_like_melange(document.data):
+        return load_melange(document)
     return from_document(document)
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
 
 __all__ = [
+    "AllocationMode",
     "CapacityMode",
     "Objective",
     "OptimizerSpec",
@@ -25,6 +26,13 @@ class Objective(StrEnum):
 
     COST = "cost"  # money per hour
     INFERNO_VALUE = "inferno-value"  # money per hour plus inferno's penalty for moving
+
+
+class AllocationMode(StrEnum):
+    """How many accelerators may serve one service."""
+
+    CHOOSE = "choose"  # one accelerator and maximum batch per service
+    SPLIT = "split"  # several at once: whole replicas, and shares of the load routed to each
 
 
 class PriorityMode(StrEnum):
@@ -84,6 +92,19 @@ class OptimizerSpec(SpecModel):
     )
     objective: Objective = Field(
         default=Objective.COST, strict=False, description="What is minimised."
+    )
+    allocation: AllocationMode = Field(
+        default=AllocationMode.CHOOSE,
+        strict=False,
+        description="How services that do not say are served: choose, by one accelerator each; "
+        "split, by several at once, with shares of the load.",
+    )
+    max_different: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**6,
+        description="With split: how many different (accelerator, maximum batch) may serve one "
+        "service; by default any number.",
     )
     priorities: PriorityMode = Field(
         default=PriorityMode.STRICT, strict=False, description="How priorities count."

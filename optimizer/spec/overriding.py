@@ -11,6 +11,7 @@ from optimizer.spec.explanation import explain
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.options import OptimizerSpec
 from optimizer.spec.parts import Part
+from optimizer.spec.split_checks import check_split_objective
 
 __all__ = ["with_options"]
 
@@ -29,7 +30,7 @@ def with_options(fleet: FleetSpec, **options: object) -> FleetSpec:
     ------
     SpecError
         If an option is unknown, out of range, or needs what the fleet does not give (weighted
-        priorities need penalties).
+        priorities need penalties), or contradicts it (inferno-value and splitting services).
     """
     merged = {**fleet.optimizer.model_dump(), **options}
     document = Document({"optimizer": merged}, "<options>")
@@ -38,7 +39,8 @@ def with_options(fleet: FleetSpec, **options: object) -> FleetSpec:
     except ValidationError as error:
         raise SpecError(document.faults(explain(error, ("optimizer",)))) from error
     result = fleet.model_copy(update={"optimizer": changed})
-    unpaid = list(check_penalties(Part((), result.model_dump(by_alias=True))))
-    if unpaid:
-        raise SpecError(document.faults(unpaid))
+    whole = Part((), result.model_dump(by_alias=True))
+    found = [*check_penalties(whole), *check_split_objective(whole)]
+    if found:
+        raise SpecError(document.faults(found))
     return result

@@ -8,7 +8,9 @@ from typing import Annotated
 from pydantic import Field
 
 from optimizer.spec.base import Name, NonNegative, SpecModel, Tokens, Variability
+from optimizer.spec.length_buckets import LengthBucketsSpec
 from optimizer.spec.lengths import LengthDistributionSpec, mean_length
+from optimizer.spec.options import AllocationMode
 
 __all__ = [
     "BatchRangeSpec",
@@ -131,5 +133,23 @@ class ServiceSpec(SpecModel):
     )
     accelerator: Name | None = Field(
         default=None, description="Pins the service to this accelerator."
+    )
+    allocation: AllocationMode | None = Field(
+        default=None,
+        strict=False,
+        description="choose: one accelerator; split: several at once, with shares of the load; by "
+        "default `optimizer.allocation`.",
+    )
+    max_different: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**6,
+        description="With split: how many different (accelerator, maximum batch) may serve it; by "
+        "default `optimizer.max_different`.",
+    )
+    length_buckets: LengthBucketsSpec | None = Field(
+        default=None,
+        description="Its requests in buckets of prompt and output length, each with a rate of its "
+        "own on every accelerator.",
     )
     current: CurrentAllocationSpec | None = Field(default=None, description="What serves it today.")

@@ -1,0 +1,130 @@
+"""The way back for services that split: counts and rates become allocations with their routes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.fleet.candidates import CandidateTable
+from optimizer.fleet.plan import Allocation, BucketRoute, TargetOutcome
+from optimizer.fleet.prediction import Prediction, target_outcomes
+from optimizer.fleet.problem import FleetProblem
+from optimizer.fleet.split_prediction import predict_split
+from optimizer.fleet.split_units import SplitUnits, split_units, use_of
+from solvers import RATE_TOLERANCE
+
+__all__ = ["split_allocations"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def split_allocations(
+    problem: FleetProblem, x: IntArray, rates: FloatArray | None
+) -> tuple[Allocation, ...]:
+    """Return an allocation for every candidate in use of every service that splits."""
+    if problem.arrays is None or problem.arrays.split is None or rates is None:
+        return ()
+    parts = split_units(problem, x, rates)
+    uses = [use_of(problem, part) for part in parts]
+    predictions = predict_split(problem.table, uses)
+    by_service: dict[int, list[int]] = {}
+    for i, part in enumerate(parts):
+        by_service.setdefault(int(problem.table.service[part.row]), []).append(i)
+    allocations = []
+    for service, members in by_service.items():
+        total = float(problem.table.targets.rate_rps[service])
+        served = math.fsum(parts[i].rate for i in members)
+        carried = math.fsum(_most(parts[i], problem.table) for i in members)
+        lacking = served < total * (1.0 - 2.0 * RATE_TOLERANCE)
+        for i in members:
+            allocations.append(
+                _allocation(problem, parts[i], predictions[i], carried, partial=lacking)
+            )
+    return tuple(allocations)
+
+
+def _most(part: SplitUnits, table: CandidateTable) -> float:
+    """Return the largest rate of the same mix that keeps every objective."""
+    if part.load > 0:
+        return part.rate * part.replicas / part.load
+    return part.replicas * float(table.rate_per_replica_rps[part.row])
+
+
+def _allocation(
+    problem: FleetProblem,
+    part: SplitUnits,
+    prediction: Prediction,
+    carried_rps: float,
+    *,
+    partial: bool,
+) -> Allocation:
+    table, row = problem.table, part.row
+    service = table.spec.services[int(table.service[row])]
+    share = part.replicas / int(table.replicas[row])
+    total = float(table.targets.rate_rps[int(table.service[row])])
+    targets = target_outcomes(table, row, part.replicas, prediction, carried_rps)
+    if table.performance[row] < 0:
+        # Measured rates keep the objectives by what they are; there is no figure to show.
+        met = part.load <= part.replicas * (1.0 + 2.0 * RATE_TOLERANCE)
+        targets = tuple(_as_measured(target, met) for target in targets)
+    margins = [target.margin for target in targets]
+    priorities = {entry.name: entry.priority for entry in table.spec.classes}
+    return Allocation(
+        service=service.name,
+        model=service.model,
+        service_class=service.service_class,
+        priority=priorities[service.service_class],
+        accelerator=table.inventory.names[int(table.accelerator[row])],
+        replicas=part.replicas,
+        replicas_needed=part.replicas,
+        instances=round(int(table.instances[row]) * share),
+        cards=round(int(table.cards[row]) * share),
+        max_batch=int(table.max_batch[row]) or None,
+        cost_per_hour=float(table.cost_per_hour[row]) * share,
+        arrival_rate_rps=service.load.arrival_rate_rps,
+        admitted_rate_rps=part.rate,
+        max_rate_rps=_most(part, table),
+        utilization=prediction.utilization,
+        stable=prediction.stable,
+        refused_share=prediction.refused_share,
+        queueing_ms=prediction.queueing_ms,
+        ttft_ms=prediction.ttft_ms,
+        itl_ms=prediction.itl_ms,
+        e2e_ms=prediction.e2e_ms,
+        targets=targets,
+        margin=None
+        if not margins or None in margins
+        else min(margin for margin in margins if margin is not None),
+        partial=partial,
+        share=part.rate / total if total > 0 else 0.0,
+        routes=_routes(problem, part),
+    )
+
+
+def _as_measured(target: TargetOutcome, met: bool) -> TargetOutcome:
+    if target.metric.is_service_rate:
+        return target
+    return target.model_copy(update={"value": None, "met": met, "margin": None})
+
+
+def _routes(problem: FleetProblem, part: SplitUnits) -> tuple[BucketRoute, ...]:
+    demand = problem.demand
+    service = problem.table.spec.services[int(problem.table.service[part.row])]
+    if demand is None or service.length_buckets is None:
+        return ()
+    columns = len(service.length_buckets.shares[0])
+    routes = []
+    for item, rate in zip(part.items.tolist(), part.rates.tolist(), strict=True):
+        row, column = divmod(int(demand.bucket[item]), columns)
+        routes.append(
+            BucketRoute(
+                input_row=row,
+                output_column=column,
+                rate_rps=rate,
+                share=rate / float(demand.demand[item]),
+            )
+        )
+    return tuple(sorted(routes, key=lambda route: (route.input_row, route.output_column)))
