@@ -43,7 +43,8 @@ def _idle_values(table: CandidateTable) -> dict[Statistic, NDArray[np.float64]]:
     """Return per bounded statistic its value for every row, NaN where there is none."""
     model = get_queue_model(table.queue_model)
     asked = np.isin(table.verdict, (Verdict.POSSIBLE, Verdict.SLO, Verdict.REPLICAS))
-    rows = np.flatnonzero(asked & (table.accelerator >= 0))
+    # Without performance data the rates were measured, and no latency is known.
+    rows = np.flatnonzero(asked & (table.accelerator >= 0) & (table.performance >= 0))
     idle = {statistic: np.full(len(table), np.nan) for statistic in table.targets.bounds}
     processes = pair_processes(table)
     for chosen, clock, statistics in processes.batches(

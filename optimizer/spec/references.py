@@ -66,6 +66,13 @@ def _repeated_names(fleet: Part) -> Iterator[Finding]:
         "another capacity is for this type and pool",
         "type",
     )
+    for service in fleet.entries("services"):
+        measured = service.part("length_buckets").entries("measured")
+        yield from _repeated(
+            ((entry, entry.text("accelerator")) for entry in measured),
+            "other measured rates are for this accelerator",
+            "accelerator",
+        )
     for group in fleet.entries("classes"):
         yield from _repeated(
             ((slo, slo.text("model") or "") for slo in group.entries("slos")),
@@ -105,6 +112,8 @@ def _unknown_names(fleet: Part) -> Iterator[Finding]:
         yield from _unknown(known, service, "class", "classes")
         yield from _unknown(known, service, "accelerator", "accelerators")
         yield from _unknown(known, service.part("current"), "accelerator", "accelerators")
+        for measured in service.part("length_buckets").entries("measured"):
+            yield from _unknown(known, measured, "accelerator", "accelerators")
     yield from _unknown_types(fleet)
     yield from _unknown_entries(fleet)
 
