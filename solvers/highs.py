@@ -141,7 +141,7 @@ def _build(
         "mip_abs_gap": scaled.absolute_gap(request.absolute_gap),
     }
     if mixed is not None:
-        common |= split_settings()
+        common |= split_settings(mixed)
     elif skips_jump(request.problem.columns, request.start):
         common["mip_heuristic_run_feasibility_jump"] = False
     for name, value in {**common, **settings}.items():

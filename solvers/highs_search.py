@@ -17,6 +17,7 @@ import numpy as np
 from solvers.errors import SolverBackendError
 from solvers.exact import BackendAnswer
 from solvers.integer_scaling import ScaledObjective
+from solvers.mixed_programme import MixedProgramme
 from solvers.problem import FloatArray, IntArray
 from solvers.result import Limit
 from solvers.search_monitor import CallbackGuard, Monitor
@@ -28,11 +29,15 @@ _LOG_TAIL_LINES = 20
 # at 200 000; HiGHS 1.14, family `fleet`) and finds one that the next step improves on at once.
 _JUMP_UP_TO_COLUMNS = 20_000
 # For problems whose groups split: counts whose rates would exceed a column by the usual 1e-6 are no
-# solution, and sub-searches take longer than these small integer parts (Mélange's instances: 25 ms
-# of CPU for all, 82 ms with jumps and sub-searches; HiGHS 1.14).
+# solution.
 _SPLIT_SETTINGS: dict[str, bool | int | float | str] = {
     "mip_feasibility_tolerance": 1e-9,
     "primal_feasibility_tolerance": 1e-9,
+}
+# Sub-searches take longer than small programmes are worth (Mélange's instances, 250 variables each:
+# 25 ms of CPU for all, 82 ms with jumps and sub-searches; HiGHS 1.14).
+_SMALL = 1_000
+_NO_SUB_SEARCHES: dict[str, bool | int | float | str] = {
     "mip_heuristic_run_rins": False,
     "mip_heuristic_run_rens": False,
     "mip_heuristic_run_root_reduced_cost": False,
@@ -59,11 +64,14 @@ def skips_jump(columns: int, start: IntArray | FloatArray | None) -> bool:
     return start is not None or columns > _JUMP_UP_TO_COLUMNS
 
 
-def split_settings() -> dict[str, bool | int | float | str]:
-    """Return HiGHS' options for the mixed-integer programmes of problems whose groups split."""
-    if version("highspy").startswith(_WRONG_PRESOLVE):
-        return {**_SPLIT_SETTINGS, "presolve": "off", "mip_allow_restart": False}
-    return _SPLIT_SETTINGS
+def split_settings(programme: MixedProgramme) -> dict[str, bool | int | float | str]:
+    """Return HiGHS' options for the programme of a problem whose groups split."""
+    settings = dict(_SPLIT_SETTINGS)
+    if programme.variables <= _SMALL:
+        settings |= _NO_SUB_SEARCHES
+    if not programme.integer.all() and version("highspy").startswith(_WRONG_PRESOLVE):
+        settings |= {"presolve": "off", "mip_allow_restart": False}
+    return settings
 
 
 def search_with_highs(

@@ -126,10 +126,11 @@ def _run_highs(pulp: Any, run: PulpRun, build_s: float) -> BackendAnswer:
     lp = run.model.problem
     solver.createAndConfigureSolver(lp)
     solver.buildSolverModel(lp)
-    splits = isinstance(run.model.scaled, MixedProgramme)
-    for setting, value in split_settings().items() if splits else ():
-        lp.solverModel.setOptionValue(setting, value)
-    if not splits and skips_jump(len(run.model.variables), run.start):
+    mixed = run.model.scaled
+    if isinstance(mixed, MixedProgramme):
+        for setting, value in split_settings(mixed).items():
+            lp.solverModel.setOptionValue(setting, value)
+    elif skips_jump(len(run.model.variables), run.start):
         lp.solverModel.setOptionValue("mip_heuristic_run_feasibility_jump", False)
     own_build_s = time.perf_counter() - began
     limit = run.time_limit_s

@@ -81,8 +81,8 @@ def test_a_distribution_need_not_sum_to_one() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"total_request_rate": "30"}, "total_request_rate.*must be a number"),
-        ({"total_request_rate": -1}, "total_request_rate.*must be finite and >= 0"),
+        ({"total_request_rate": "30"}, r"total_request_rate.*must be a number"),
+        ({"total_request_rate": -1}, r"total_request_rate.*must be finite and >= 0"),
         ({"workload_distribution": []}, "workload_distribution: must be a list of rows"),
         ({"workload_distribution": [[0, 0], [0, 0]]}, "must have a share above 0"),
         ({"gpu_info": []}, "gpu_info: must be an object with at least one"),
