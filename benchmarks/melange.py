@@ -99,7 +99,7 @@ def table(rows: list[Row]) -> str:
     lines += [
         f"{sum(row.reached for row in rows)} of {len(rows)} at the optimum, gap 0",
         f"CPU: {ours:.3f} s for all {len(rows)}, whole {whole:.3f} s",
-        f"Mélange {listed:.2f} s for the {len(timed)} it finished: {listed / ours:.0f} times as much",
+        f"Mélange {listed:.2f} s for the {len(timed)} it finished: {listed / ours:.0f} times that",
     ]
     return "\n".join(lines)
 

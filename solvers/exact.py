@@ -72,10 +72,12 @@ class BackendRequest:
     absolute_gap
         Gap in cost that is always good enough, >= 0.
     start
-        (n,), 0/1: a feasible solution, or None. With a programme, (variables,).
+        (n,), 0/1: a feasible solution, or None.
     programme
         Of a problem with a split part: what is asked in its stead. The answer's x then has one
         entry per variable, the problem's columns first; the others may be rounded.
+    point
+        (variables,), a feasible solution of the programme, or None.
     monitor
         Is told of solutions and bounds, and says when to stop. Solutions need not keep the rows:
         they are verified.
@@ -85,8 +87,9 @@ class BackendRequest:
     time_limit_s: float | None
     relative_gap: float
     absolute_gap: float
-    start: IntArray | FloatArray | None
+    start: IntArray | None
     programme: MixedProgramme | None = None
+    point: FloatArray | None = None
     monitor: Monitor = field(default_factory=SilentMonitor)
 
 

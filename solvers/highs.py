@@ -114,7 +114,7 @@ def highs_backend(
             objective,
             request.monitor,
             time_limit_s=left,
-            start=request.start,
+            start=request.start if request.programme is None else request.point,
             build_s=build_s,
         )
 

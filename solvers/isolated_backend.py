@@ -243,4 +243,5 @@ def _without_monitor(request: BackendRequest) -> BackendRequest:
         absolute_gap=request.absolute_gap,
         start=request.start,
         programme=request.programme,
+        point=request.point,
     )

@@ -67,7 +67,7 @@ def named_backend(name: str, threads: int, seed: int) -> Backend:
                 time_limit_s=None if limit is None else max(limit - build_s, 0.01),
                 relative_gap=model.scaled.relative_gap(request.relative_gap),
                 absolute_gap=model.scaled.absolute_gap(request.absolute_gap),
-                start=request.start,
+                start=request.start if request.programme is None else request.point,
                 monitor=request.monitor,
                 folder=Path(folder),
             )

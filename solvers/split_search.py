@@ -267,7 +267,8 @@ class _SplitSearch:
                 time_limit_s=time_limit_s,
                 relative_gap=_ASKED * stage.relative_gap,
                 absolute_gap=_ASKED * stage.relative_gap * max(bound, 0.0),
-                start=point,
+                start=None,
+                point=point,
                 monitor=watch,
             )
         )

@@ -243,6 +243,21 @@ def test_choosing_one_kind_never_costs_less(seed: int) -> None:
         assert chosen.primal_bound == pytest.approx(best)
 
 
+@settings(deadline=None, max_examples=15, derandomize=True)
+@given(
+    seed=st.integers(0, 10_000),
+    kind=st.sampled_from(["whole", "penalty"]),
+    more=st.integers(1, 4),
+)
+def test_more_capacity_never_costs_more(seed: int, kind: str, more: int) -> None:
+    """Raising every capacity keeps what was feasible feasible, at no higher a cost."""
+    problem = random_split_problem(seed, kind, 2)
+    wider = AllocationProblem(problem.cost, problem.usage, problem.capacity + more, problem.group,
+                              split=problem.split)  # fmt: skip
+    tight, loose = solve(problem, "highs"), solve(wider, "highs")
+    assert loose.primal_bound <= tight.primal_bound * (1 + 1e-6) + 1e-9
+
+
 @pytest.mark.parametrize("solver", ["highs", "milp", "auto"])
 def test_a_gap_of_nothing_is_proven(solver: str) -> None:
     """Sixty items on four columns are proven to the last cent."""
