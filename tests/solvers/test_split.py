@@ -18,8 +18,10 @@ from solvers import (
     ProblemError,
     Progress,
     Reason,
+    SolveParams,
     SolverOptionError,
     Split,
+    Start,
     UnsupportedFeatureError,
     check,
     problem_from_json,
@@ -30,7 +32,10 @@ from solvers import (
     write_problem,
 )
 from solvers.enumeration import brute_force
+from solvers.highs import highs_backend
+from solvers.isolated_backend import isolated
 from solvers.split_cases import golden_split_problems, random_split_problem
+from solvers.split_search import solve_split
 
 _GOLDEN = {name: (problem, optimum) for name, problem, optimum in golden_split_problems()}
 _ARRAYS: dict[str, Any] = {
@@ -369,3 +374,14 @@ def test_the_presolve_fault_of_highs_1_14_does_not_show() -> None:
     """0.4 x + u >= 1 at 320 and 640: the optimum is 640; HiGHS 1.14.0 with presolve says 960."""
     problem, optimum = _GOLDEN["split, unserved is cheaper"]
     assert solve(problem, "highs").primal_bound == optimum[-1] if optimum else False
+
+
+def test_a_back_end_in_a_process_of_its_own_takes_programmes() -> None:
+    """Programme and starting point travel to another process, and its answer is the same."""
+    problem = _many_items(3, 20, 3)
+    here = solve(problem, "highs")
+    assert here.x is not None
+    backend = isolated(highs_backend, ({}, 1, 0))
+    apart = solve_split(problem, SolveParams(time_limit_s=60.0), Start(here.x), backend)
+    assert apart.termination.reason is Reason.OPTIMAL
+    assert apart.primal_bound == here.primal_bound
