@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from rich.console import Console
 
 import optimizer as fo
 from optimizer.errors import SpecError
-from optimizer.fleet import FleetPlan, build_problem, explain
+from optimizer.fleet import FleetPlan, build_problem, explain, plan_of
 from optimizer.report import plan_view
 from optimizer.spec import from_data
-from solvers import Reason
+from solvers import AllocationProblem, Reason, Split
 
 INFERNO = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "inferno"
 
@@ -301,3 +302,25 @@ def test_faults_of_buckets_are_named(change: dict[str, Any], message: str) -> No
         del fleet["services"][0]["length_buckets"]["measured"]
     with pytest.raises(SpecError, match=message):
         from_data(fleet)
+
+
+def test_rates_that_a_mix_cannot_carry_are_lowered() -> None:
+    """Rates a third too high make a plan that misses an objective; it is found, and repaired."""
+    fleet = from_data(_modelled())
+    honest = build_problem(fleet)
+    assert honest.arrays is not None
+    assert honest.arrays.split is not None
+    arrays, split = honest.arrays, honest.arrays.split
+    given: dict[str, Any] = dict(split.arrays())
+    hopeful = Split(**{**given, "edge_rate": split.edge_rate * 4 / 3})
+    problem = dataclasses.replace(
+        honest,
+        arrays=AllocationProblem(arrays.cost, arrays.usage, arrays.capacity, arrays.group,
+                                 priority=arrays.priority, unserved=arrays.unserved, split=hopeful),
+    )  # fmt: skip
+    plan = plan_of(problem)
+    assert plan.termination is Reason.OPTIMAL
+    assert all(allocation.slo_met for allocation in plan.allocations)
+    assert any("lowered by" in note for note in plan.notes)
+    assert plan.total_cost_per_hour == fo.optimize(fleet).total_cost_per_hour
+    assert fo.optimize(fleet).notes == ()
