@@ -18,9 +18,8 @@ from optimizer.cli.kv_options import (
     PrefillOptions,
     RatioOptions,
     faults_by_option,
-    kv_option,
 )
-from optimizer.cli.option_groups import with_option_groups
+from optimizer.cli.option_groups import panel_option, with_option_groups
 from optimizer.cli.output import show, write_data
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class CandidateOptions:
 
     candidates: Annotated[
         list[str] | None,
-        kv_option(
+        panel_option(
             "--candidate",
             "Of the catalogue, or name=...,bandwidth_gb_s=...,...; may be repeated.",
             _CANDIDATES,
@@ -69,7 +68,7 @@ class CandidateOptions:
     ] = None
     devices: Annotated[
         str | None,
-        kv_option("--devices", "YAML or JSON file of devices and links.", _CANDIDATES, "FILE"),
+        panel_option("--devices", "YAML or JSON file of devices and links.", _CANDIDATES, "FILE"),
     ] = None
 
     def read(self) -> DeviceFile:
@@ -105,14 +104,14 @@ class UseOptions:
 
     ratio: Annotated[
         float | None,
-        kv_option("--ratio", "Share recomputed; default: --min-ratio.", _CHOICE),
+        panel_option("--ratio", "Share recomputed; default: --min-ratio.", _CHOICE),
     ] = None
-    prefer: Annotated[Preference, kv_option("--prefer", "cost (default) or latency.", _CHOICE)] = (
-        Preference.COST
-    )
+    prefer: Annotated[
+        Preference, panel_option("--prefer", "cost (default) or latency.", _CHOICE)
+    ] = Preference.COST
     hiding: Annotated[
         Hiding,
-        kv_option(
+        panel_option(
             "--hiding",
             "No extra delay: loading-hidden (load <= recompute, the default and CacheBlend's rule) "
             "or recompute-hidden (recompute <= load).",
@@ -120,18 +119,22 @@ class UseOptions:
         ),
     ] = Hiding.LOADING_HIDDEN
     max_load_ms: Annotated[
-        float | None, kv_option("--max-load-ms", "Largest loading time at all.", _CHOICE)
+        float | None, panel_option("--max-load-ms", "Largest loading time at all.", _CHOICE)
     ] = None
     duration_h: Annotated[
-        float, kv_option("--duration-h", "Hours it is kept; default 1.", _CHOICE)
+        float, panel_option("--duration-h", "Hours it is kept; default 1.", _CHOICE)
     ] = 1.0
-    reads: Annotated[float, kv_option("--reads", "Times it is loaded; default 1.", _CHOICE)] = 1.0
-    writes: Annotated[float, kv_option("--writes", "Times it is stored; default 1.", _CHOICE)] = 1.0
+    reads: Annotated[float, panel_option("--reads", "Times it is loaded; default 1.", _CHOICE)] = (
+        1.0
+    )
+    writes: Annotated[
+        float, panel_option("--writes", "Times it is stored; default 1.", _CHOICE)
+    ] = 1.0
     request_bytes: Annotated[
-        float | None, kv_option("--request-bytes", "Of a read request, for fees.", _CHOICE)
+        float | None, panel_option("--request-bytes", "Of a read request, for fees.", _CHOICE)
     ] = None
     local_cost: Annotated[
-        LocalCostName, kv_option("--local-cost", "free (default) or opportunity.", _CHOICE)
+        LocalCostName, panel_option("--local-cost", "free (default) or opportunity.", _CHOICE)
     ] = LocalCostName.FREE
 
     def policy(

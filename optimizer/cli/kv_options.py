@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from optimizer.cli.option_groups import panel_option
 
 if TYPE_CHECKING:
     from optimizer.errors import Fault
@@ -33,7 +35,6 @@ __all__ = [
     "QualityOptions",
     "RatioOptions",
     "faults_by_option",
-    "kv_option",
 ]
 
 _CACHE = "The KV cache"
@@ -62,17 +63,10 @@ class OverlapName(StrEnum):
     FIRST_LAYER_FULL = "first-layer-full"
 
 
-def kv_option(name: str, words: str, panel: str, metavar: str | None = None) -> Any:
-    """Make an option in a panel of the help."""
-    return typer.Option(
-        name, help=words, rich_help_panel=panel, metavar=metavar, show_default=False
-    )
-
-
-ContextTokens = Annotated[float, kv_option("--context-tokens", "Context length.", _CACHE)]
+ContextTokens = Annotated[float, panel_option("--context-tokens", "Context length.", _CACHE)]
 BudgetMs = Annotated[
     float | None,
-    kv_option("--ttft-budget-ms", "Largest total delay; default: the full prefill.", _OVERHEADS),
+    panel_option("--ttft-budget-ms", "Largest total delay; default: the full prefill.", _OVERHEADS),
 ]
 
 
@@ -81,28 +75,28 @@ class CacheOptions:
     """How large the KV cache is per token."""
 
     model: Annotated[
-        str | None, kv_option("--model", "A model of the catalogue, by its hub id.", _CACHE)
+        str | None, panel_option("--model", "A model of the catalogue, by its hub id.", _CACHE)
     ] = None
-    layers: Annotated[float | None, kv_option("--layers", "Layers, without --model.", _CACHE)] = (
-        None
-    )
+    layers: Annotated[
+        float | None, panel_option("--layers", "Layers, without --model.", _CACHE)
+    ] = None
     kv_elements_per_layer_token: Annotated[
         float | None,
-        kv_option(
+        panel_option(
             "--kv-elements-per-layer-token",
             "Elements of one token in one layer: 2 x KV heads x head dimension.",
             _CACHE,
         ),
     ] = None
     kv_precision: Annotated[
-        KvPrecision, kv_option("--kv-precision", "Of the KV cache; default fp16.", _CACHE)
+        KvPrecision, panel_option("--kv-precision", "Of the KV cache; default fp16.", _CACHE)
     ] = KvPrecision.FP16
     bytes_per_element: Annotated[
         float | None,
-        kv_option("--bytes-per-element", "In place of a precision's 2, 1 or 0.5.", _CACHE),
+        panel_option("--bytes-per-element", "In place of a precision's 2, 1 or 0.5.", _CACHE),
     ] = None
     compression: Annotated[
-        float, kv_option("--compression", "Factor by which it is stored smaller.", _CACHE)
+        float, panel_option("--compression", "Factor by which it is stored smaller.", _CACHE)
     ] = 1.0
 
     def shape(self) -> KvShape:
@@ -150,13 +144,13 @@ class PrefillOptions:
 
     prefill_s: Annotated[
         float | None,
-        kv_option("--prefill-s", "Full prefill of the whole context [s]; linear.", _PREFILL),
+        panel_option("--prefill-s", "Full prefill of the whole context [s]; linear.", _PREFILL),
     ] = None
     prefill_s_per_token: Annotated[
-        float | None, kv_option("--prefill-s-per-token", "a of a t + b t² [s].", _PREFILL)
+        float | None, panel_option("--prefill-s-per-token", "a of a t + b t² [s].", _PREFILL)
     ] = None
     prefill_s_per_token2: Annotated[
-        float | None, kv_option("--prefill-s-per-token2", "b of a t + b t² [s].", _PREFILL)
+        float | None, panel_option("--prefill-s-per-token2", "b of a t + b t² [s].", _PREFILL)
     ] = None
 
     def law(self, tokens: float) -> QuadraticPrefill:
@@ -193,17 +187,17 @@ class DeviceOptions:
 
     device: Annotated[
         str | None,
-        kv_option("--device", "Of the catalogue, or name=...,bandwidth_gb_s=...,...", _DEVICE),
+        panel_option("--device", "Of the catalogue, or name=...,bandwidth_gb_s=...,...", _DEVICE),
     ] = None
     bandwidth_gb_s: Annotated[
-        float | None, kv_option("--bandwidth-gb-s", "Read bandwidth.", _DEVICE)
+        float | None, panel_option("--bandwidth-gb-s", "Read bandwidth.", _DEVICE)
     ] = None
     latency_ms: Annotated[
-        float | None, kv_option("--latency-ms", "Until the first byte.", _DEVICE)
+        float | None, panel_option("--latency-ms", "Until the first byte.", _DEVICE)
     ] = None
     sharers: Annotated[
         float | None,
-        kv_option("--sharers", "Loads at the same time that divide the bandwidth.", _DEVICE),
+        panel_option("--sharers", "Loads at the same time that divide the bandwidth.", _DEVICE),
     ] = None
 
     def storage(self) -> StorageDevice:
@@ -236,14 +230,14 @@ class OverheadOptions:
     """What loading costs beside bytes and latency; all 0 unless said."""
 
     layer_overhead_ms: Annotated[
-        float, kv_option("--layer-overhead-ms", "Coordination per layer [ms].", _OVERHEADS)
+        float, panel_option("--layer-overhead-ms", "Coordination per layer [ms].", _OVERHEADS)
     ] = 0.0
     transfer_setup_ms: Annotated[
-        float, kv_option("--transfer-setup-ms", "Set-up of each transfer [ms].", _OVERHEADS)
+        float, panel_option("--transfer-setup-ms", "Set-up of each transfer [ms].", _OVERHEADS)
     ] = 0.0
     transfer_bytes: Annotated[
         float | None,
-        kv_option("--transfer-bytes", "Size of a transfer; default: a layer.", _OVERHEADS),
+        panel_option("--transfer-bytes", "Size of a transfer; default: a layer.", _OVERHEADS),
     ] = None
 
     def overheads(self) -> LoadOverheads:
@@ -262,22 +256,24 @@ class RatioOptions:
     """What a recompute ratio has to keep to."""
 
     minimum_ratio: Annotated[
-        float, kv_option("--min-ratio", "Least share for quality; default 0.15.", _OVERHEADS)
+        float, panel_option("--min-ratio", "Least share for quality; default 0.15.", _OVERHEADS)
     ] = 0.15
     recompute_overhead: Annotated[
         float,
-        kv_option("--recompute-overhead", "Of selective recomputing; default 0.05.", _OVERHEADS),
+        panel_option("--recompute-overhead", "Of selective recomputing; default 0.05.", _OVERHEADS),
     ] = 0.05
     compute_share: Annotated[
-        float, kv_option("--compute-share", "Of the accelerator, in (0, 1].", _OVERHEADS)
+        float, panel_option("--compute-share", "Of the accelerator, in (0, 1].", _OVERHEADS)
     ] = 1.0
     granularity_tokens: Annotated[
         float,
-        kv_option("--granularity-tokens", "Recomputed tokens are a multiple; 0: any.", _OVERHEADS),
+        panel_option(
+            "--granularity-tokens", "Recomputed tokens are a multiple; 0: any.", _OVERHEADS
+        ),
     ] = 0.0
     overlap: Annotated[
         OverlapName,
-        kv_option(
+        panel_option(
             "--overlap", "How the total delay is put together; default parallel.", _OVERHEADS
         ),
     ] = OverlapName.PARALLEL
@@ -301,16 +297,16 @@ class QualityOptions:
 
     dataset: Annotated[
         str | None,
-        kv_option("--quality-dataset", "Fit published points: Musique or 2WikiMQA.", _QUALITY),
+        panel_option("--quality-dataset", "Fit published points: Musique or 2WikiMQA.", _QUALITY),
     ] = None
     quality_at_zero: Annotated[
-        float | None, kv_option("--quality-at-zero", "Without recomputing.", _QUALITY)
+        float | None, panel_option("--quality-at-zero", "Without recomputing.", _QUALITY)
     ] = None
     quality_at_one: Annotated[
-        float | None, kv_option("--quality-at-one", "Recomputing everything.", _QUALITY)
+        float | None, panel_option("--quality-at-one", "Recomputing everything.", _QUALITY)
     ] = None
     quality_rate: Annotated[
-        float | None, kv_option("--quality-rate", "k of 1 - exp(-k r).", _QUALITY)
+        float | None, panel_option("--quality-rate", "k of 1 - exp(-k r).", _QUALITY)
     ] = None
 
     def curve(self) -> SaturatingQuality | None:

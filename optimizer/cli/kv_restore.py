@@ -12,9 +12,8 @@ from optimizer.cli.kv_options import (
     OverheadOptions,
     PrefillOptions,
     faults_by_option,
-    kv_option,
 )
-from optimizer.cli.option_groups import with_option_groups
+from optimizer.cli.option_groups import panel_option, with_option_groups
 from optimizer.cli.output import show, write_data
 
 __all__ = ["restore"]
@@ -29,34 +28,34 @@ class RetentionOptions:
 
     gpu_usd_per_hour: Annotated[
         float | None,
-        kv_option("--gpu-usd-per-hour", "Price of the accelerators that compute.", _ECONOMICS),
+        panel_option("--gpu-usd-per-hour", "Price of the accelerators that compute.", _ECONOMICS),
     ] = None
     usd_per_gb_hour: Annotated[
         float | None,
-        kv_option("--usd-per-gb-hour", "Price of keeping; default: the device's.", _ECONOMICS),
+        panel_option("--usd-per-gb-hour", "Price of keeping; default: the device's.", _ECONOMICS),
     ] = None
     hits_per_hour: Annotated[
-        float | None, kv_option("--hits-per-hour", "Expected use.", _ECONOMICS)
+        float | None, panel_option("--hits-per-hour", "Expected use.", _ECONOMICS)
     ] = None
 
 
 @with_option_groups
 def restore(
     *,
-    prefix_tokens: Annotated[float, kv_option("--prefix-tokens", "Tokens stored.", _PREFIX)],
+    prefix_tokens: Annotated[float, panel_option("--prefix-tokens", "Tokens stored.", _PREFIX)],
     suffix_tokens: Annotated[
-        float, kv_option("--suffix-tokens", "New tokens behind them; default 0.", _PREFIX)
+        float, panel_option("--suffix-tokens", "New tokens behind them; default 0.", _PREFIX)
     ] = 0.0,
     split_tokens: Annotated[
         float,
-        kv_option("--split-tokens", "The split is a multiple of this; 0: anywhere.", _PREFIX),
+        panel_option("--split-tokens", "The split is a multiple of this; 0: anywhere.", _PREFIX),
     ] = 0.0,
     cache: CacheOptions,
     prefill: PrefillOptions,
     device: DeviceOptions,
     also: Annotated[
         list[str] | None,
-        kv_option(
+        panel_option(
             "--also", "A further device that holds the prefix; may be repeated.", _PREFIX, "DEVICE"
         ),
     ] = None,

@@ -7,7 +7,18 @@ from dataclasses import fields, is_dataclass
 from inspect import Parameter, Signature, signature
 from typing import Any, get_type_hints
 
-__all__ = ["with_option_groups"]
+import typer
+
+__all__ = ["panel_option", "with_option_groups"]
+
+
+def panel_option(name: str, words: str, panel: str, metavar: str | None = None) -> Any:
+    """Make an option in a panel of the help."""
+    # Units stand in brackets, which would be read as styles.
+    literal = words.replace("[", r"\[")
+    return typer.Option(
+        name, help=literal, rich_help_panel=panel, metavar=metavar, show_default=False
+    )
 
 
 def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:

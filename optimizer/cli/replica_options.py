@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from optimizer.cli.option_groups import panel_option
+
 if TYPE_CHECKING:
     from optimizer.errors import Fault
     from optimizer.spec import FleetSpec
@@ -44,27 +46,20 @@ class Routing(StrEnum):
     LEAST_OUTSTANDING = "least_outstanding"
 
 
-def _option(name: str, words: str, panel: str, metavar: str | None = None) -> Any:
-    # Units stand in brackets, which would be read as a style.
-    words = words.replace("[", r"\[")
-    return typer.Option(
-        name, help=words, rich_help_panel=panel, metavar=metavar, show_default=False
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class PairOptions:
     """Which service on which accelerator of a fleet."""
 
     service: Annotated[
-        str | None, _option("--service", "Whose load and objectives; default: the only one.", _PAIR)
+        str | None,
+        panel_option("--service", "Whose load and objectives; default: the only one.", _PAIR),
     ] = None
-    model: Annotated[str | None, _option("--model", "Model, by default the service's.", _PAIR)] = (
-        None
-    )
+    model: Annotated[
+        str | None, panel_option("--model", "Model, by default the service's.", _PAIR)
+    ] = None
     accelerator: Annotated[
         str | None,
-        _option("--accelerator", "Accelerator, by default the pinned or the only one.", _PAIR),
+        panel_option("--accelerator", "Accelerator, by default the pinned or the only one.", _PAIR),
     ] = None
 
 
@@ -73,50 +68,55 @@ class ReplicaOptions:
     """How fast the replica is, and what the engine is set to."""
 
     base_ms: Annotated[
-        float | None, _option("--base-ms", "Time of an empty iteration [ms].", _SPEED)
+        float | None, panel_option("--base-ms", "Time of an empty iteration [ms].", _SPEED)
     ] = None
     decode_ms_per_token: Annotated[
         float | None,
-        _option("--decode-ms-per-token", "Per decode token of an iteration [ms].", _SPEED),
+        panel_option("--decode-ms-per-token", "Per decode token of an iteration [ms].", _SPEED),
     ] = None
     prefill_ms_per_token: Annotated[
-        float | None, _option("--prefill-ms-per-token", "Per prompt token [ms].", _SPEED)
+        float | None, panel_option("--prefill-ms-per-token", "Per prompt token [ms].", _SPEED)
     ] = None
     kv_ms_per_token: Annotated[
         float | None,
-        _option("--kv-ms-per-token", "Per token in the KV caches that it reads [ms].", _SPEED),
+        panel_option("--kv-ms-per-token", "Per token in the KV caches that it reads [ms].", _SPEED),
     ] = None
     decode_base_ms: Annotated[
         float | None,
-        _option("--decode-base-ms", "Timing by phase: decode, alone in the batch [ms].", _SPEED),
+        panel_option(
+            "--decode-base-ms", "Timing by phase: decode, alone in the batch [ms].", _SPEED
+        ),
     ] = None
     decode_ms_per_request: Annotated[
         float | None,
-        _option("--decode-ms-per-request", "Timing by phase: per request more [ms].", _SPEED),
+        panel_option("--decode-ms-per-request", "Timing by phase: per request more [ms].", _SPEED),
     ] = None
     prefill_base_ms: Annotated[
         float | None,
-        _option("--prefill-base-ms", "Timing by phase: to start a prefill [ms].", _SPEED),
+        panel_option("--prefill-base-ms", "Timing by phase: to start a prefill [ms].", _SPEED),
     ] = None
     max_batch: Annotated[
-        int | None, _option("--max-batch", "Most requests in service together.", _SPEED)
+        int | None, panel_option("--max-batch", "Most requests in service together.", _SPEED)
     ] = None
     chunk_tokens: Annotated[
         int | None,
-        _option("--chunk-tokens", "Most tokens of an iteration (chunked prefill).", _SPEED),
+        panel_option("--chunk-tokens", "Most tokens of an iteration (chunked prefill).", _SPEED),
     ] = None
     kv_capacity_tokens: Annotated[
-        float | None, _option("--kv-capacity-tokens", "Tokens that the KV cache holds.", _SPEED)
+        float | None,
+        panel_option("--kv-capacity-tokens", "Tokens that the KV cache holds.", _SPEED),
     ] = None
     draft_tokens: Annotated[
-        int | None, _option("--draft-tokens", "Speculative decoding: tokens drafted.", _SPEED)
+        int | None, panel_option("--draft-tokens", "Speculative decoding: tokens drafted.", _SPEED)
     ] = None
     acceptance_rate: Annotated[
         float | None,
-        _option("--acceptance-rate", "Speculative decoding: chance that one is accepted.", _SPEED),
+        panel_option(
+            "--acceptance-rate", "Speculative decoding: chance that one is accepted.", _SPEED
+        ),
     ] = None
     max_queue: Annotated[
-        int | None, _option("--max-queue", "Requests that may wait beyond the batch.", _SPEED)
+        int | None, panel_option("--max-queue", "Requests that may wait beyond the batch.", _SPEED)
     ] = None
 
 
@@ -125,35 +125,35 @@ class LoadOptions:
     """What the requests are like."""
 
     input_tokens: Annotated[
-        float | None, _option("--input-tokens", "Mean prompt length.", _LOAD)
+        float | None, panel_option("--input-tokens", "Mean prompt length.", _LOAD)
     ] = None
     input_tokens_scv: Annotated[
         float | None,
-        _option("--input-tokens-scv", "Its squared coefficient of variation.", _LOAD),
+        panel_option("--input-tokens-scv", "Its squared coefficient of variation.", _LOAD),
     ] = None
     input_distribution: Annotated[
-        Distribution | None, _option("--input-distribution", "Its distribution.", _LOAD)
+        Distribution | None, panel_option("--input-distribution", "Its distribution.", _LOAD)
     ] = None
     output_tokens: Annotated[
-        float | None, _option("--output-tokens", "Mean output length, at least 1.", _LOAD)
+        float | None, panel_option("--output-tokens", "Mean output length, at least 1.", _LOAD)
     ] = None
     output_tokens_scv: Annotated[
         float | None,
-        _option("--output-tokens-scv", "Its squared coefficient of variation.", _LOAD),
+        panel_option("--output-tokens-scv", "Its squared coefficient of variation.", _LOAD),
     ] = None
     output_distribution: Annotated[
-        Distribution | None, _option("--output-distribution", "Its distribution.", _LOAD)
+        Distribution | None, panel_option("--output-distribution", "Its distribution.", _LOAD)
     ] = None
     arrival_scv: Annotated[
         float | None,
-        _option("--arrival-scv", "SCV of the times between arrivals; 1: Poisson.", _LOAD),
+        panel_option("--arrival-scv", "SCV of the times between arrivals; 1: Poisson.", _LOAD),
     ] = None
     prefix_hit_rate: Annotated[
         float | None,
-        _option("--prefix-hit-rate", "Share of prompt tokens found in the cache.", _LOAD),
+        panel_option("--prefix-hit-rate", "Share of prompt tokens found in the cache.", _LOAD),
     ] = None
     routing: Annotated[
-        Routing | None, _option("--routing", "How requests are spread over --replicas.", _LOAD)
+        Routing | None, panel_option("--routing", "How requests are spread over --replicas.", _LOAD)
     ] = None
 
 
@@ -161,25 +161,25 @@ class LoadOptions:
 class ObjectiveOptions:
     """Upper bounds on latencies, in ms."""
 
-    ttft_ms: Annotated[float | None, _option("--ttft-ms", "Mean TTFT.", _OBJECTIVES)] = None
-    ttft_p95_ms: Annotated[float | None, _option("--ttft-p95-ms", "p95.", _OBJECTIVES)] = None
-    ttft_p99_ms: Annotated[float | None, _option("--ttft-p99-ms", "p99.", _OBJECTIVES)] = None
+    ttft_ms: Annotated[float | None, panel_option("--ttft-ms", "Mean TTFT.", _OBJECTIVES)] = None
+    ttft_p95_ms: Annotated[float | None, panel_option("--ttft-p95-ms", "p95.", _OBJECTIVES)] = None
+    ttft_p99_ms: Annotated[float | None, panel_option("--ttft-p99-ms", "p99.", _OBJECTIVES)] = None
     itl_ms: Annotated[
-        float | None, _option("--itl-ms", "Mean time between two tokens.", _OBJECTIVES)
+        float | None, panel_option("--itl-ms", "Mean time between two tokens.", _OBJECTIVES)
     ] = None
-    itl_p95_ms: Annotated[float | None, _option("--itl-p95-ms", "p95.", _OBJECTIVES)] = None
-    itl_p99_ms: Annotated[float | None, _option("--itl-p99-ms", "p99.", _OBJECTIVES)] = None
+    itl_p95_ms: Annotated[float | None, panel_option("--itl-p95-ms", "p95.", _OBJECTIVES)] = None
+    itl_p99_ms: Annotated[float | None, panel_option("--itl-p99-ms", "p99.", _OBJECTIVES)] = None
     tpot_ms: Annotated[
-        float | None, _option("--tpot-ms", "Mean time per output token.", _OBJECTIVES)
+        float | None, panel_option("--tpot-ms", "Mean time per output token.", _OBJECTIVES)
     ] = None
-    tpot_p99_ms: Annotated[float | None, _option("--tpot-p99-ms", "p99.", _OBJECTIVES)] = None
+    tpot_p99_ms: Annotated[float | None, panel_option("--tpot-p99-ms", "p99.", _OBJECTIVES)] = None
     e2e_ms: Annotated[
-        float | None, _option("--e2e-ms", "Mean from arrival to last token.", _OBJECTIVES)
+        float | None, panel_option("--e2e-ms", "Mean from arrival to last token.", _OBJECTIVES)
     ] = None
-    e2e_p99_ms: Annotated[float | None, _option("--e2e-p99-ms", "p99.", _OBJECTIVES)] = None
+    e2e_p99_ms: Annotated[float | None, panel_option("--e2e-p99-ms", "p99.", _OBJECTIVES)] = None
     slo: Annotated[
         list[str] | None,
-        _option(
+        panel_option(
             "--slo",
             "Any other, such as ttft_ms:p90=300 or queueing_ms=50; may be repeated.",
             _OBJECTIVES,
@@ -280,7 +280,7 @@ def replica_fleet(
     try:
         return from_data(data, "fleetopt size")
     except SpecError as error:
-        raise SpecError([sheet.told_by_option(fault) for fault in error.faults]) from error
+        raise SpecError([sheet.told_bypanel_option(fault) for fault in error.faults]) from error
 
 
 class _Sheet:
@@ -348,7 +348,7 @@ class _Sheet:
         targets[place : place + 1] = [{"metric": metric, "statistic": statistic, "bound": bound}]
         self._options[_path((*_TARGETS_AT, place))] = option
 
-    def told_by_option(self, fault: Fault) -> Fault:
+    def told_bypanel_option(self, fault: Fault) -> Fault:
         """Name a fault by the option that it concerns, if there is one."""
         places = [p for p in self._options if re.match(re.escape(p) + r"(?![\w])", fault.path)]
         if not places:

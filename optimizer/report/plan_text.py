@@ -213,16 +213,19 @@ def _resources(resources: tuple[ResourceUse, ...], ink: str) -> RenderableType:
     table.add_column("cards", overflow="fold")
     for heading in ("used", "free", "of"):
         table.add_column(heading, justify="right")
-    table.add_column("")
-    for resource in resources:
+    bars = [_bar(resource, ink) for resource in resources]
+    if any(bars):  # a column without a word in it would take its width from the others
+        table.add_column("")
+    for resource, bar in zip(resources, bars, strict=True):
         unlimited = resource.capacity is None
-        table.add_row(
-            Text(resource.name),
-            Text(f"{resource.used}"),
-            Text("-" if unlimited else f"{resource.free}"),
-            Text("no limit" if unlimited else f"{resource.capacity}"),
-            Text(_bar(resource, ink)),
+        cells = (
+            resource.name,
+            f"{resource.used}",
+            "-" if unlimited else f"{resource.free}",
+            "no limit" if unlimited else f"{resource.capacity}",
+            *((bar,) if any(bars) else ()),
         )
+        table.add_row(*(Text(cell) for cell in cells))
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
