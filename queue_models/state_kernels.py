@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numba
 import numpy as np
 from numba.core.errors import NumbaError
 
 from queue_models.arrays import FloatArray, IntArray
+from queue_models.compilation import compiled
 
 __all__ = ["compile_all", "law_sums", "table_sums"]
 
@@ -21,18 +20,7 @@ __all__ = ["compile_all", "law_sums", "table_sums"]
 _HUGE, _TINY, _BLOCK = 1e200, 1e-200, 16
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on first use, and keep the result on disk where a folder for it can be written."""
-    try:
-        on_disk = numba.njit(cache=True, nogil=True, error_model="numpy")
-        cached: Callable[..., Any] = on_disk(function)
-    except RuntimeError:
-        plain: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")(function)
-        return plain
-    return cached
-
-
-@_compiled
+@compiled
 def _sweep(factors: FloatArray, slots: int, limit: float, sums: FloatArray) -> None:
     """Write the sums of one pair, in the order of `StateSums`; w(n + 1) = w(n) factors[n]."""
     weight, below, moment, tail, capped = 1.0, 0.0, 0.0, 0.0, 0.0
@@ -66,7 +54,7 @@ def _sweep(factors: FloatArray, slots: int, limit: float, sums: FloatArray) -> N
     sums[4] = capped + limit * tail if first < slots else capped
 
 
-@_compiled
+@compiled
 def table_sums(
     ratios: FloatArray,
     rows: IntArray,
@@ -84,7 +72,7 @@ def table_sums(
         _sweep(factors, most, limit[pair], sums[pair])
 
 
-@_compiled
+@compiled
 def law_sums(
     base: FloatArray,
     slope: FloatArray,

@@ -10,7 +10,7 @@ import cmath
 
 import numpy as np
 
-from queue_models.iteration_level.compilation import compiled
+from queue_models.compilation import compiled
 
 __all__ = ["compound_exponent", "excess_spectrum", "short_dispersion"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from queue_models.arrays import FloatArray
+from queue_models.compilation import compiled
 from queue_models.iteration_level.backlog import TIMES, within
-from queue_models.iteration_level.compilation import compiled
 from queue_models.iteration_level.lattice import (
     CELLS,
     HALF,

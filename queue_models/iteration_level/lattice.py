@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queue_models.arrays import FloatArray, IntArray
-from queue_models.iteration_level.compilation import compiled
+from queue_models.compilation import compiled
 
 __all__ = ["CELLS", "HALF", "ComplexArray", "deposit", "fourier", "probabilities_of"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from queue_models.compilation import compiled
 from queue_models.iteration_level.backlog import (
     iterate_backlog,
     start_backlog,
 )
-from queue_models.iteration_level.compilation import compiled
 from queue_models.iteration_level.first_token import delays
 from queue_models.iteration_level.lattice import (
     CELLS,

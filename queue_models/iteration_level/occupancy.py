@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from queue_models.arrays import FloatArray
+from queue_models.compilation import compiled
 from queue_models.iteration_level.arrivals import excess_spectrum
-from queue_models.iteration_level.compilation import compiled
 from queue_models.iteration_level.lattice import ComplexArray
 from queue_models.iteration_level.pair_table import PairTable
 

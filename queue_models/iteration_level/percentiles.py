@@ -7,7 +7,7 @@ from math import erfc
 import numpy as np
 
 from queue_models.arrays import FloatArray
-from queue_models.iteration_level.compilation import compiled
+from queue_models.compilation import compiled
 from queue_models.iteration_level.first_token import GROUPS, mean_until, share_within
 from queue_models.iteration_level.lattice import CELLS
 from queue_models.iteration_level.pair_table import PairTable

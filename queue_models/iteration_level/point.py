@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from queue_models.arrays import FloatArray
+from queue_models.compilation import compiled
 from queue_models.iteration_level.arrivals import short_dispersion
 from queue_models.iteration_level.backlog import arrival_exponents
-from queue_models.iteration_level.compilation import compiled
 from queue_models.iteration_level.lattice import CELLS
 from queue_models.iteration_level.nodes import (
     MOST_LINEAR_LOAD,

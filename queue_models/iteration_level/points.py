@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from queue_models.arrays import FloatArray, IntArray
-from queue_models.iteration_level.compilation import compiled
+from queue_models.compilation import compiled
 from queue_models.iteration_level.occupancy import Responses, responses_of
 from queue_models.iteration_level.pair_table import PairTable, pair_table
 from queue_models.iteration_level.percentiles import E2E, ITL, TPOT, TTFT, WAIT, exceeds, quantile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from queue_models.iteration_level.compilation import compiled
+from queue_models.compilation import compiled
 
 __all__ = ["truncated_tail", "wait_stretch", "wait_tail"]
 

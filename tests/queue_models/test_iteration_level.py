@@ -7,7 +7,6 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -281,15 +280,12 @@ def test_other_timings_are_refused_in_words() -> None:
         MODEL.evaluate(service, 1.0)
 
 
-def _uncompiled(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Load the package's modules again in a world without numba."""
-    package = "queue_models.iteration_level"
-    for module in [m for m in sys.modules if m.startswith(f"{package}.")]:
+def _forget_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the package's modules loaded again in a world without numba."""
+    loaded = [m for m in sys.modules if m.startswith("queue_models.iteration_level.")]
+    for module in [*loaded, "queue_models.compilation"]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "numba", None)
-    spec = importlib.util.find_spec(f"{package}.{name}")
-    assert spec is not None
-    return importlib.import_module(f"{package}.{name}")
 
 
 def test_without_numba_the_answers_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +293,8 @@ def test_without_numba_the_answers_are_the_same(monkeypatch: pytest.MonkeyPatch)
     service = iterations(3)
     rate = 0.8 * MODEL.max_rate(service, Targets())
     compiled = MODEL.evaluate(service, rate, EVERYTHING)
-    assert not _uncompiled("compilation", monkeypatch).COMPILED
+    _forget_numba(monkeypatch)
+    assert not importlib.import_module("queue_models.compilation").COMPILED
     plain = MODEL.evaluate(service, rate, EVERYTHING)
     for statistic in EVERYTHING:
         assert plain.value(statistic) == pytest.approx(compiled.value(statistic), rel=1e-7)

@@ -12,10 +12,13 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 _LOGGER = logging.getLogger(__name__)
 
+# Where compiling takes long enough to be told.
+_LONG = "queue_models.iteration_level."
+
 try:
     from numba import njit
     from numba.core import event
-except ImportError:
+except (ImportError, OSError, AttributeError):  # missing, or unfit for what else is installed
     COMPILED = False
 else:
     COMPILED = True
@@ -26,9 +29,9 @@ else:
         said = False
 
         def on_start(self, compilation: Any) -> None:
-            """Log the first compilation of this package."""
+            """Log the first compilation that takes long."""
             function = compilation.data["dispatcher"].py_func
-            if not self.said and function.__module__.startswith(f"{__package__}."):
+            if not self.said and function.__module__.startswith(_LONG):
                 self.said = True
                 _LOGGER.info("compiling the iteration-level queue model: once, some 20 s")
 
