@@ -113,15 +113,13 @@ class SolveParams:
         """Return when the time is up for a solve that began then, by the same clock; or +inf."""
         return math.inf if self.time_limit_s is None else began + self.time_limit_s
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to this process."""
-        state = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**state, "progress": None, "cancel": None}
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out what belongs to this process.
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the fields."""
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
+        Not by `__getstate__`, which Python 3.11.2 replaces in frozen classes with slots.
+        """
+        state = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return _params_of, ({**state, "progress": None, "cancel": None},)
 
     def __post_init__(self) -> None:
         faults = [
@@ -137,6 +135,10 @@ class SolveParams:
         ]  # fmt: skip
         if faults:
             raise SolverOptionError("; ".join(faults))
+
+
+def _params_of(fields: dict[str, Any]) -> SolveParams:
+    return SolveParams(**fields)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
