@@ -148,7 +148,8 @@ class GroupedColumns:
     def reduced_cost_of(self, prices: FloatArray, positions: IntArray) -> FloatArray:
         """Return cost plus priced usage of some columns; +inf where barred."""
         reduced: FloatArray = self.cost[positions] + self.usage.take(positions).weighed(prices)
-        reduced[np.isin(positions, self.barred)] = np.inf
+        if self.barred.size:
+            reduced[np.isin(positions, self.barred)] = np.inf
         return reduced
 
     def used(self, positions: IntArray) -> FloatArray:

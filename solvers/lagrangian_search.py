@@ -26,7 +26,6 @@ from solvers.reduced_cost_core import (
     rows_changed,
     solve_core,
     suits_swaps,
-    with_columns_for,
 )
 from solvers.result import (
     GAP_TOLERANCE,
@@ -39,6 +38,7 @@ from solvers.result import (
     Termination,
     relative_gap,
 )
+from solvers.row_columns import RowColumns
 from solvers.row_limits import attainable_limits
 
 __all__ = ["LagrangianSearch"]
@@ -154,15 +154,16 @@ class LagrangianSearch:
         open_rows = left * priced.prices > _FILLED_SHARE * self._allowed_gap()
         share = max(extra // self.problem.rows, 1)
         rare_rows = (priced.prices > 0) & (rows_changed(priced, core) < share)
-        for row in np.flatnonzero(open_rows | rare_rows):
-            core = with_columns_for(
+        rows = np.flatnonzero(open_rows | rare_rows)
+        if not rows.size:
+            return core
+        near = RowColumns(priced, self.choice, distance)
+        for row in rows.tolist():
+            core = near.added_to(
                 core,
-                priced,
-                self.choice,
-                int(row),
+                row,
                 left=float(left[row]) if open_rows[row] else 0.0,
                 count=extra if open_rows[row] else share,
-                within=distance,
             )
         return core
 

@@ -32,7 +32,6 @@ __all__ = [
     "rows_changed",
     "solve_core",
     "suits_swaps",
-    "with_columns_for",
 ]
 
 _DISTANCE_GROWTH = 4.0
@@ -137,47 +136,6 @@ def rows_changed(priced: PricedColumns, core: Core) -> IntArray:
     left = priced.least.choice[columns.group_of(others)]
     rows = np.concatenate([columns.usage.take(part).rows for part in (others, left)])
     return np.bincount(rows, minlength=columns.usage.shape[0])
-
-
-def with_columns_for(
-    core: Core,
-    priced: PricedColumns,
-    choice: IntArray,
-    row: int,
-    *,
-    left: float,
-    count: int,
-    within: float,
-) -> Core:
-    """Add to a core the nearest columns that change a row, which the nearest of all may not.
-
-    Parameters
-    ----------
-    choice
-        (G,), positions: what columns are compared with.
-    left
-        What the choice leaves over of the row: columns that fit into it are wanted. 0: all that
-        use less or more of the row.
-    count
-        Columns wanted, at most.
-    within
-        Columns further away than this are not wanted.
-    """
-    columns = priced.columns
-    held = columns.usage.take(choice)
-    mine = held.rows == row
-    taken = np.bincount(held.columns[mine], weights=held.values[mine], minlength=columns.groups)
-    positions, slack = priced.below(within)
-    usage = columns.usage.take(positions)
-    mine = usage.rows == row
-    more = np.bincount(usage.columns[mine], weights=usage.values[mine], minlength=len(positions))
-    more -= taken[columns.group_of(positions)]
-    useful = np.flatnonzero((more > 0) & (more <= left) if left > 0 else more != 0)
-    nearest = useful[np.argsort(slack[useful], kind="stable")[:count]]
-    fresh = nearest[~np.isin(positions[nearest], core.positions)]
-    merged = np.concatenate([core.positions, positions[fresh]])
-    order = np.argsort(merged)
-    return Core(merged[order], np.concatenate([core.slack, slack[fresh]])[order], core.rest)
 
 
 def solve_core(

@@ -20,7 +20,8 @@ from solvers.price_box import PriceBox, best_prices
 from solvers.price_repair import PriceRepair
 from solvers.priced_columns import PricedColumns
 from solvers.problem import FloatArray
-from solvers.reduced_cost_core import nearest_columns, rows_changed, with_columns_for
+from solvers.reduced_cost_core import nearest_columns, rows_changed
+from solvers.row_columns import RowColumns
 from solvers.row_limits import attainable_limits
 from solvers.sampled_prices import draw_groups, relaxation_prices
 from solvers.swap_model import SwapModel
@@ -225,16 +226,13 @@ def test_a_core_reaches_for_what_is_left_over() -> None:
     priced = PricedColumns(columns, np.zeros(2))
     core = nearest_columns(priced, 2, math.inf)
     assert 11 not in core.positions
-    wider = with_columns_for(
-        core, priced, np.arange(0, 12, 2), 1, left=3.0, count=5, within=math.inf
-    )
+    near = RowColumns(priced, np.arange(0, 12, 2), math.inf)
+    wider = near.added_to(core, 1, left=3.0, count=5)
     assert wider.positions.tolist() == sorted({*core.positions.tolist(), 11})
     assert wider.slack[wider.positions.tolist().index(11)] == 50.0
     assert wider.rest == core.rest
     assert rows_changed(priced, wider).tolist() == [0, 1]
-    both = with_columns_for(
-        core, priced, np.arange(0, 12, 2), 1, left=0.0, count=5, within=math.inf
-    )
+    both = near.added_to(core, 1, left=0.0, count=5)
     assert {7, 11} <= set(both.positions.tolist())
 
 
