@@ -14,7 +14,7 @@ from queue_models.arrays import BoolArray, FloatArray, IntArray
 from queue_models.base import QueueMetrics, QueueModel, Statistic, Target, Targets
 from queue_models.process import OPTIONAL_FIELDS, ServiceProcess, checked_arrival_rate
 from queue_models.registry import get
-from queue_models.timing import IterationTiming, PrefillDecodeTiming, Timing
+from queue_models.timing import IterationTiming, PrefillDecodeTiming, TableTiming, Timing
 
 __all__ = ["AutoModel", "Choice"]
 
@@ -31,6 +31,7 @@ class Choice:
 # In order of preference: name, what it needs installed, and why it is taken.
 _PREFERENCES: tuple[tuple[str, str | None, str], ...] = (
     ("iteration-level", "numba", "TTFT and percentiles come from the iterations one by one"),
+    ("tabled", "numba", "as iteration-level, linear around the work of each rate"),
     ("mm1k-state-dependent", None, "service speed depends on the batch in use"),
     ("lps", None, "service speed depends on the batch in use, waits on variability"),
 )
@@ -40,14 +41,16 @@ _PREFERENCES: tuple[tuple[str, str | None, str], ...] = (
 class AutoModel(QueueModel):
     """Delegate every pair to the first model, in an order of accuracy, that does not refuse it.
 
-    The order is `iteration-level` (where numba is installed: uncompiled it is too slow),
-    `mm1k-state-dependent`, `lps`. A pair that all refuse is refused as by the first that reads its
-    timing.
+    The order is `iteration-level` or, for tables, `tabled` (where numba is installed: uncompiled
+    they are too slow), `mm1k-state-dependent`, `lps`. A pair that all refuse is refused as by the
+    first that reads its timing.
     """
 
     name: ClassVar[str] = "auto"
     summary: ClassVar[str] = "chooses for every pair the most accurate model that holds for it"
-    timings: ClassVar[frozenset[type[Timing]]] = frozenset({IterationTiming, PrefillDecodeTiming})
+    timings: ClassVar[frozenset[type[Timing]]] = frozenset(
+        {IterationTiming, PrefillDecodeTiming, TableTiming}
+    )
     cost: ClassVar[str] = "that of the chosen model"
     assumptions: ClassVar[tuple[str, ...]] = ("Those of the chosen model.",)
     honours: ClassVar[frozenset[str]] = frozenset(OPTIONAL_FIELDS)
@@ -123,10 +126,7 @@ class AutoModel(QueueModel):
                 results.setdefault(name, np.empty(rate.size, values.dtype))[places] = values
             for statistic, quantiles in metrics.percentiles.items():
                 percentiles.setdefault(statistic, np.empty(rate.size))[places] = quantiles
-        return QueueMetrics(
-            **{name: values.reshape(rate.shape) for name, values in results.items()},
-            percentiles={s: values.reshape(rate.shape) for s, values in percentiles.items()},
-        )
+        return QueueMetrics(**results, percentiles=percentiles).reshape(rate.shape)
 
     def max_rate(self, service: ServiceProcess, targets: Targets) -> FloatArray:
         """Return the chosen models' largest rates; see `QueueModel.max_rate`."""

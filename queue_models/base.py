@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import ClassVar
 
@@ -155,6 +155,16 @@ class QueueMetrics:
     tpot_ms: FloatArray
     e2e_ms: FloatArray
     percentiles: Mapping[Statistic, FloatArray] = field(default_factory=dict)
+
+    def reshape(self, shape: tuple[int, ...]) -> QueueMetrics:
+        """Return the same metrics in another shape."""
+        arrays = {
+            f.name: getattr(self, f.name).reshape(shape)
+            for f in fields(self)
+            if f.name != "percentiles"
+        }
+        percentiles = {s: values.reshape(shape) for s, values in self.percentiles.items()}
+        return QueueMetrics(**arrays, percentiles=percentiles)
 
     def value(self, statistic: Statistic) -> FloatArray:
         """Return the array of a statistic.

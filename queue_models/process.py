@@ -235,6 +235,11 @@ class ServiceProcess:
         lengths = {name: getattr(self, name).take(which) for name in _LENGTHS}
         return self._like(self.timing.take(which), lengths, arrays)
 
+    def with_timing(self, timing: Timing) -> ServiceProcess:
+        """Return the same pairs with another timing, which broadcasts with them."""
+        lengths = {name: getattr(self, name) for name in _LENGTHS}
+        return self._like(timing, lengths, self._arrays())
+
     def _arrays(self) -> dict[str, NDArray[Any]]:
         given = {name: getattr(self, name) for name in (*_NUMBERS, "routing", "role")}
         return {name: array for name, array in given.items() if array is not None}
