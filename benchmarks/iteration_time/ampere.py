@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from optimizer.capacity import ModelArchitecture
 from optimizer.catalog import accelerator, model
 from optimizer.performance import (
     Efficiencies,
@@ -20,7 +21,6 @@ from optimizer.performance import (
     iteration_ms,
     precision,
     roof_of,
-    shape_of,
 )
 from optimizer.performance.operators import matrix_ms
 
@@ -125,7 +125,7 @@ def prompts(path: Path, efficiencies: Efficiencies, engine: EngineOverheads) -> 
         ]
     tokens = np.array([float(row["prompt_size"]) for row in rows])
     replica = Replica(
-        shape=shape_of(model(MODELS["llama2-70b"])),
+        shape=ModelArchitecture(MODELS["llama2-70b"]).shape,
         roof=roof_of(accelerator(ACCELERATOR)),
         precision=precision("fp16"),
         parallelism=Parallelism(tensor=np.array([float(row["tensor_parallel"]) for row in rows])),

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.iteration_time.memory import places, weight_bytes
-from optimizer.catalog import accelerator, model
+from optimizer.capacity import ModelArchitecture
+from optimizer.catalog import accelerator
 from optimizer.performance import (
     Calibration,
     ClosedLoad,
@@ -21,7 +22,6 @@ from optimizer.performance import (
     family_of,
     precision,
     roof_of,
-    shape_of,
 )
 
 MODEL = "meta-llama/Llama-2-70b-hf"
@@ -68,7 +68,7 @@ def predicted_tokens_per_s(name: str, weights: str, engine: str, fitted: Calibra
     ways = [(t, p) for t in DEGREES for p in DEGREES if t * p <= most]
     tensor, stages = np.array(ways, dtype=float).T
     form, roof = precision(weights, kv_bytes=1.0), roof_of(facts)
-    stage = _stage_of(shape_of(model(MODEL)), stages)
+    stage = _stage_of(ModelArchitecture(MODEL).shape, stages)
     parallelism = Parallelism(tensor=tensor)
     fits = weight_bytes(stage, form, parallelism) < FULL * roof.memory_gb * 1e9
     held = places(stage, roof, form, parallelism, np.array(INPUT_TOKENS + OUTPUT_TOKENS / 2))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.iteration_time.memory import places
+from optimizer.capacity import ModelArchitecture
 from optimizer.catalog import accelerator, model
 from optimizer.performance import (
     AcceleratorRoof,
@@ -22,7 +23,6 @@ from optimizer.performance import (
     Replica,
     precision,
     roof_of,
-    shape_of,
 )
 
 ACCELERATORS = {"h100_sxm": "H100-SXM", "h200_sxm": "H200-SXM"}
@@ -129,7 +129,7 @@ class Points:
 
     @classmethod
     def of(cls, points: list[Point]) -> Points:
-        shape = ModelShape.stack([shape_of(model(p.model)) for p in points])
+        shape = ModelShape.stack([ModelArchitecture(p.model).shape for p in points])
         roof = AcceleratorRoof.stack([roof_of(accelerator(p.accelerator)) for p in points])
         forms = Precision.stack([precision(p.precision, kv_bytes=p.kv_bytes) for p in points])
         parallelism = Parallelism.stack(

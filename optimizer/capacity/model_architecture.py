@@ -13,6 +13,7 @@ from optimizer.capacity.architecture import Architecture
 from optimizer.capacity.engine_settings import EngineSettings
 from optimizer.capacity.errors import CapacityError
 from optimizer.capacity.hugging_face import read_architecture, read_configuration
+from optimizer.capacity.iteration_inputs import model_shape
 from optimizer.capacity.kv_cache import KVCacheDetail, kv_cache_detail
 from optimizer.capacity.parallelism import (
     feasible_expert_parallel,
@@ -23,6 +24,7 @@ from optimizer.capacity.units import GB, GIB
 from optimizer.capacity.weight_formats import WeightFormat, weight_format
 from optimizer.capacity.weights import weight_bytes
 from optimizer.catalog import model_configuration
+from optimizer.performance import ModelShape
 
 __all__ = [
     "ModelArchitecture",
@@ -164,6 +166,11 @@ class ModelArchitecture:
     def possible_expert_parallel(self) -> list[int]:
         """Degrees of expert parallelism; [1] for a dense model."""
         return feasible_expert_parallel(self.architecture)
+
+    @cached_property
+    def shape(self) -> ModelShape:
+        """What a forward pass reads and multiplies, for `optimizer.performance`."""
+        return model_shape(self.architecture)
 
     @property
     def max_context_tokens(self) -> int:

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from optimizer.cli.capacity_options import Model, read_model
 from optimizer.cli.output import tell, write_data
 
 __all__ = ["measure"]
 
 
 def measure(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model of the catalogue.")],
+    model: Model,
     *,
     device: Annotated[str, typer.Option(help="Device of PyTorch: cpu, cuda, cuda:1, xpu.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
@@ -35,8 +36,6 @@ def measure(
 
       fleetopt capacity measure meta-llama/Llama-3.1-8B --device cuda -o measurements.csv
     """
-    from optimizer.catalog import model as find_model
-    from optimizer.performance import shape_of
     from optimizer.performance.measurements.measuring import (
         MeasuringGrid,
         measure_shape,
@@ -50,14 +49,14 @@ def measure(
         copies=copies,
         repeats=repeats,
     )
-    rows = []
-    for row in measure_shape(shape_of(find_model(model)), grid, device=device, dtype=dtype):
+    found, rows = read_model(model), []
+    for row in measure_shape(found.shape, grid, device=device, dtype=dtype):
         rows.append(row)
         tell(
             f"{row.decode_tokens} decoding, {row.prefill_tokens} prompt, {row.kv_tokens} cached "
             f"tokens: {row.time_ms:.4g} ms"
         )
-    write_data(measurements_csv(rows, model, accelerator or device), output)
+    write_data(measurements_csv(rows, found.model_id, accelerator or device), output)
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

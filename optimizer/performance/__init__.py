@@ -28,7 +28,7 @@ from optimizer.performance.precision import (
 )
 from optimizer.performance.prefill import chunked_prefill_ms
 from optimizer.performance.roof import AcceleratorRoof, MissingFigureError, family_of, roof_of
-from optimizer.performance.shape import ModelShape, shape_of
+from optimizer.performance.shape import ModelShape
 from optimizer.performance.speculation import (
     SpeculationError,
     accepted_tokens,
@@ -78,6 +78,5 @@ __all__ = [
     "prediction_log_sd",
     "prefill_decode_timing",
     "roof_of",
-    "shape_of",
     "speculative_token_ms",
 ]

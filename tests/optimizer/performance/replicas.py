@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from optimizer.capacity import ModelArchitecture
 from optimizer.catalog import accelerator, model
 from optimizer.performance import (
     Parallelism,
@@ -11,7 +12,6 @@ from optimizer.performance import (
     native_precision,
     precision,
     roof_of,
-    shape_of,
 )
 
 
@@ -26,7 +26,7 @@ def replica(
     """A replica of catalogue entries, with the calibration that ships."""
     facts, cards, known = model(name), accelerator(card), calibration()
     return Replica(
-        shape=shape_of(facts),
+        shape=ModelArchitecture(name).shape,
         roof=roof_of(cards),
         precision=precision(weights or native_precision(facts)),
         parallelism=Parallelism(tensor=tensor),

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.catalog import accelerator, accelerator_names, model, model_names
+from optimizer.capacity import ModelArchitecture
+from optimizer.catalog import accelerator, accelerator_names, model_names
 from optimizer.performance import (
     AcceleratorRoof,
     ModelShape,
@@ -20,7 +21,6 @@ from optimizer.performance import (
     iteration_ms,
     precision,
     roof_of,
-    shape_of,
 )
 from tests.optimizer.performance.replicas import replica
 
@@ -130,7 +130,7 @@ def test_one_card_does_not_communicate() -> None:
 
 def test_all_models_cards_and_precisions_at_once_equal_one_by_one() -> None:
     """A broadcast over models, cards, TP and precisions has the numbers of single calls."""
-    shapes = [shape_of(model(name)) for name in model_names()]
+    shapes = [ModelArchitecture(name).shape for name in model_names()]
     cards = [n for n in accelerator_names() if accelerator(n).fp16_tflops and n != "IBM-Spyre"]
     roofs = [roof_of(accelerator(name)) for name in cards]
     forms = [precision(name) for name in ("bf16", "fp8", "int4")]

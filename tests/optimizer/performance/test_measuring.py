@@ -4,8 +4,8 @@ import importlib.util
 
 import pytest
 
-from optimizer.catalog import model
-from optimizer.performance import ModelShape, shape_of
+from optimizer.capacity import ModelArchitecture
+from optimizer.performance import ModelShape
 from optimizer.performance.measurements import fit_measurements, read_measurements
 from optimizer.performance.measurements.measuring import (
     MeasuredIteration,
@@ -69,7 +69,7 @@ def test_latent_and_linear_attention_are_refused() -> None:
     """What cannot be timed is said, not timed as something else."""
     for name, kind in (("deepseek-ai/DeepSeek-V3", "latent"), ("Qwen/Qwen3.5-27B", "linear")):
         with pytest.raises(MeasuringError, match=kind):
-            next(measure_shape(shape_of(model(name)), GRID))
+            next(measure_shape(ModelArchitecture(name).shape, GRID))
 
 
 @pytest.mark.skipif(has_torch, reason="PyTorch is installed")

@@ -1,51 +1,17 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from optimizer.catalog import accelerator, accelerator_names, model, model_names
 from optimizer.performance import (
     PRECISIONS,
     MissingFigureError,
-    ModelShape,
     UnknownPrecisionError,
     family_of,
     native_precision,
     precision,
     roof_of,
-    shape_of,
 )
-
-
-@pytest.mark.parametrize("name", model_names())
-def test_shapes_hold_the_parameters_of_their_models(name: str) -> None:
-    """Matrices of a shape and its embeddings add up to the published total within 2.5 %.
-
-    What is missing are norms, biases, routers and vision encoders; Gemma-4's and Qwen3.5's totals
-    are not known, and their mixed layers are counted as one kind.
-    """
-    facts = model(name)
-    if facts.parameters_total is None:
-        pytest.skip("no published total")
-    shape = shape_of(facts)
-    expert_layers = shape.layers - shape.dense_layers
-    embeddings = (1 if facts.tied_embeddings else 2) * shape.vocabulary * shape.hidden_size
-    total = (
-        shape.layers * shape.attention_elements
-        + shape.dense_layers * shape.dense_elements
-        + expert_layers * (shape.experts * shape.expert_elements + shape.shared_elements)
-        + embeddings
-    )
-    assert total == pytest.approx(facts.parameters_total, rel=0.025)
-
-
-def test_stacked_shapes_keep_every_number() -> None:
-    """A stack's columns are the numbers of its records, and it reshapes to cross with others."""
-    shapes = [shape_of(model(name)) for name in model_names()]
-    stacked = ModelShape.stack(shapes)
-    assert np.array_equal(stacked.layers, [shape.layers for shape in shapes])
-    assert np.shape(stacked.reshape((-1, 1, 1)).vocabulary) == (len(shapes), 1, 1)
-    assert np.array_equal(stacked.take(np.array([2])).hidden_size, [shapes[2].hidden_size])
 
 
 def test_an_accelerator_without_bandwidth_is_refused_by_its_field() -> None:
