@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import ClassVar, final
 
-from queue_models.arrays import BoolArray
-from queue_models.base import Statistic
-from queue_models.occupancy_model import OccupancyModel
 from queue_models.process import ServiceProcess
 from queue_models.service_law import ServiceLaw, service_law
-from queue_models.timing import IterationTiming, PrefillDecodeTiming, Timing
-from queue_models.variability import Variability, pooled_routing
+from queue_models.two_moment_model import TwoMomentModel
 
 __all__ = ["LimitedSharingModel"]
 
 
 @final
-class LimitedSharingModel(OccupancyModel):
+class LimitedSharingModel(TwoMomentModel):
     """At most B requests share mu(n) = n/S(n); the others wait in order of arrival.
 
     With n <= B present the sharing makes the state probabilities insensitive to the distribution of
@@ -30,7 +25,6 @@ class LimitedSharingModel(OccupancyModel):
     summary: ClassVar[str] = (
         "limited processor sharing, mu(n) = n/S(n), for lengths and arrivals of any variability"
     )
-    timings: ClassVar[frozenset[type[Timing]]] = frozenset({IterationTiming, PrefillDecodeTiming})
     assumptions: ClassVar[tuple[str, ...]] = (
         "The chance of waiting is that of exponential service and Poisson arrivals.",
         "The wait depends on two moments of service and arrivals; once it waits, a request waits "
@@ -38,11 +32,6 @@ class LimitedSharingModel(OccupancyModel):
         "Prefill starts when a slot is free: no residual iteration, no other prompts' chunks.",
         "Requests are admitted in order of arrival; the queue has no limit.",
     )
-    honours: ClassVar[frozenset[str]] = (OccupancyModel.honours - {"queue_capacity"}) | {
-        "arrival_scv",
-        "input_tokens_scv",
-        "routing",
-    }
     source: ClassVar[str] = (
         "Zhang and Zwart, Queueing Systems 60 (2008); Kimura, Queueing Systems 17 (1994)"
     )
@@ -51,13 +40,3 @@ class LimitedSharingModel(OccupancyModel):
     def law(self, service: ServiceProcess) -> ServiceLaw:
         """Return the law of the service's timing."""
         return service_law(service)
-
-    def variability(self, service: ServiceProcess, law: ServiceLaw) -> Variability:
-        """Return the variability of arrivals and service."""
-        return Variability.of(service, law)
-
-    def refusals(
-        self, service: ServiceProcess, statistics: Sequence[Statistic] = ()
-    ) -> Mapping[str, BoolArray]:
-        """Return why the model does not hold; see `QueueModel.refusals`."""
-        return {**super().refusals(service, statistics), **pooled_routing(service)}

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import ClassVar, final
 
-from queue_models.arrays import BoolArray
-from queue_models.base import Statistic
-from queue_models.occupancy_model import OccupancyModel
 from queue_models.process import ServiceProcess
 from queue_models.service_law import ServiceLaw, service_law
-from queue_models.timing import IterationTiming, PrefillDecodeTiming, Timing
-from queue_models.variability import Variability, pooled_routing
+from queue_models.two_moment_model import TwoMomentModel
 
 __all__ = ["MGcModel"]
 
 
 @final
-class MGcModel(OccupancyModel):
+class MGcModel(TwoMomentModel):
     """G/G/c queue from two moments, c the maximum batch.
 
     As `mmc`, every request is served as slowly as in a full batch; the wait of those who wait is
@@ -29,18 +24,12 @@ class MGcModel(OccupancyModel):
     summary: ClassVar[str] = (
         "M/G/c at full-batch speed: as mmc, with the variability of lengths and arrivals"
     )
-    timings: ClassVar[frozenset[type[Timing]]] = frozenset({IterationTiming, PrefillDecodeTiming})
     assumptions: ClassVar[tuple[str, ...]] = (
         "Every request is served as slowly as in a full batch.",
         "The wait depends on two moments of service and arrivals; once it waits, a request waits "
         "an exponential time.",
         "Requests are admitted in order of arrival; the queue has no limit.",
     )
-    honours: ClassVar[frozenset[str]] = (OccupancyModel.honours - {"queue_capacity"}) | {
-        "arrival_scv",
-        "input_tokens_scv",
-        "routing",
-    }
     source: ClassVar[str] = (
         "Kimura, Queueing Systems 17 (1994); Cosmetatos, INFOR 13 (1975); "
         "Whitt, Production and Operations Management 2 (1993)"
@@ -50,13 +39,3 @@ class MGcModel(OccupancyModel):
     def law(self, service: ServiceProcess) -> ServiceLaw:
         """Return the law of a batch that is always full."""
         return service_law(service).at_full_batch()
-
-    def variability(self, service: ServiceProcess, law: ServiceLaw) -> Variability:
-        """Return the variability of arrivals and service."""
-        return Variability.of(service, law)
-
-    def refusals(
-        self, service: ServiceProcess, statistics: Sequence[Statistic] = ()
-    ) -> Mapping[str, BoolArray]:
-        """Return why the model does not hold; see `QueueModel.refusals`."""
-        return {**super().refusals(service, statistics), **pooled_routing(service)}

@@ -7,7 +7,6 @@ from typing import ClassVar, final
 from queue_models.occupancy_model import OccupancyModel
 from queue_models.process import ServiceProcess
 from queue_models.service_law import ServiceLaw, service_law
-from queue_models.timing import IterationTiming, PrefillDecodeTiming, Timing
 
 __all__ = ["MMcModel"]
 
@@ -25,7 +24,6 @@ class MMcModel(OccupancyModel):
     summary: ClassVar[str] = (
         "M/M/c(/K) at full-batch speed: textbook baseline, pessimistic when idle"
     )
-    timings: ClassVar[frozenset[type[Timing]]] = frozenset({IterationTiming, PrefillDecodeTiming})
     assumptions: ClassVar[tuple[str, ...]] = (
         "Arrivals are Poisson.",
         "Every request is served as slowly as in a full batch.",

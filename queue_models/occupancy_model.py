@@ -17,6 +17,7 @@ from queue_models.process import ServiceProcess
 from queue_models.rate_search import largest_rate
 from queue_models.service_law import ServiceLaw, impossible_services
 from queue_models.state_sums import kernels
+from queue_models.timing import IterationTiming, PrefillDecodeTiming, Timing
 from queue_models.variability import Variability
 
 __all__ = ["OccupancyModel", "mean_latency"]
@@ -43,6 +44,7 @@ class OccupancyModel(QueueModel):
     `queue_capacity` the queue has no limit.
     """
 
+    timings: ClassVar[frozenset[type[Timing]]] = frozenset({IterationTiming, PrefillDecodeTiming})
     honours: ClassVar[frozenset[str]] = frozenset(
         {
             "output_tokens_scv",

@@ -7,7 +7,6 @@ from typing import ClassVar, final
 from queue_models.occupancy_model import OccupancyModel
 from queue_models.process import ServiceProcess
 from queue_models.service_law import ServiceLaw, service_law
-from queue_models.timing import IterationTiming, PrefillDecodeTiming, Timing
 
 __all__ = ["StateDependentModel"]
 
@@ -25,7 +24,6 @@ class StateDependentModel(OccupancyModel):
 
     name: ClassVar[str] = "mm1k-state-dependent"
     summary: ClassVar[str] = "M/M/1/K with mu(n) = n/S(n): right for capacity, mean ITL, loose SLOs"
-    timings: ClassVar[frozenset[type[Timing]]] = frozenset({IterationTiming, PrefillDecodeTiming})
     assumptions: ClassVar[tuple[str, ...]] = (
         "Arrivals are Poisson.",
         "Completions depend on the past only through the number in service.",
