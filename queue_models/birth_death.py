@@ -228,10 +228,12 @@ class BirthDeathChain:
 
         # Under overload the fullest state weighs most: shift by it.
         top = np.where(endless, 0.0, np.maximum(room - 1.0, 0.0)) * np.maximum(log_load, 0.0)
-        shift = np.maximum(sums.log_full + top, 0.0)
+        fullest = sums.log_full + top
+        shift, log_waiting = np.maximum(fullest, 0.0), np.minimum(fullest, 0.0)
+        # From the state before it, so that a long queue costs no digits.
+        log_last = log_waiting + np.where(top > 0, log_load, _times(room, log_load))
         steep = np.maximum(np.abs(log_load), _LEAST_LOAD)
         above = np.expm1(-room * steep) / np.expm1(-steep)
-        last = np.exp(sums.log_full + _times(room, log_load) - shift)
         return SteadyState(
             slots=slots,
             places=room,
@@ -242,8 +244,8 @@ class BirthDeathChain:
             stretch=np.broadcast_to(np.asarray(stretch, dtype=np.float64), slots.shape),
             sums=sums,
             factor=np.exp(-shift),
-            weight_waiting=np.exp(sums.log_full + top - shift) * above,
-            weight_last=np.where(endless, 0.0, last),
+            weight_waiting=np.exp(log_waiting) * above,
+            weight_last=np.where(endless, 0.0, np.exp(log_last)),
         )
 
 

@@ -17,6 +17,7 @@ from queue_models.inferno_4p import Inferno4pModel
 from queue_models.lps import LimitedSharingModel
 from queue_models.mgc import MGcModel
 from queue_models.mmc import MMcModel
+from queue_models.mmck import MMcKModel
 from queue_models.state_dependent import StateDependentModel
 from queue_models.testing import (
     check_contract,
@@ -31,6 +32,7 @@ CASES = [
     (MMcModel(), iterations()),
     (MMcModel(), prefill_decode()),
     (MMcModel(), limited(prefill_decode(), 40)),
+    (MMcKModel(), limited(prefill_decode(), 40)),
     (StateDependentModel(), iterations()),
     (StateDependentModel(), limited(iterations(), 0)),
     (StateDependentModel(), limited(iterations(), 500)),

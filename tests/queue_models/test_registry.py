@@ -119,6 +119,7 @@ def test_ours_come_by_the_same_door() -> None:
         "mgc",
         "mm1k-state-dependent",
         "mmc",
+        "mmck",
     }
     if not ours & set(names()):
         pytest.skip("fleetopt is not installed: its entry points are unknown")
