@@ -9,6 +9,7 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.fleet.allocation import allocation_of
 from optimizer.fleet.plan import (
     Allocation,
     FleetPlan,
@@ -181,43 +182,18 @@ def _in_order(problem: FleetProblem, allocations: tuple[Allocation, ...]) -> tup
 
 def _allocation(problem: FleetProblem, row: int, parts: int | None) -> Allocation:
     table = problem.table
-    spec = table.spec
-    service = spec.services[int(table.service[row])]
     needed = int(table.replicas[row])
     replicas = needed if parts is None else min(parts, needed)
     partial = replicas < needed
     prediction = predict_partial(table, row, replicas) if partial else predict_whole(table, row)
-    targets = target_outcomes(table, row, replicas, prediction)
-    margins = [target.margin for target in targets]
-    share = replicas / needed if partial else 1.0
-    placed = table.accelerator[row] >= 0
-    per_class = {entry.name: entry.priority for entry in spec.classes}
-    return Allocation(
-        service=service.name,
-        model=service.model,
-        service_class=service.service_class,
-        priority=per_class[service.service_class],
-        accelerator=table.inventory.names[int(table.accelerator[row])] if placed else None,
-        replicas=replicas,
-        replicas_needed=needed,
-        instances=round(int(table.instances[row]) * share),
-        cards=round(int(table.cards[row]) * share),
-        max_batch=int(table.max_batch[row]) if placed else None,
-        cost_per_hour=float(table.cost_per_hour[row]) * share,
-        arrival_rate_rps=service.load.arrival_rate_rps,
-        admitted_rate_rps=prediction.admitted_rate_rps,
+    return allocation_of(
+        table,
+        row,
+        replicas,
+        needed=needed,
+        prediction=prediction,
+        targets=target_outcomes(table, row, replicas, prediction),
         max_rate_rps=replicas * float(table.rate_per_replica_rps[row]),
-        utilization=prediction.utilization,
-        stable=prediction.stable,
-        refused_share=prediction.refused_share,
-        queueing_ms=prediction.queueing_ms,
-        ttft_ms=prediction.ttft_ms,
-        itl_ms=prediction.itl_ms,
-        e2e_ms=prediction.e2e_ms,
-        targets=targets,
-        margin=None
-        if not margins or None in margins
-        else min(margin for margin in margins if margin is not None),
         partial=partial,
     )
 

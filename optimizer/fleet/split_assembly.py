@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.fleet.allocation import allocation_of
 from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.plan import Allocation, BucketRoute, TargetOutcome
 from optimizer.fleet.prediction import Prediction, target_outcomes
@@ -62,42 +63,20 @@ def _allocation(
     partial: bool,
 ) -> Allocation:
     table, row = problem.table, part.row
-    service = table.spec.services[int(table.service[row])]
-    share = part.replicas / int(table.replicas[row])
     total = float(table.targets.rate_rps[int(table.service[row])])
     targets = target_outcomes(table, row, part.replicas, prediction, carried_rps)
     if table.performance[row] < 0:
         # Measured rates keep the objectives by what they are; there is no figure to show.
         met = part.load <= part.replicas * (1.0 + 2.0 * RATE_TOLERANCE)
         targets = tuple(_as_measured(target, met) for target in targets)
-    margins = [target.margin for target in targets]
-    priorities = {entry.name: entry.priority for entry in table.spec.classes}
-    return Allocation(
-        service=service.name,
-        model=service.model,
-        service_class=service.service_class,
-        priority=priorities[service.service_class],
-        accelerator=table.inventory.names[int(table.accelerator[row])],
-        replicas=part.replicas,
-        replicas_needed=part.replicas,
-        instances=round(int(table.instances[row]) * share),
-        cards=round(int(table.cards[row]) * share),
-        max_batch=int(table.max_batch[row]) or None,
-        cost_per_hour=float(table.cost_per_hour[row]) * share,
-        arrival_rate_rps=service.load.arrival_rate_rps,
-        admitted_rate_rps=part.rate,
-        max_rate_rps=_most(part, table),
-        utilization=prediction.utilization,
-        stable=prediction.stable,
-        refused_share=prediction.refused_share,
-        queueing_ms=prediction.queueing_ms,
-        ttft_ms=prediction.ttft_ms,
-        itl_ms=prediction.itl_ms,
-        e2e_ms=prediction.e2e_ms,
+    return allocation_of(
+        table,
+        row,
+        part.replicas,
+        needed=part.replicas,
+        prediction=prediction,
         targets=targets,
-        margin=None
-        if not margins or None in margins
-        else min(margin for margin in margins if margin is not None),
+        max_rate_rps=_most(part, table),
         partial=partial,
         share=part.rate / total if total > 0 else 0.0,
         routes=_routes(problem, part),
