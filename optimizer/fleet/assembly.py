@@ -20,6 +20,7 @@ from optimizer.fleet.plan import (
 )
 from optimizer.fleet.prediction import predict_partial, predict_whole, target_outcomes
 from optimizer.fleet.problem import FleetProblem
+from optimizer.fleet.resources import resource_uses
 from optimizer.fleet.split_assembly import split_allocations
 from optimizer.fleet.unserved import why_unserved
 from optimizer.spec.options import SaturationPolicy
@@ -61,7 +62,7 @@ def assemble(
             problem,
             (*_allocations(problem, *taken), *split_allocations(problem, result.x, result.rates)),
         )
-        resources = _resources(problem, allocations)
+        resources = resource_uses(table.spec, allocations)
         unserved = _unserved(problem, allocations, resources)
     solver = result.statistics.solver
     finite = np.isfinite
@@ -196,37 +197,6 @@ def _allocation(problem: FleetProblem, row: int, parts: int | None) -> Allocatio
         max_rate_rps=replicas * float(table.rate_per_replica_rps[row]),
         partial=partial,
     )
-
-
-def _resources(
-    problem: FleetProblem, allocations: tuple[Allocation, ...]
-) -> tuple[ResourceUse, ...]:
-    inventory = problem.table.inventory
-    kind = {
-        name: (type_, pool)
-        for name, type_, pool in zip(inventory.names, inventory.types, inventory.pools, strict=True)
-    }
-    uses = []
-    for row in problem.resources:
-        used = sum(
-            allocation.cards
-            for allocation in allocations
-            if allocation.accelerator is not None
-            and kind[allocation.accelerator][0] == row.type
-            and row.pool in (None, kind[allocation.accelerator][1])
-        )
-        capacity = int(row.capacity) if np.isfinite(row.capacity) else None
-        uses.append(
-            ResourceUse(
-                name=row.name,
-                type=row.type,
-                pool=row.pool,
-                capacity=capacity,
-                used=used,
-                free=None if capacity is None else capacity - used,
-            )
-        )
-    return tuple(uses)
 
 
 def _unserved(

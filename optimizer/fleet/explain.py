@@ -14,8 +14,9 @@ from optimizer.fleet.impossible import why_not
 from optimizer.fleet.plan import Allocation, FleetPlan
 from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.reachable import best_reachable
+from optimizer.fleet.resources import in_words
 from optimizer.spec.options import Objective
-from solvers import Reason
+from solvers import CAPACITY_TOLERANCE, Reason
 
 __all__ = ["Explanation", "Option", "OptionState", "Reachable", "explain"]
 
@@ -120,9 +121,9 @@ def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Optio
     possible = verdict is Verdict.POSSIBLE
     sized = possible or verdict is Verdict.REPLICAS
     excess = [
-        f"needs {int(r.usage[row])} {r.name}, there are {int(r.capacity)}"
+        f"needs {in_words(r.requirement, r.usage[row])}, there are {r.capacity:.6g}"
         for r in problem.resources
-        if possible and r.usage[row] > r.capacity
+        if possible and r.usage[row] > r.capacity * (1 + CAPACITY_TOLERANCE)
     ]
     state = OptionState.IMPOSSIBLE
     if possible:

@@ -22,8 +22,8 @@ class Inventory:
 
     Parameters
     ----------
-    names, types, pools
-        Name, type of card and pool (None without one).
+    names, types, pools, zones, regions
+        Name, type of card and where it stands (None where nothing is said).
     cards
         Cards per instance.
     memory_gb
@@ -35,6 +35,8 @@ class Inventory:
     names: tuple[str, ...]
     types: tuple[str, ...]
     pools: tuple[str | None, ...]
+    zones: tuple[str | None, ...]
+    regions: tuple[str | None, ...]
     cards: IntArray
     memory_gb: FloatArray
     cost_per_hour: FloatArray
@@ -47,6 +49,8 @@ class Inventory:
             names=tuple(accelerator.name for accelerator in spec.accelerators),
             types=tuple(a.type or a.name for a in spec.accelerators),
             pools=tuple(a.pool for a in spec.accelerators),
+            zones=tuple(a.zone for a in spec.accelerators),
+            regions=tuple(a.region for a in spec.accelerators),
             cards=np.array([a.cards for a in spec.accelerators], dtype=np.int64),
             memory_gb=np.array([memory for memory, _ in entries], dtype=np.float64),
             cost_per_hour=np.array([cost for _, cost in entries], dtype=np.float64),

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from optimizer.errors import InfeasibleError, PlanError
 from optimizer.spec.service_class import SloMetric
@@ -32,6 +40,17 @@ class _PlanPart(BaseModel):
     """A frozen part of a plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    _when_used: ClassVar[tuple[str, ...]] = ()
+    """Fields that documents leave out where they have their default: few fleets use them."""
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        for name in self._when_used:
+            if name in data and getattr(self, name) == type(self).model_fields[name].default:
+                del data[name]
+        return data
 
 
 class TargetOutcome(_PlanPart):
@@ -119,14 +138,21 @@ class UnservedService(_PlanPart):
 
 
 class ResourceUse(_PlanPart):
-    """Cards of one type, in one pool or in all."""
+    """What the plan uses of one resource: cards of one type and place, or what a limit counts."""
+
+    _when_used: ClassVar[tuple[str, ...]] = ("zone", "region", "tenant")
 
     name: str
-    type: str
+    kind: str = Field(default="cards", description="What is counted, as in `limits[].measure`.")
+    unit: str = Field(default="cards", description="Of capacity, used and free.")
+    type: str | None
     pool: str | None
-    capacity: int | None = Field(description="null: not limited.")
-    used: int
-    free: int | None
+    zone: str | None = None
+    region: str | None = None
+    tenant: str | None = None
+    capacity: int | float | None = Field(description="null: not limited.")
+    used: int | float
+    free: int | float | None
 
 
 class Stage(_PlanPart):

@@ -11,7 +11,9 @@ from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.impossible import why_not
 from optimizer.fleet.plan import UnservedService
 from optimizer.fleet.problem import FleetProblem
+from optimizer.fleet.resources import in_words
 from optimizer.spec.options import PriorityMode
+from solvers import CAPACITY_TOLERANCE
 
 __all__ = ["why_impossible", "why_unserved"]
 
@@ -38,9 +40,9 @@ def why_impossible(table: CandidateTable, service: int) -> str:
 
 
 def why_unserved(
-    problem: FleetProblem, service: int, free: Mapping[str, int | None]
+    problem: FleetProblem, service: int, free: Mapping[str, float | None]
 ) -> UnservedService:
-    """Say why a plan leaves a service out, given the cards that remain free."""
+    """Say why a plan leaves a service out, given what remains free."""
     table = problem.table
     spec = table.spec
     entry = spec.services[service]
@@ -68,7 +70,7 @@ def why_unserved(
     )
 
 
-def _no_room(problem: FleetProblem, possible: IntArray, free: Mapping[str, int | None]) -> str:
+def _no_room(problem: FleetProblem, possible: IntArray, free: Mapping[str, float | None]) -> str:
     table = problem.table
     cheapest = int(possible[np.argmin(table.cost_per_hour[possible])])
     return f"no room: its cheapest candidate, {_what(table, cheapest)}, needs " + ", ".join(
@@ -89,15 +91,19 @@ def _what(table: CandidateTable, row: int) -> str:
     )
 
 
-def _shortfalls(problem: FleetProblem, row: int, free: Mapping[str, int | None]) -> list[str]:
+def _shortfalls(problem: FleetProblem, row: int, free: Mapping[str, float | None]) -> list[str]:
     """Return which capacities a candidate exceeds, in words, given what is free."""
     short = []
     for resource in problem.resources:
-        left, needed = free[resource.name], int(resource.usage[row])
-        if left is not None and needed > left:
-            whole = int(resource.capacity)
-            room = f"{left} of {whole} free" if needed <= whole else f"there are only {whole}"
-            short.append(f"{needed} {resource.name} ({room})")
+        left, needed = free[resource.name], float(resource.usage[row])
+        if left is not None and needed > left + CAPACITY_TOLERANCE * resource.capacity:
+            whole = resource.capacity
+            room = (
+                f"{left:.6g} of {whole:.6g} free"
+                if needed <= whole
+                else f"there are only {whole:.6g}"
+            )
+            short.append(f"{in_words(resource.requirement, needed)} ({room})")
     return short
 
 

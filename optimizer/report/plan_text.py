@@ -23,6 +23,8 @@ _WITH_CLASS = 104
 _WITH_BATCH_AND_LOAD = 88
 # Shares of a service's load are sums of rates that a linear programme found.
 _ROUNDING = 1e-6
+# Amounts from here on are shown with two decimals.
+_TENS = 10.0
 # A service that refuses more than this share of its requests is pointed out.
 _REFUSED = 0.01
 
@@ -43,8 +45,12 @@ class PlanView:
             yield _services(plan, options.max_width)
         if plan.unserved:
             yield _unserved(plan)
-        if plan.allocations and plan.resources:
-            yield _resources(plan.resources, "#." if options.ascii_only else "█░")
+        ink = "#." if options.ascii_only else "█░"
+        if plan.allocations:
+            for heading in ("cards", "limit"):
+                uses = [r for r in plan.resources if (r.type is None) == (heading == "limit")]
+                if uses:
+                    yield _resources(uses, ink, heading)
         yield _footnotes(plan)
 
 
@@ -208,31 +214,43 @@ def _unserved(plan: FleetPlan) -> RenderableType:
     return _table((("unserved", "left"), ("class", "left"), ("why", "left")), rows)
 
 
-def _resources(resources: tuple[ResourceUse, ...], ink: str) -> RenderableType:
+def _resources(resources: Sequence[ResourceUse], ink: str, heading: str) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("cards", overflow="fold")
-    for heading in ("used", "free", "of"):
-        table.add_column(heading, justify="right")
+    table.add_column(heading, overflow="fold")
+    for column in ("used", "free", "of"):
+        table.add_column(column, justify="right")
+    units = [resource.unit for resource in resources]
+    named = any(unit != "cards" for unit in units)
+    if named:
+        table.add_column("")
     bars = [_bar(resource, ink) for resource in resources]
     if any(bars):  # a column without a word in it would take its width from the others
         table.add_column("")
-    for resource, bar in zip(resources, bars, strict=True):
+    for resource, unit, bar in zip(resources, units, bars, strict=True):
         unlimited = resource.capacity is None
         cells = (
             resource.name,
-            f"{resource.used}",
-            "-" if unlimited else f"{resource.free}",
-            "no limit" if unlimited else f"{resource.capacity}",
+            _amount(resource.used),
+            "-" if unlimited else _amount(resource.free),
+            "no limit" if unlimited else _amount(resource.capacity),
+            *((unit,) if named else ()),
             *((bar,) if any(bars) else ()),
         )
         table.add_row(*(Text(cell) for cell in cells))
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
+def _amount(value: float | None) -> str:
+    """Show whole numbers as they are, others with four figures or two decimals."""
+    if value is None or isinstance(value, int):
+        return f"{value}"
+    return f"{value:,.2f}" if abs(value) >= _TENS else f"{value:.4g}"
+
+
 def _bar(resource: ResourceUse, ink: str) -> str:
     if not resource.capacity:
         return ""
-    filled = round(_BAR_WIDTH * resource.used / resource.capacity)
+    filled = min(round(_BAR_WIDTH * resource.used / resource.capacity), _BAR_WIDTH)
     return ink[0] * filled + ink[1] * (_BAR_WIDTH - filled)
 
 

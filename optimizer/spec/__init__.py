@@ -13,6 +13,7 @@ from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.inferno import load_inferno, looks_like_inferno
 from optimizer.spec.length_buckets import LengthBucketsSpec, MeasuredRatesSpec
 from optimizer.spec.lengths import LengthDistribution, LengthDistributionSpec
+from optimizer.spec.limits import LimitMeasure, LimitSpec, RegionSpec
 from optimizer.spec.loading import from_data, load, loads
 from optimizer.spec.melange import load_melange, looks_like_melange
 from optimizer.spec.model import (
@@ -60,6 +61,8 @@ __all__ = [
     "LengthBucketsSpec",
     "LengthDistribution",
     "LengthDistributionSpec",
+    "LimitMeasure",
+    "LimitSpec",
     "LoadSpec",
     "MeasuredRatesSpec",
     "ModelSpec",
@@ -70,6 +73,7 @@ __all__ = [
     "PowerSpec",
     "PrefillDecodeTimingSpec",
     "PriorityMode",
+    "RegionSpec",
     "ReplicaRangeSpec",
     "RoutingPolicy",
     "SaturationPolicy",

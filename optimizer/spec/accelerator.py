@@ -37,6 +37,10 @@ class AcceleratorSpec(SpecModel):
     pool: Name | None = Field(
         default=None, description="Pool (region, zone, cluster) that its cards come from."
     )
+    zone: Name | None = Field(
+        default=None, description="Zone it stands in: what fails together, as an availability zone."
+    )
+    region: Name | None = Field(default=None, description="Region it stands in.")
     cards: int = Field(default=1, ge=1, le=4096, description="Cards of that type per instance.")
     memory_gb: Positive | None = Field(
         default=None, description="Memory of all its cards together [GB = 1e9 bytes]."
@@ -44,7 +48,11 @@ class AcceleratorSpec(SpecModel):
     bandwidth_gb_s: Positive | None = Field(
         default=None, description="Memory bandwidth of all its cards together [GB/s]."
     )
-    power: PowerSpec | None = Field(default=None, description="Power of one instance.")
+    power: PowerSpec | None = Field(
+        default=None,
+        description="Power of one instance; by default the catalogue's thermal design power per "
+        "card times `cards`, at any utilisation.",
+    )
     cost_per_hour: NonNegative | None = Field(
         default=None,
         description="Price of one instance per hour, in the fleet's currency; by default the "
@@ -59,4 +67,6 @@ class CapacitySpec(SpecModel):
     pool: Name | None = Field(
         default=None, description="Pool the limit holds for; without it, all pools together."
     )
+    zone: Name | None = Field(default=None, description="Zone the limit holds for.")
+    region: Name | None = Field(default=None, description="Region the limit holds for.")
     cards: int = Field(ge=0, le=10**9, description="Cards that can be used.")

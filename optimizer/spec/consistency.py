@@ -8,6 +8,7 @@ from itertools import chain
 from optimizer.spec.finding import Finding
 from optimizer.spec.length_checks import check_lengths
 from optimizer.spec.parts import Part
+from optimizer.spec.place_checks import check_power
 from optimizer.spec.service import BatchRangeSpec, ReplicaRangeSpec
 from optimizer.spec.service_class import SloMetric
 from optimizer.spec.split_checks import check_buckets, check_split_objective
@@ -29,6 +30,7 @@ def check_consistency(fleet: Part) -> Iterator[Finding]:
         *(_service(service) for service in fleet.entries("services")),
         *(check_buckets(service) for service in fleet.entries("services")),
         check_split_objective(fleet),
+        check_power(fleet),
     )
 
 

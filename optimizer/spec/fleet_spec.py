@@ -8,6 +8,7 @@ from pydantic import Field
 
 from optimizer.spec.accelerator import AcceleratorSpec, CapacitySpec
 from optimizer.spec.base import Name, SpecModel
+from optimizer.spec.limits import LimitSpec, RegionSpec
 from optimizer.spec.model import ModelSpec, PerformanceSpec
 from optimizer.spec.options import OptimizerSpec
 from optimizer.spec.service import ServiceSpec
@@ -32,7 +33,15 @@ class FleetSpec(SpecModel):
         strict=False, description="Accelerators that can be used."
     )
     capacities: tuple[CapacitySpec, ...] = Field(
-        default=(), strict=False, description="Cards available, per type and pool."
+        default=(), strict=False, description="Cards available, per type and place."
+    )
+    regions: tuple[RegionSpec, ...] = Field(
+        default=(), strict=False, description="Regions, and how clean their electricity is."
+    )
+    limits: tuple[LimitSpec, ...] = Field(
+        default=(),
+        strict=False,
+        description="Budgets, power, carbon and quotas of the fleet, of a tenant or of a place.",
     )
     models: tuple[ModelSpec, ...] = Field(strict=False, description="Models.")
     performance: tuple[PerformanceSpec, ...] = Field(

@@ -9,10 +9,12 @@ from optimizer.spec.consistency import check_consistency
 from optimizer.spec.coverage import check_coverage
 from optimizer.spec.finding import Finding
 from optimizer.spec.parts import Part
+from optimizer.spec.place_checks import check_places
 from optimizer.spec.wording import show_path, suggestion
 
 __all__ = ["cross_check"]
 
+_PLACES = ("pool", "zone", "region")
 _SECTIONS = {
     "accelerators": "accelerator",
     "models": "model",
@@ -59,12 +61,26 @@ def _repeated_names(fleet: Part) -> Iterator[Finding]:
     )
     yield from _repeated(
         (
-            (entry, (entry.text("type"), entry.text("pool")))
+            (entry, tuple(entry.text(key) for key in ("type", *_PLACES)))
             for entry in fleet.entries("capacities")
             if entry.text("type") is not None
         ),
-        "another capacity is for this type and pool",
+        "another capacity is for this type and place",
         "type",
+    )
+    yield from _repeated(
+        ((entry, entry.text("name")) for entry in fleet.entries("regions")),
+        "another region has this name",
+        "name",
+    )
+    yield from _repeated(
+        (
+            (entry, tuple(entry.text(key) for key in ("measure", "tenant", "type", *_PLACES)))
+            for entry in fleet.entries("limits")
+            if entry.text("measure") is not None
+        ),
+        "another limit is on this measure of the same services and places",
+        "measure",
     )
     for service in fleet.entries("services"):
         measured = service.part("length_buckets").entries("measured")
@@ -114,7 +130,7 @@ def _unknown_names(fleet: Part) -> Iterator[Finding]:
         yield from _unknown(known, service.part("current"), "accelerator", "accelerators")
         for measured in service.part("length_buckets").entries("measured"):
             yield from _unknown(known, measured, "accelerator", "accelerators")
-    yield from _unknown_types(fleet)
+    yield from check_places(fleet)
     yield from _unknown_entries(fleet)
 
 
@@ -127,33 +143,6 @@ def _unknown(
     if name is not None and known[section] and name not in known[section]:
         message = f"there is no such {_SECTIONS[section]}"
         yield entry.find(key, message, suggestion(name, known[section], section))
-
-
-def _unknown_types(fleet: Part) -> Iterator[Finding]:
-    """Find capacities of cards that no accelerator uses."""
-    accelerators = list(fleet.entries("accelerators"))
-    pools: dict[str, set[str]] = {}
-    for accelerator in accelerators:
-        card = accelerator.text("type") or accelerator.text("name")
-        if card is not None:
-            pools.setdefault(card, set()).add(accelerator.text("pool") or "")
-    for capacity in fleet.entries("capacities"):
-        card, pool = capacity.text("type"), capacity.text("pool")
-        if card is None or not pools:
-            continue
-        if card not in pools:
-            yield capacity.find(
-                "type",
-                "no accelerator uses cards of this type",
-                suggestion(card, pools, "types (accelerators[].type, else their names)"),
-            )
-        elif pool is not None and pool not in pools[card]:
-            known = sorted(pools[card] - {""})
-            yield capacity.find(
-                "pool",
-                f"no accelerator with cards of type {card!r} is in this pool",
-                suggestion(pool, known, f"pools of {card!r}"),
-            )
 
 
 def _unknown_entries(fleet: Part) -> Iterator[Finding]:

@@ -109,6 +109,9 @@ class ServiceSpec(SpecModel):
     name: Name = Field(description="Name of the service.")
     model: Name = Field(description="Model, as in `models[].name`.")
     service_class: Name = Field(alias="class", description="Class, as in `classes[].name`.")
+    tenant: Name | None = Field(
+        default=None, description="Whose service it is, for limits on tenants."
+    )
     load: LoadSpec = Field(description="Its requests.")
     replicas: ReplicaRangeSpec = Field(
         default_factory=ReplicaRangeSpec, description="Allowed numbers of replicas."

@@ -108,8 +108,8 @@ RANGES = [
     ("small currency", "name: test fleet", "currency: usd", "currency", "'usd'", "three capitals"),
 ]
 KEYS = [
-    ("unknown key", "pool: eu\n    cards", "region: eu\n    cards", "accelerators[1].region", None,
-     "unknown key 'region': known here: name, catalog, type, pool"),
+    ("unknown key", "pool: eu\n    cards", "rack: eu\n    cards", "accelerators[1].rack", None,
+     "unknown key 'rack': known here: name, catalog, type, pool"),
     ("misspelt key", "weights_gb: 16.1", "weight_gb: 16.1", "models[0].weight_gb", None,
      "unknown key 'weight_gb': did you mean 'weights_gb'? known here: name, catalog"),
     ("shortened key", "idle_w: 90", "idle: 90", "accelerators[0].power.idle", None,
@@ -162,7 +162,7 @@ NAMES = [
     ("two services of one name", "- name: summaries", "- name: chat", "services[1].name", "'chat'",
      "another service has this name: services[0]", "- name: chat\n    model: llama-70b"),
     ("two capacities of one type", "{type: H100, pool: eu, cards: 16}", "{type: L40S, cards: 3}",
-     "capacities[1].type", "'L40S'", "another capacity is for this type and pool: capacities[0]"),
+     "capacities[1].type", "'L40S'", "another capacity is for this type and place: capacities[0]"),
     ("two timings of one pair", PAIR, f"{PAIR}\n    max_batch: 8\n    iteration: {{base_ms: 1, "
      f"decode_ms_per_token: 0, prefill_ms_per_token: 0}}\n  {PAIR}", "performance[2].accelerator",
      "'4xH100'", "another entry is for this model on this accelerator: performance[1]",

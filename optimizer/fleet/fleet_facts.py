@@ -1,0 +1,59 @@
+"""Look-ups in a fleet's description, for those who count from a plan's words alone."""
+
+from __future__ import annotations
+
+from optimizer.fleet.inventory import Inventory
+from optimizer.fleet.plan import Allocation
+from optimizer.spec.accelerator import AcceleratorSpec
+from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.service import ServiceSpec
+
+__all__ = ["FleetFacts"]
+
+_G_PER_KG = 1000.0
+
+
+class FleetFacts:
+    """What the names in an allocation stand for.
+
+    Every method raises `KeyError` for a name that the fleet does not have.
+    """
+
+    def __init__(self, spec: FleetSpec) -> None:
+        self.spec = spec
+        inventory = Inventory.of(spec)
+        self._machines = {a.name: a for a in spec.accelerators}
+        self._services = {s.name: s for s in spec.services}
+        self._prices = dict(zip(inventory.names, inventory.cost_per_hour.tolist(), strict=True))
+        self._carbon = {r.name: r.carbon_g_per_kwh / _G_PER_KG for r in spec.regions}
+        self._instances = {(p.model, p.accelerator): p.instances for p in spec.performance}
+        self._measured = {
+            (service.name, entry.accelerator): entry.instances
+            for service in spec.services
+            if service.length_buckets is not None
+            for entry in service.length_buckets.measured
+        }
+
+    def service(self, allocation: Allocation) -> ServiceSpec:
+        """Return the service that is served."""
+        return self._services[allocation.service]
+
+    def machine(self, allocation: Allocation) -> AcceleratorSpec:
+        """Return the accelerator that serves it."""
+        return self._machines[allocation.accelerator or ""]
+
+    def instances(self, allocation: Allocation) -> int:
+        """Return the accelerator instances of all its replicas."""
+        machine, service = self.machine(allocation), self.service(allocation)
+        measured = self._measured.get((service.name, machine.name))
+        if measured is not None:
+            return measured * allocation.replicas
+        return self._instances[service.model, machine.name] * allocation.replicas
+
+    def price(self, allocation: Allocation) -> float:
+        """Return the price of one instance per hour."""
+        return float(self._prices[self.machine(allocation).name])
+
+    def carbon_kg_per_kwh(self, allocation: Allocation) -> float:
+        """Return the carbon intensity where it runs; 0 where nothing is said."""
+        return self._carbon.get(self.machine(allocation).region or "", 0.0)

@@ -1,0 +1,49 @@
+"""What every kind of resource has: how candidates use it, and how a plan's words tell its use."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.fleet.candidates import CandidateTable
+from optimizer.fleet.fleet_facts import FleetFacts
+from optimizer.fleet.plan import Allocation
+
+__all__ = ["ResourceKind"]
+
+FloatArray = NDArray[np.float64]
+
+
+class ResourceKind(ABC):
+    """A kind of resource: one small file in this package, and an entry of `KINDS`.
+
+    The two methods are two answers to one question and share nothing: the first prices the columns
+    of the array problem, the second is what the independent checker counts. Where the first cannot
+    be exact in split mode, it is an upper bound.
+    """
+
+    name: ClassVar[str]
+    """As in `limits[].measure`."""
+    unit: ClassVar[str]
+    """Unit of capacity and use; "" is the fleet's currency per hour."""
+
+    @abstractmethod
+    def of_candidates(self, table: CandidateTable) -> FloatArray:
+        """Return (candidates,), what all the replicas of each candidate use, >= 0.
+
+        Of a service that splits a candidate's replicas use equal parts of it. Impossible
+        candidates may use anything.
+        """
+
+    @abstractmethod
+    def of_allocation(self, facts: FleetFacts, allocation: Allocation) -> float:
+        """Return what an allocation uses, from the fleet's description and the plan's words.
+
+        Raises
+        ------
+        KeyError
+            If the fleet does not have what the allocation names.
+        """

@@ -1,0 +1,135 @@
+"""The named rows: one per stated capacity and limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.fleet.candidates import CandidateTable
+from optimizer.fleet.inventory import Inventory
+from optimizer.fleet.resources.carbon import Carbon
+from optimizer.fleet.resources.cards import Cards
+from optimizer.fleet.resources.cost import Cost
+from optimizer.fleet.resources.kind import ResourceKind
+from optimizer.fleet.resources.power import Power
+from optimizer.fleet.resources.scope import Scope
+from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.options import CapacityMode
+
+__all__ = ["KINDS", "Requirement", "ResourceRow", "requirements", "resource_rows"]
+
+KINDS: dict[str, ResourceKind] = {kind.name: kind for kind in (Cards(), Cost(), Power(), Carbon())}
+"""Every kind of resource, by name. A new one is a file in this package and an entry here."""
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What the fleet's description says of one row, and all that the checker needs to know.
+
+    Parameters
+    ----------
+    name
+        Unique, as in `H100@us-east` or `cost_per_hour@tenant:search`.
+    kind, unit
+        What is counted, and in what.
+    scope
+        For which services and accelerators.
+    capacity
+        How much there is; `inf`: no limit, counted for the reader.
+    """
+
+    name: str
+    kind: ResourceKind
+    unit: str
+    scope: Scope
+    capacity: float
+
+
+@dataclass(frozen=True, eq=False)
+class ResourceRow:
+    """A requirement with what each candidate uses of it.
+
+    Parameters
+    ----------
+    requirement
+        What the row stands for.
+    usage
+        (candidates,), of all the replicas of each; of a service that splits, one replica uses an
+        equal part.
+    """
+
+    requirement: Requirement
+    usage: FloatArray
+
+    @property
+    def name(self) -> str:
+        """Unique name."""
+        return self.requirement.name
+
+    @property
+    def capacity(self) -> float:
+        """How much there is; `inf` without a limit."""
+        return self.requirement.capacity
+
+
+def resource_rows(table: CandidateTable) -> tuple[ResourceRow, ...]:
+    """Return the row of every requirement of the fleet."""
+    of_candidates: dict[str, FloatArray] = {}
+    rows = []
+    for requirement in requirements(table.spec):
+        kind = requirement.kind
+        if kind.name not in of_candidates:
+            of_candidates[kind.name] = kind.of_candidates(table)
+        counted = requirement.scope.candidates(table)
+        usage = np.where(counted, of_candidates[kind.name], 0.0)
+        rows.append(ResourceRow(requirement, usage))
+    return tuple(rows)
+
+
+def requirements(spec: FleetSpec) -> tuple[Requirement, ...]:
+    """Return every requirement of a fleet: capacities, cards without a limit, limits."""
+    return (*_capacities(spec), *_limits(spec))
+
+
+def _capacities(spec: FleetSpec) -> Iterator[Requirement]:
+    cards = KINDS["cards"]
+    limited = spec.optimizer.capacity is CapacityMode.LIMITED
+    stated = {Scope.of(entry): float(entry.cards) for entry in spec.capacities}
+    scopes = list(stated)
+    inventory = Inventory.of(spec)
+    for type_, pool in zip(inventory.types, inventory.pools, strict=True):
+        scope = Scope(type=type_, pool=pool)
+        if scope not in scopes and Scope(type=type_) not in stated:
+            scopes.append(scope)
+    for scope in scopes:
+        capacity = stated.get(scope, np.inf) if limited else np.inf
+        yield Requirement(_name_of_cards(scope), cards, cards.unit, scope, capacity)
+
+
+def _name_of_cards(scope: Scope) -> str:
+    """Return the name of a capacity: the type, and where; pools need no word before them."""
+    places = [
+        place if key == "pool" else f"{key}:{place}"
+        for key in ("pool", "zone", "region")
+        if (place := getattr(scope, key)) is not None
+    ]
+    return f"{scope.type}@{','.join(places)}" if places else f"{scope.type}"
+
+
+def _limits(spec: FleetSpec) -> Iterator[Requirement]:
+    for limit in spec.limits:
+        scope = Scope.of(limit)
+        where = f"@{scope}" if str(scope) else ""
+        kind = KINDS[limit.measure.value]
+        yield Requirement(
+            name=limit.name or f"{kind.name}{where}",
+            kind=kind,
+            unit=kind.unit or f"{spec.currency}/h",
+            scope=scope,
+            capacity=limit.at_most,
+        )
