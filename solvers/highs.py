@@ -14,7 +14,7 @@ from solvers.distribution_version import distribution_version
 from solvers.errors import SolverOptionError
 from solvers.exact import Backend, BackendAnswer, BackendRequest, solve_exactly
 from solvers.highs_arrays import choice_programme
-from solvers.highs_search import search_with_highs, skips_jump, split_settings
+from solvers.highs_search import search_with_highs, skips_jump, split_settings, trusted_settings
 from solvers.isolated_backend import isolated_when_large
 from solvers.mixed_programme import MixedProgramme, highs_programme
 from solvers.priorities import solve_in_stages
@@ -139,6 +139,7 @@ def _build(
         "random_seed": seed,
         "mip_rel_gap": scaled.relative_gap(request.relative_gap),
         "mip_abs_gap": scaled.absolute_gap(request.absolute_gap),
+        **trusted_settings(),
     }
     if mixed is not None:
         common |= split_settings(mixed)

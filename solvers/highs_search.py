@@ -22,7 +22,7 @@ from solvers.problem import FloatArray, IntArray
 from solvers.result import Limit
 from solvers.search_monitor import CallbackGuard, Monitor
 
-__all__ = ["search_with_highs", "skips_jump", "split_settings"]
+__all__ = ["search_with_highs", "skips_jump", "split_settings", "trusted_settings"]
 
 _LOG_TAIL_LINES = 20
 # The search for a first solution by jumps takes time without a pause (1 s at 100 000 columns, 4 s
@@ -43,10 +43,11 @@ _NO_SUB_SEARCHES: dict[str, bool | int | float | str] = {
     "mip_heuristic_run_root_reduced_cost": False,
     "mip_heuristic_run_feasibility_jump": False,
 }
-# HiGHS 1.14.0 calls wrong solutions optimal where continuous columns stand beside integer ones:
-# its presolve does not recompute a row's activity (ERGO-Code/HiGHS#2957, repaired by #2961 after
-# the release; 1.13 and 1.15 are right).
+# HiGHS 1.14.0 calls wrong solutions optimal: its presolve does not recompute a row's activity
+# (ERGO-Code/HiGHS#2957, repaired by #2961 after the release; 1.13 and 1.15 are right). A restart
+# presolves once more.
 _WRONG_PRESOLVE = "1.14."
+_NO_PRESOLVE: dict[str, bool | int | float | str] = {"presolve": "off", "mip_allow_restart": False}
 # What a model status says about limits; others are failures.
 _LIMITS = {
     "Optimal": None,
@@ -64,13 +65,16 @@ def skips_jump(columns: int, start: IntArray | FloatArray | None) -> bool:
     return start is not None or columns > _JUMP_UP_TO_COLUMNS
 
 
+def trusted_settings() -> dict[str, bool | int | float | str]:
+    """Return the options without which the installed HiGHS may call a wrong answer optimal."""
+    return dict(_NO_PRESOLVE) if version("highspy").startswith(_WRONG_PRESOLVE) else {}
+
+
 def split_settings(programme: MixedProgramme) -> dict[str, bool | int | float | str]:
     """Return HiGHS' options for the programme of a problem whose groups split."""
     settings = dict(_SPLIT_SETTINGS)
     if programme.variables <= _SMALL:
         settings |= _NO_SUB_SEARCHES
-    if not programme.integer.all() and version("highspy").startswith(_WRONG_PRESOLVE):
-        settings |= {"presolve": "off", "mip_allow_restart": False}
     return settings
 
 

@@ -13,7 +13,7 @@ from solvers.base import SolveParams
 from solvers.cbc_process import run_cbc
 from solvers.errors import SolverBackendError, SolverOptionError
 from solvers.exact import Backend, BackendAnswer, BackendRequest
-from solvers.highs_search import search_with_highs, skips_jump, split_settings
+from solvers.highs_search import search_with_highs, skips_jump, split_settings, trusted_settings
 from solvers.isolated_backend import LARGE, isolated_when_large
 from solvers.mixed_programme import MixedProgramme
 from solvers.pulp_model import build_pulp_model, build_pulp_programme
@@ -127,10 +127,12 @@ def _run_highs(pulp: Any, run: PulpRun, build_s: float) -> BackendAnswer:
     solver.createAndConfigureSolver(lp)
     solver.buildSolverModel(lp)
     mixed = run.model.scaled
+    settings = trusted_settings()
     if isinstance(mixed, MixedProgramme):
-        for setting, value in split_settings(mixed).items():
-            lp.solverModel.setOptionValue(setting, value)
-    elif skips_jump(len(run.model.variables), run.start):
+        settings |= split_settings(mixed)
+    for setting, value in settings.items():
+        lp.solverModel.setOptionValue(setting, value)
+    if not isinstance(mixed, MixedProgramme) and skips_jump(len(run.model.variables), run.start):
         lp.solverModel.setOptionValue("mip_heuristic_run_feasibility_jump", False)
     own_build_s = time.perf_counter() - began
     limit = run.time_limit_s

@@ -15,12 +15,13 @@ HIGHS = HighsSolver()
 
 
 def test_the_result_says_what_ran() -> None:
-    """Version, nodes, times and the end of HiGHS' log."""
+    """Version, nodes, times and, from 1.14 on, the end of HiGHS' log."""
     result = solve(dense_problem(20, 6, 4, seed=1), HIGHS)
     statistics = result.statistics
     assert statistics.solver == "highs"
     assert statistics.version.startswith("HiGHS 1.")
-    assert "Solving report" in statistics.log_tail
+    hands_out_log = statistics.version.startswith("HiGHS 1.14")
+    assert ("Solving report" in statistics.log_tail) or not hands_out_log
     assert statistics.nodes is not None
     assert statistics.nodes >= 1
     assert result.termination.detail == "HiGHS: Optimal"
@@ -51,6 +52,33 @@ def test_a_start_saves_the_search_for_one() -> None:
     warm = solve(problem, HIGHS, start=cold.x, progress=reports.append)
     assert warm.primal_bound == cold.primal_bound
     assert {report.incumbent for report in reports} == {cold.primal_bound}
+
+
+@pytest.mark.parametrize("solver", ["highs", "milp"])
+def test_the_presolve_fault_of_highs_1_14_does_not_show(solver: str) -> None:
+    """Enumerated, the best cost is 126.3; HiGHS 1.14.0 with presolve breaks a row at 82.26.
+
+    Two rows of ones, as stages of strict priorities leave them, beside four of cards.
+    """
+    cards = [
+        (2, 4), (3, 6), (4, 1), (2, 4), (3, 4), (4, 1), (2, 4), (4, 1), (3, 2), (0, 8), (2, 4),
+        (1, 8), (5, 1), (2, 4), (3, 4), (0, 16), (1, 12), (5, 1), (3, 5), (5, 1), (0, 8), (3, 3),
+        (2, 4), (1, 8), (2, 3), (0, 8), (1, 8),
+    ]  # fmt: skip
+    usage = np.zeros((6, 28))
+    for column, (row, used) in enumerate(cards):
+        usage[row, column] = used
+    problem = AllocationProblem(
+        [18, 34.5, 0, 18, 23, 0, 18, 0, 11.5, 14.88, 18, 29.36, 0, 18, 23, 29.76, 44.04, 0, 28.75,
+         0, 14.88, 17.25, 18, 29.36, 13.5, 14.88, 29.36, 0],
+        usage,
+        [16, 12, 4, 6, 1, 1],
+        [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 5, 5, 6, 6, 6, 6, 7, 7, 7, 8],
+    )  # fmt: skip
+    best = solve(problem, "cp-sat").primal_bound
+    result = solve(problem, solver)
+    assert result.termination.reason is Reason.OPTIMAL
+    assert result.primal_bound == pytest.approx(best)
 
 
 def test_infeasible_is_proven_by_search() -> None:
