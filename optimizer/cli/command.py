@@ -13,6 +13,7 @@ import typer
 from optimizer.cli import (
     capacity,
     compare,
+    diff,
     explain,
     import_,
     init,
@@ -23,6 +24,7 @@ from optimizer.cli import (
     solve,
     solvers,
     validate,
+    whatif,
 )
 from optimizer.cli.exit_codes import ExitCode
 
@@ -42,6 +44,8 @@ app.command("init")(init.init)
 app.command("validate")(validate.validate)
 app.command("solve")(solve.solve)
 app.command("explain")(explain.explain)
+app.command("whatif")(whatif.whatif)
+app.command("diff")(diff.diff)
 app.command("size")(size.size)
 app.command("compare")(compare.compare)
 app.command("solvers")(solvers.solvers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.difference import Change, PlanDifference, ServiceDifference, difference
 from optimizer.fleet.explain import Explanation, Option, OptionState, explain
 from optimizer.fleet.one_pair import bare_pair, pair_data
 from optimizer.fleet.optimize import optimize, plan_of
@@ -24,34 +25,44 @@ from optimizer.fleet.replica import (
     ReplicaTarget,
     size_replica,
 )
+from optimizer.fleet.scenarios import solve_each
 from optimizer.fleet.sizing import build_candidates
+from optimizer.fleet.whatif import Case, WhatIf, what_if
 
 __all__ = [
     "Allocation",
     "BucketRoute",
     "CandidateTable",
+    "Case",
+    "Change",
     "Explanation",
     "FleetPlan",
     "FleetProblem",
     "OperatingPoint",
     "Option",
     "OptionState",
+    "PlanDifference",
     "Provenance",
     "ReplicaSize",
     "ReplicaStudy",
     "ReplicaTarget",
     "ResourceUse",
+    "ServiceDifference",
     "Stage",
     "TargetOutcome",
     "UnservedService",
     "Verdict",
+    "WhatIf",
     "bare_pair",
     "build_candidates",
     "build_problem",
+    "difference",
     "explain",
     "optimize",
     "pair_data",
     "plan_of",
     "problem_of",
     "size_replica",
+    "solve_each",
+    "what_if",
 ]

@@ -21,6 +21,7 @@ from optimizer.spec.service_class import SloMetric
 from solvers import Limit, Reason, SolveStatistics
 
 if TYPE_CHECKING:
+    from optimizer.fleet.difference import PlanDifference
     from optimizer.fleet.explain import Explanation
     from optimizer.fleet.problem import FleetProblem
 
@@ -295,6 +296,18 @@ class FleetPlan(_PlanPart):
                 "solve the fleet again, or use `fleetopt explain FLEET SERVICE`"
             )
         return explain(self, self._problem, service)
+
+    def diff(self, previous: FleetPlan) -> PlanDifference:
+        """Say what this plan changes of a previous one; see `optimizer.fleet.difference`.
+
+        Raises
+        ------
+        PlanError
+            If the plans count in different currencies.
+        """
+        from optimizer.fleet.difference import difference
+
+        return difference(previous, self)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the plan as JSON, and write it to a file when a path is given."""

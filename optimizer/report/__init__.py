@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from optimizer.report.difference_text import difference_view
 from optimizer.report.explanation_text import explanation_view
 from optimizer.report.kv_text import device_view, ratio_view, restoration_view
 from optimizer.report.plan_text import plan_view
 from optimizer.report.plugin_text import description_view, plugin_view
 from optimizer.report.replica_text import replica_view
+from optimizer.report.whatif_text import whatif_view
 
 __all__ = [
     "description_view",
     "device_view",
+    "difference_view",
     "explanation_view",
     "plan_view",
     "plugin_view",
     "ratio_view",
     "replica_view",
     "restoration_view",
+    "whatif_view",
 ]

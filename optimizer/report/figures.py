@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["number", "percent"]
+__all__ = ["money_change", "number", "percent"]
 
 
 def number(value: float | None) -> str:
@@ -15,3 +15,9 @@ def number(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """Signed whole percent; `-` where unknown."""
     return "-" if value is None else f"{value:+.0%}"
+
+
+def money_change(delta: float, before: float | None) -> str:
+    """Signed money, and its share of what it was before where that is something."""
+    share = f", {delta / before:+.1%}" if before else ""
+    return f"{delta:+,.2f}{share}"

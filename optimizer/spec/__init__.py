@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from optimizer.errors import Fault, SpecError
 from optimizer.spec.accelerator import AcceleratorSpec, CapacitySpec, PowerSpec
+from optimizer.spec.assignment import Assignment, assigned, parse_assignment
 from optimizer.spec.dumping import dump
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.inferno import load_inferno, looks_like_inferno
@@ -46,10 +47,12 @@ from optimizer.spec.service import (
     ServiceSpec,
 )
 from optimizer.spec.service_class import ServiceClassSpec, SloMetric, SloSpec, TargetSpec
+from optimizer.spec.value_range import parse_range
 
 __all__ = [
     "AcceleratorSpec",
     "AllocationMode",
+    "Assignment",
     "BatchRangeSpec",
     "CapacityMode",
     "CapacitySpec",
@@ -86,6 +89,7 @@ __all__ = [
     "TargetSpec",
     "ThroughputTarget",
     "UnservedPolicy",
+    "assigned",
     "dump",
     "from_data",
     "json_schema",
@@ -95,5 +99,7 @@ __all__ = [
     "loads",
     "looks_like_inferno",
     "looks_like_melange",
+    "parse_assignment",
+    "parse_range",
     "with_options",
 ]

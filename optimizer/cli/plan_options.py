@@ -1,0 +1,45 @@
+"""The argument of the verbs that take a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from optimizer.fleet import FleetPlan
+
+__all__ = ["PlanFile", "read_plan"]
+
+PlanFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="PLAN",
+        help="A plan as JSON, as from `fleetopt solve FLEET -o plan.json`; - for stdin.",
+        show_default=False,
+    ),
+]
+
+
+def read_plan(source: str) -> FleetPlan:
+    """Read a plan.
+
+    Raises
+    ------
+    SpecError
+        If the file cannot be read.
+    PlanError
+        If it holds no plan; says what it seems to be.
+    """
+    from optimizer.errors import PlanError
+    from optimizer.fleet import FleetPlan
+    from optimizer.spec.source_text import read_text
+
+    document = read_text(source)
+    try:
+        return FleetPlan.from_json(document.text)
+    except PlanError as error:
+        hint = ""
+        if "accelerators" in document.text and "services" in document.text:
+            hint = f"; if it is a fleet, `fleetopt solve {document.name} -o plan.json` comes first"
+        raise PlanError(f"{document.name}: {error}{hint}") from error
