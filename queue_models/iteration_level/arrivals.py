@@ -14,10 +14,10 @@ from queue_models.compilation import compiled
 
 __all__ = ["compound_exponent", "excess_spectrum", "short_dispersion"]
 
-# Nodes for the integral of (sin x/x)^2 against the spectrum, x from 0 to 30.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(60)
-_NODES = 15.0 * (_NODES + 1.0)
-_WEIGHTS = 15.0 * _WEIGHTS
+# Nodes for the integral of (sin x/x)^2 against the spectrum, x from 0 to 30, denser near 0.
+_UNIT, _UNIT_WEIGHTS = np.polynomial.legendre.leggauss(60)
+_NODES = 7.5 * (_UNIT + 1.0) ** 2
+_WEIGHTS = 15.0 * (_UNIT + 1.0) * _UNIT_WEIGHTS
 
 # |1 - f| below which the quotient would lose its digits.
 _LOW = 1e-6
@@ -40,18 +40,36 @@ def excess_spectrum(frequency: float, rate: float, scv: float) -> float:
 
 
 @compiled
-def short_dispersion(window: float, rate: float, scv: float) -> float:
-    """Return Var N/E N - 1 of the number of arrivals in a window, at least -0.45.
+def short_dispersion(
+    window: float, rate: float, scv: float, feedback: float
+) -> tuple[float, float]:
+    """Return how arrivals in iterations are dispersed, and how they go with the iteration's length.
 
-    Var N = (2/pi) rate window times the integral over x > 0 of S(2x/window)/rate (sin x/x)^2.
+    N counts arrivals in a window, the length of an iteration. What arrives in one lengthens the
+    next, in which `feedback` arrivals of each come: with phi the frequency per iteration and
+    e = exp(-i phi), the excess spectrum of arrivals, S(phi/window)/rate - 1 times
+    (sin(phi/2)/(phi/2))^2, is passed on by e feedback/(1 - e feedback).
+
+    Returns
+    -------
+    tuple
+        Var N/E N - 1 of independent counts that leave the backlog its variance, at least -0.45:
+        (1 - feedback^2)/pi times the integral over phi > 0 of the excess/|1 - e feedback|^2; and
+        1/pi times that of the excess and the real part of e/(1 - e feedback), the covariance of
+        N with the backlog at the start of its iteration, over E N.
     """
     if scv == 1.0:
-        return 0.0
-    excess = 0.0
+        return 0.0, 0.0
+    backlog, together = 0.0, 0.0
     for node, weight in zip(_NODES, _WEIGHTS):  # noqa: B905 - compiled code has no strict zip
         shape = np.sin(node) / node
-        excess += weight * excess_spectrum(2.0 * node / window, rate, scv) * shape * shape
-    return max(2.0 / np.pi * excess, _LEAST_EXCESS)
+        turn = np.cos(2.0 * node)
+        echo = 1.0 - 2.0 * feedback * turn + feedback * feedback
+        excess = weight * excess_spectrum(2.0 * node / window, rate, scv) * shape * shape / echo
+        backlog += excess
+        together += excess * (turn - feedback)
+    scale = 2.0 / np.pi
+    return max(scale * (1.0 - feedback**2) * backlog, _LEAST_EXCESS), scale * together
 
 
 @compiled

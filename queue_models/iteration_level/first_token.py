@@ -33,6 +33,7 @@ def delays(
     room: float,
     cell: float,
     excess: float,
+    longer_ms: float,
     stretch: float,
     exponents: ComplexArray,
     transform: ComplexArray,
@@ -78,11 +79,25 @@ def delays(
     for k in range(HALF):
         longest[k] *= arrived[k]
         companions[k] = transform[k] / (1.0 + excess * (1.0 - transform[k]))
-    mean_ms, square = beyond * full_ms, beyond * full_ms**2
+    mean_ms, square, cube = beyond * full_ms, beyond * full_ms**2, beyond * full_ms**3
     for j in range(TIMES):
         t = empty_ms + step_ms * j
         mean_ms += times[j] * t
         square += times[j] * t * t
+        cube += times[j] * t * t * t
+    if longer_ms != 0.0:
+        found_ms = square / mean_ms
+        variance = max(cube / mean_ms - found_ms * found_ms, 1e-12 * found_ms * found_ms)
+        tilt = longer_ms / variance
+        tilt = min(tilt, 1.0 / max(found_ms - empty_ms, 1e-9 * found_ms))
+        tilt = max(tilt, -1.0 / max(full_ms - found_ms, 1e-9 * found_ms))
+        square += tilt * variance * mean_ms
+        for j in range(TIMES):
+            times[j] *= 1.0 + tilt * (empty_ms + step_ms * j - found_ms)
+        last = 1.0 + tilt * (full_ms - found_ms)
+        beyond *= last
+        for k in range(HALF):
+            work[2][k] *= last
     rest = 0.5 * square / mean_ms
     if not chunked:
         tokens = prompt_mean * (1.0 + excess) + token_rate * square / mean_ms

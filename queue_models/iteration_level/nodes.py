@@ -118,13 +118,13 @@ def set_nodes(table: PairTable, pair: int, waits: float, space: Space) -> None:
     alone = table.prefills[pair] / table.stay[pair]
     none, left, share = 0.0, 1.0 - waits, 1.0
     for n in range(whole):
-        none += space.states[n] * share
+        none += space.found[n] * share
         share *= alone
     none = min(none, left)
     space.present[0], space.weight[0] = 0.0, none
     total = 0.0
     for n in range(1, whole):
-        total += space.states[n]
+        total += space.found[n]
     space.present[FULL], space.weight[FULL] = table.slots[pair], waits
     for j in range(1, FULL):
         space.present[j] = 0.0
@@ -137,9 +137,9 @@ def set_nodes(table: PairTable, pair: int, waits: float, space: Space) -> None:
     for j in range(1, FULL):
         size = (STRATA[j] - STRATA[j - 1]) * total
         needed, mean = size, 0.0
-        while n < whole and space.states[n] - used <= needed:
-            mean += n * (space.states[n] - used)
-            needed -= space.states[n] - used
+        while n < whole and space.found[n] - used <= needed:
+            mean += n * (space.found[n] - used)
+            needed -= space.found[n] - used
             n, used = n + 1, 0.0
         # Rounding leaves the last stratum short of nothing that matters.
         mean += min(n, whole - 1) * needed
@@ -156,12 +156,14 @@ def node_delays(
     budget_load: float,
     binds: bool,
     excess: float,
+    together: float,
     cell: float,
     tails: bool,
     space: Space,
 ) -> float:
     """Solve backlog and delays of every node; return P(an arrival finds the replica idle)."""
     per_cell = table.per_token[pair] * cell
+    feedback = rate * table.per_token[pair] * table.prompt_mean[pair]
     # A long backlog outlives changes of the number in service: it sees their average.
     steady = min(budget_load, 1.0) ** 4 if binds else 0.0
     over = rate / table.budget_rate[pair]
@@ -221,7 +223,8 @@ def node_delays(
             per_cell,
             room,
             cell,
-            excess,
+            excess - feedback * together,
+            table.per_token[pair] * table.prompt_mean[pair] * together,
             stretch,
             space.exponents,
             space.transform,

@@ -10,6 +10,7 @@ import numpy as np
 from queue_models.arrays import FloatArray
 from queue_models.compilation import compiled
 from queue_models.iteration_level.arrivals import excess_spectrum
+from queue_models.iteration_level.bursts import burst_tail, fill_arrival_rates, phases_of
 from queue_models.iteration_level.lattice import ComplexArray
 from queue_models.iteration_level.pair_table import PairTable
 
@@ -18,6 +19,13 @@ __all__ = ["Responses", "linear_occupancy", "responses_of", "slot_occupancy"]
 # Exponent of the dispersion with which the tail above the slots is heavier than the chain's: 1 in
 # the heavy-traffic limit; 0.7 fits simulations of 24 random configurations at loads 0.5 to 0.95.
 _TAIL_POWER = 0.7
+
+# Load up to which the tail under bursts is computed; it changes little from there to 1.
+_MOST_TAIL_LOAD = 0.9999
+
+# Exponent of the dispersion that arrivals leave, over that of exponential stays, with which bursts
+# make the tail heavier: fits simulated fixed and lognormal stays without prompts.
+_BURST_POWER = 0.55
 
 # Dispersion of the number in service is at least this multiple of that of a birth-death chain.
 _LEAST_DISPERSION = 0.3
@@ -104,8 +112,10 @@ def linear_occupancy(
     pair: int,
     rate: float,
     responses: Responses,
-) -> tuple[float, float]:
+) -> tuple[float, float, float]:
     """Return mean (over time) and dispersion of the number in service, were there no slots.
+
+    The third is the dispersion that Poisson arrivals of the same rate would leave.
 
     Iterations lengthen with what arrived before, and more arrives in longer ones: a marked Hawkes
     process in the clock of iterations, whose second moments are exact (Bremaud and Massoulie 2001,
@@ -119,7 +129,7 @@ def linear_occupancy(
     per_iteration = rate * table.base[pair] / (1.0 - load)
     length = per_iteration / rate
     scv = table.arrival_scv[pair]
-    variance, covariance = table.stay[pair], 0.0
+    variance, covariance, of_bursts = table.stay[pair], 0.0, 0.0
     for k in range(table.frequency.shape[1]):
         z = rate * np.exp(-1j * table.frequency[pair, k])
         weight = table.weight[pair, k]
@@ -131,11 +141,12 @@ def linear_occupancy(
         covariance += weight * ((gh + r * hh) / feedback.conjugate()).real
         if scv != 1.0:
             excess = excess_spectrum(table.frequency[pair, k] / length, rate, scv)
-            variance += weight * excess * _square(g / feedback)
+            of_bursts += weight * excess * _square(g / feedback)
             covariance += weight * excess * (g * h.conjugate()).real / _square(feedback)
     mean = per_iteration * table.stay[pair] + per_iteration * covariance / length
-    dispersion = variance * (1.0 - load) / table.stay[pair]
-    return mean, max(dispersion, _LEAST_DISPERSION)
+    scale = (1.0 - load) / table.stay[pair]
+    without = max(variance * scale, _LEAST_DISPERSION)
+    return mean, max((variance + of_bursts) * scale, _LEAST_DISPERSION), without
 
 
 @compiled
@@ -145,10 +156,14 @@ def slot_occupancy(
     rate: float,
     linear_inflow: float,
     dispersion: float,
+    without_bursts: float,
     stretch: float,
     states: FloatArray,
-) -> tuple[float, float]:
-    """Write P(n in service, slots left) to `states`; return P(accepted arrivals wait), P(refused).
+    found: FloatArray,
+) -> tuple[float, float, float]:
+    """Write P(n in service, slots left) over time to `states`, as arrivals find it to `found`.
+
+    Returns P(accepted arrivals wait), P(refused) and P(no slot left) over time.
 
     A birth-death chain, tempered: the logarithms of its ratios are divided by the dispersion, which
     gives it the right variance, and its inflow is shifted so that its mean stays that of the linear
@@ -158,6 +173,9 @@ def slot_occupancy(
     adds all of its time to it, one in service what is left of its own, so that the tail is heavier
     by about the dispersion. `stretch` is the wait's variability (see `slot_wait`).
 
+    Bursty arrivals find other states than the average over time: the chain has their phases (see
+    `bursts`), and `without_bursts` is its tempering.
+
     With R pooled replicas the pool holds n on each: every ratio counts R times. Where the KV cache
     limits, the number of slots is not whole, and it varies with who is in service.
     """
@@ -166,12 +184,20 @@ def slot_occupancy(
     part = slots - (whole - 1)
     base = table.base[pair] * table.stay[pair]
     inflow_alone = linear_inflow - dispersion * work
-    logarithm, largest, slope = 0.0, 0.0, 0.0
-    states[0] = 0.0
+    bursts = table.arrival_scv[pair] > 1.0 and pooled == 1.0
+    tempering = without_bursts if bursts else dispersion
+    slope = 0.0
     for n in range(1, whole + 1):
         inflow = max(inflow_alone + n * work, _LEAST_INFLOW * (base + n * work))
-        slope = np.log(rate * inflow / n) / dispersion
-        logarithm += slope * pooled
+        slope = np.log(rate * inflow / n) / tempering
+        states[n] = slope
+    found[: whole + 1] = 1.0
+    heavier = tempering**_TAIL_POWER
+    if bursts:
+        heavier *= _lay_bursts(table, pair, rate, dispersion / tempering, whole, states, found)
+    states[0], logarithm, largest = 0.0, 0.0, 0.0
+    for n in range(1, whole + 1):
+        logarithm += states[n] * pooled + np.log(found[n - 1])
         states[n] = logarithm
         largest = max(largest, logarithm)
     below, second, nearly_full = 0.0, 0.0, 0.0
@@ -181,7 +207,7 @@ def slot_occupancy(
         if pooled > 1.0 and n > 0:
             # The states of a pool between n - 1 and n on each replica.
             inflow = max(inflow_alone + n * work, _LEAST_INFLOW * (base + n * work))
-            step = np.log(rate * inflow / n) / dispersion
+            step = np.log(rate * inflow / n) / tempering
             between = max(weight, below) * _between(abs(step), pooled)
             if n == whole:
                 nearly_full = between
@@ -194,24 +220,57 @@ def slot_occupancy(
     full = states[whole] * part + second * (1.0 - part)
     states[whole - 1] = states[whole - 1] * part + nearly_full
     states[whole] = 0.0
-    total = 0.0
+    total, seen = 0.0, 0.0
     for n in range(whole):
         total += states[n]
-    # Arrivals that come in bursts find more than the average over time, regular ones less.
-    full *= np.exp(-0.5 * (table.arrival_scv[pair] - 1.0) * max(slope, -1.0))
+        found[n] *= states[n]
+        seen += found[n]
+    if not bursts:
+        # Arrivals that come in bursts find more than the average over time, regular ones less.
+        full *= np.exp(-0.5 * (table.arrival_scv[pair] - 1.0) * max(slope, -1.0))
+    full_found = full * found[whole]
     spread = table.kv_scv[pair]
-    heavier = dispersion**_TAIL_POWER
     if spread > 0.0:
         heavier *= (1.0 + spread) * np.exp(min(0.5 * slots * spread * slope**2, _MOST_SPREAD))
-    waiting, refused = waiting_weights(
-        rate / table.full_rate[pair], table.places[pair] * pooled, heavier, stretch
-    )
-    waiting *= full / pooled
-    refused *= full / pooled
-    everything = total + waiting + refused
+    load = rate / table.full_rate[pair]
+    waiting, refused = waiting_weights(load, table.places[pair] * pooled, heavier, stretch)
+    waiting *= full_found / pooled
+    refused *= full_found / pooled
+    everything = seen + waiting + refused
+    busy = full + load * waiting if bursts else waiting
     for n in range(whole):
-        states[n] /= total + waiting
-    return waiting / (total + waiting), refused / everything
+        states[n] /= total + busy
+        found[n] /= seen + waiting
+    return waiting / (seen + waiting), refused / everything, busy / (total + busy)
+
+
+@compiled
+def _lay_bursts(
+    table: PairTable,
+    pair: int,
+    rate: float,
+    dispersion: float,
+    whole: int,
+    slopes: FloatArray,
+    found: FloatArray,
+) -> float:
+    """Write arrival rates by number in service to `found`; return how much longer the tail is.
+
+    `slopes` has the logarithms of rate/(rate of departures). `dispersion` is what bursts multiply
+    that of the chain by, (1 + SCV)/2 where stays are exponential; for others the chain is given the
+    SCV that leaves it this dispersion.
+    """
+    full_rate, scv = table.full_rate[pair], table.arrival_scv[pair]
+    felt = max(2.0 * dispersion - 1.0, 1.0)
+    for n in range(1, whole + 1):
+        slopes[n] = rate * np.exp(-slopes[n])
+    fill_arrival_rates(phases_of(rate, felt), rate, full_rate, slopes, whole, found)
+    for n in range(1, whole + 1):
+        slopes[n] = np.log(rate / slopes[n])
+    load = min(rate / full_rate, _MOST_TAIL_LOAD)
+    fall = burst_tail(load, scv, 1.0)
+    heavier = ((1.0 + felt) / (1.0 + scv)) ** _BURST_POWER
+    return float(heavier * fall / (1.0 - fall) * (1.0 - load) / load)
 
 
 @compiled

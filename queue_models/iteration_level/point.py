@@ -50,7 +50,7 @@ def solve(
     capacity = table.capacity[pair]
     rate = max(offered, _LEAST_LOAD * capacity)
     linear_rate = rate if np.isinf(table.places[pair]) else min(rate, MOST_LINEAR_LOAD * capacity)
-    linear_mean, dispersion = linear_occupancy(table, pair, linear_rate, responses)
+    linear_mean, dispersion, without_bursts = linear_occupancy(table, pair, linear_rate, responses)
     full_rate, pooled = table.full_rate[pair], table.pooled[pair]
     stretch, limit = wait_stretch(
         table.slots[pair] * pooled,
@@ -60,20 +60,34 @@ def solve(
         table.arrival_scv[pair],
     )
     linear_inflow = linear_mean * (1.0 - linear_rate * table.work[pair]) / linear_rate
-    waits, refused = slot_occupancy(
-        table, pair, rate, linear_inflow, dispersion, stretch, space.states
+    waits, refused, full = slot_occupancy(
+        table,
+        pair,
+        rate,
+        linear_inflow,
+        dispersion,
+        without_bursts,
+        stretch,
+        space.states,
+        space.found,
     )
     refused = max(refused, 1.0 - capacity / rate)
     accepted = min(max(rate * (1.0 - refused), _LEAST_LOAD * capacity), capacity)
-    in_service = _in_service(table, pair, waits, min(linear_mean, table.slots[pair]), space.states)
+    in_service = _in_service(table, pair, full, min(linear_mean, table.slots[pair]), space.states)
     average = average_present(table, pair, accepted)
     length = table.base[pair] / (1.0 - accepted * table.work[pair])
-    excess = short_dispersion(1.2 * length, rate, table.short_scv[pair])
+    # What a pool's router evens out is the next iteration's arrivals, not what they lead to.
+    feedback = 0.0
+    if pooled == 1.0:
+        feedback = min(rate * table.per_token[pair] * table.prompt_mean[pair], 0.95)
+    excess, together = short_dispersion(length, rate, table.short_scv[pair], feedback)
+    if pooled > 1.0:
+        together = 0.0
     cell, budget_load, binds = lay_lattice(table, pair, accepted, space)
     arrival_exponents(space.transform, accepted, excess, space.exponents)
     set_nodes(table, pair, waits, space)
     idle = node_delays(
-        table, pair, accepted, average, budget_load, binds, excess, cell, tails, space
+        table, pair, accepted, average, budget_load, binds, excess, together, cell, tails, space
     )
     if offered <= 0.0:
         idle, waits = 1.0, 0.0

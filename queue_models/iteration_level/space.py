@@ -30,6 +30,7 @@ class Space(NamedTuple):
     """Arrays a solution is written to, used again for every point."""
 
     states: FloatArray
+    found: FloatArray
     present: FloatArray
     weight: FloatArray
     empty: FloatArray
@@ -84,6 +85,7 @@ def new_space(slots: int) -> Space:
     nodes, atoms = (NODES,), (NODES, GROUPS, ATOMS)
     return Space(
         states=np.zeros(slots + 2),
+        found=np.zeros(slots + 2),
         present=np.zeros(nodes),
         weight=np.zeros(nodes),
         empty=np.zeros(nodes),
