@@ -19,7 +19,6 @@ from optimizer.performance import (
     Parallelism,
     Replica,
     closed_loop,
-    family_of,
     precision,
     roof_of,
 )
@@ -77,7 +76,7 @@ def predicted_tokens_per_s(name: str, weights: str, engine: str, fitted: Calibra
         roof=roof,
         precision=form,
         parallelism=parallelism,
-        efficiencies=fitted.of_family(family_of(facts)),
+        efficiencies=fitted.of_accelerator(facts),
         # Offline: no answers are streamed, so nothing is spent per sequence and iteration.
         engine=replace(fitted.of_engine(engine), sequence_ms=0.0),
     )

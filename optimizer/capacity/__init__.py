@@ -13,8 +13,10 @@ from optimizer.capacity.concurrency import (
 from optimizer.capacity.engine_settings import Engine, EngineSettings
 from optimizer.capacity.errors import CapacityError
 from optimizer.capacity.gpu_library import GPU_LIBRARY
+from optimizer.capacity.gpu_search import find_gpu_recommendations
 from optimizer.capacity.grid import CapacityGrid, Verdict, capacity_grid
 from optimizer.capacity.hugging_face import read_architecture, read_configuration
+from optimizer.capacity.iteration_inputs import model_shape
 from optimizer.capacity.kv_cache import KVCacheDetail, LayerKV, kv_cache_detail
 from optimizer.capacity.kv_formats import kv_format, kv_format_names
 from optimizer.capacity.kv_planning import (
@@ -24,6 +26,7 @@ from optimizer.capacity.kv_planning import (
     doubling_lengths,
     recommend_kv_precision,
 )
+from optimizer.capacity.layouts import ParallelLayout, layout_obstacle
 from optimizer.capacity.memory_budget import MemoryBudget, StageBudget, memory_budget
 from optimizer.capacity.model_architecture import (
     ModelArchitecture,
@@ -39,7 +42,6 @@ from optimizer.capacity.recommendation import (
     RankBy,
     Recommendations,
     Rejection,
-    find_gpu_recommendations,
 )
 from optimizer.capacity.roofline import ModelWork, model_work
 from optimizer.capacity.weight_formats import WeightFormat, weight_format, weight_format_names
@@ -61,6 +63,7 @@ __all__ = [
     "ModelArchitecture",
     "ModelWork",
     "PageLayout",
+    "ParallelLayout",
     "RankBy",
     "Recommendations",
     "Rejection",
@@ -79,9 +82,11 @@ __all__ = [
     "kv_cache_detail",
     "kv_format",
     "kv_format_names",
+    "layout_obstacle",
     "max_context_len",
     "memory_budget",
     "model_memory_req",
+    "model_shape",
     "model_total_params",
     "model_work",
     "page_layout",

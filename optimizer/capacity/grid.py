@@ -13,18 +13,17 @@ from optimizer.capacity.activation import activation_bytes
 from optimizer.capacity.architecture import Architecture
 from optimizer.capacity.engine_settings import EngineSettings
 from optimizer.capacity.errors import CapacityError, require_count
-from optimizer.capacity.kv_cache import kv_cache_detail
-from optimizer.capacity.kv_formats import kv_format
+from optimizer.capacity.kv_formats import KVFormat, kv_format
+from optimizer.capacity.layouts import ParallelLayout, layout_obstacle
 from optimizer.capacity.memory_budget import CUDA_GRAPH_GIB, kv_pool_bytes, non_torch_gib
 from optimizer.capacity.page_layout import PageLayout, page_layout
-from optimizer.capacity.parallelism import tensor_parallel_obstacle
-from optimizer.capacity.roofline import ModelWork, matrix_tflops, model_work
+from optimizer.capacity.replica_times import ReplicaTimes, ServedModel
 from optimizer.capacity.units import GIB
 from optimizer.capacity.weight_formats import WeightFormat, weight_format
-from optimizer.capacity.weights import stage_weights
+from optimizer.capacity.weights import pipeline_stages, stage_weights
 from optimizer.catalog import AcceleratorFacts, device_memory
 
-__all__ = ["CapacityGrid", "Verdict", "capacity_grid"]
+__all__ = ["CapacityGrid", "Verdict", "capacity_grid", "request_parts"]
 
 Floats = NDArray[np.float64]
 
@@ -43,35 +42,40 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityGrid:
-    """Capacity of every combination; arrays of shape (models, accelerators, degrees, precisions).
+    """Capacity of every combination; arrays of shape (models, accelerators, layouts, precisions).
 
     Parameters
     ----------
-    models, accelerators, tensor_parallel, precisions
+    models, accelerators, layouts, precisions
         The axes, in the order given; `auto` is the checkpoint's precision.
-    context_len, batch_size
-        Tokens of each request and requests at a time that were asked for.
+    context_len, output_tokens, batch_size
+        Tokens of each request, those of them that are its answer, and requests at a time that
+        were asked for.
     verdict
         Values of `Verdict`.
     weight_bytes, activation_bytes, kv_pool_bytes
-        On each accelerator.
+        On each accelerator; of a pipeline, on its tightest stage.
     engine_concurrency, steady_concurrency
-        Requests of that length at once: as the engine logs it, and while decoding.
-    decode_ms, prefill_ms
-        Least time of a step at that batch, and of one prompt of that length (roofline); nan where
-        bandwidth or throughput is not known.
-    max_tokens_per_s
-        Most output tokens per second of one replica by the roofline: at the largest batch that it
-        holds, or that the engine's settings allow; nan where not known.
+        Requests of that length at once in a replica: as the engine logs it, and while decoding.
+    decode_ms, itl_ms
+        A decode iteration with that batch; mean time between two tokens of a request, with the
+        prefills of the others in between. Both, as all times, predicted; nan where bandwidth or
+        throughput is not known.
+    ttft_ms
+        Time to the first token of one prompt on an idle replica.
+    tokens_per_s, max_tokens_per_s
+        Output tokens of a replica at that batch; offline, without streaming, at the largest
+        batch that it holds, or that the engine's settings allow.
     usd_per_hour
         Price of a replica; nan where not known.
     """
 
     models: tuple[str, ...]
     accelerators: tuple[str, ...]
-    tensor_parallel: tuple[int, ...]
+    layouts: tuple[ParallelLayout, ...]
     precisions: tuple[str, ...]
     context_len: int
+    output_tokens: int
     batch_size: int
     verdict: NDArray[np.int8]
     weight_bytes: Floats
@@ -80,9 +84,16 @@ class CapacityGrid:
     engine_concurrency: Floats
     steady_concurrency: Floats
     decode_ms: Floats
-    prefill_ms: Floats
+    itl_ms: Floats
+    ttft_ms: Floats
+    tokens_per_s: Floats
     max_tokens_per_s: Floats
     usd_per_hour: Floats
+
+    @property
+    def tensor_parallel(self) -> tuple[int, ...]:
+        """Degree of tensor parallelism of each layout."""
+        return tuple(layout.tensor for layout in self.layouts)
 
     @property
     def size(self) -> int:
@@ -90,14 +101,23 @@ class CapacityGrid:
         return self.verdict.size
 
 
-@dataclass(frozen=True, slots=True)
-class _Rank:
-    """What a rank of one model at one degree and precision holds and does."""
+def request_parts(context_len: int, output_tokens: int | None) -> tuple[int, int]:
+    """Tokens of prompt and answer of a request; without a word about the answer, half of it.
 
-    weights: float
-    activation: float
-    work: ModelWork
-    format: WeightFormat
+    Raises
+    ------
+    CapacityError
+        If the answer leaves nothing for a prompt.
+    """
+    if output_tokens is None:
+        answer = max(context_len // 2, 1)
+    else:
+        answer = require_count("output_tokens", output_tokens)
+        if answer >= max(context_len, 2):
+            raise CapacityError(
+                "output_tokens", answer, f"must be less than context_length ({context_len})"
+            )
+    return max(context_len - answer, 1), answer
 
 
 def capacity_grid(
@@ -105,15 +125,17 @@ def capacity_grid(
     accelerators: Sequence[AcceleratorFacts],
     *,
     tensor_parallel: Sequence[int] = (1, 2, 4, 8),
+    layouts: Sequence[ParallelLayout] | None = None,
     precisions: Sequence[str] = ("auto",),
     context_len: int = 4096,
+    output_tokens: int | None = None,
     batch_size: int = 1,
     kv_dtype: str = "auto",
     settings: EngineSettings | None = None,
 ) -> CapacityGrid:
     """Capacity of every model on every accelerator, at every degree and precision.
 
-    The model's side is computed once per model, degree and precision, the rest in arrays.
+    The model's side is computed once per model, layout and precision, the rest in arrays.
 
     Parameters
     ----------
@@ -121,8 +143,10 @@ def capacity_grid(
         At least one of each.
     tensor_parallel, precisions
         Degrees, and weight formats by name; `auto` is the checkpoint's.
-    context_len, batch_size
-        Tokens of each request; requests at a time.
+    layouts
+        Instead of degrees of tensor parallelism: other ways to spread a replica too.
+    context_len, output_tokens, batch_size
+        Tokens of each request; those that are its answer, by default half; requests at a time.
     kv_dtype
         Format of the KV cache.
     settings
@@ -137,58 +161,82 @@ def capacity_grid(
         require_count("context_len", context_len),
         require_count("batch_size", batch_size),
     )
-    _require_axes(models, accelerators, tensor_parallel, precisions)
+    prompt, answer = request_parts(tokens, output_tokens)
+    if layouts is None:
+        layouts = [ParallelLayout(tensor=degree) for degree in tensor_parallel]
+    _require_axes(models, accelerators, layouts, precisions)
     chosen = settings or EngineSettings()
-    shape = (len(models), len(accelerators), len(tensor_parallel), len(precisions))
+    served = [
+        ServedModel(
+            model,
+            tuple(_format_of(model, name) for name in precisions),
+            kv_format(kv_dtype, model),
+        )
+        for model in models
+    ]
     machine = _Machine.of(accelerators)
-    outcome = {name: np.empty(shape) for name in _FIGURES}
-    verdict = np.empty(shape, dtype=np.int8)
-    for m, model in enumerate(models):
-        form = kv_format(kv_dtype, model)
-        for t, degree in enumerate(tensor_parallel):
-            layout = page_layout(
-                model, form, tensor_parallel=degree, block_tokens=chosen.block_tokens
-            )
-            detail = kv_cache_detail(model, kv_dtype=kv_dtype, tensor_parallel=degree)
-            cached = float(detail.request_bytes([tokens])[0])
-            for p, name in enumerate(precisions):
-                rank = _rank(model, name, degree, chosen)
-                figures = _figures(rank, machine, layout, cached, degree, tokens, batch, chosen)
-                for key, value in figures.items():
-                    outcome[key][m, :, t, p] = value
-                verdict[m, :, t, p] = _verdicts(
-                    model, rank, machine, figures, degree, tokens, batch
-                )
-    price = machine.usd_per_hour[:, None] * np.array(tensor_parallel)
+    memory, verdict = _memory(served, machine, layouts, tokens, chosen)
+    held = memory["steady_concurrency"]
+    times = ReplicaTimes(served, accelerators, layouts, chosen)
+    at_batch = times.of_load(batch, prompt, answer)
+    data = np.array([[layout.data] for layout in layouts])
+    most = np.clip(np.floor(held), 1, chosen.max_num_seqs * data)
+    at_most = times.of_load(most, prompt, answer, streamed=False).tokens_per_s
+    decided = _decide(verdict, memory, np.isnan(at_batch.decode_ms), batch)
+    cards = np.array([[layout.cards] for layout in layouts])
+    price = machine.usd_per_hour[:, None, None] * cards
     return CapacityGrid(
         models=tuple(model.name for model in models),
         accelerators=tuple(accelerator.name for accelerator in accelerators),
-        tensor_parallel=tuple(tensor_parallel),
+        layouts=tuple(layouts),
         precisions=tuple(precisions),
         context_len=tokens,
+        output_tokens=answer,
         batch_size=batch,
-        verdict=verdict,
-        usd_per_hour=np.broadcast_to(price[None, :, :, None], shape).copy(),
-        **outcome,
+        verdict=decided,
+        decode_ms=at_batch.decode_ms,
+        itl_ms=at_batch.itl_ms,
+        ttft_ms=np.broadcast_to(times.first_token_ms(prompt), held.shape),
+        tokens_per_s=at_batch.tokens_per_s,
+        max_tokens_per_s=np.where(held >= 1, at_most, 0.0),
+        usd_per_hour=np.broadcast_to(price, held.shape),
+        **memory,
     )
+
+
+def _decide(
+    verdict: NDArray[np.int_], memory: dict[str, Floats], unknown: NDArray[np.bool_], batch: int
+) -> NDArray[np.int8]:
+    """Complete the verdicts by what times and memory say; the first that applies counts."""
+    for applies, what in (
+        (unknown, Verdict.FACTS_MISSING),
+        (memory["kv_pool_bytes"] <= 0, Verdict.WEIGHTS_TOO_LARGE),
+        (memory["steady_concurrency"] < batch, Verdict.BATCH_TOO_LARGE),
+    ):
+        verdict = np.where((verdict == Verdict.FITS) & applies, what, verdict)
+    return verdict.astype(np.int8)
 
 
 def _require_axes(
     models: Sequence[Architecture],
     accelerators: Sequence[AcceleratorFacts],
-    tensor_parallel: Sequence[int],
+    layouts: Sequence[ParallelLayout],
     precisions: Sequence[str],
 ) -> None:
     for name, axis in (
         ("models", models),
         ("accelerators", accelerators),
-        ("tensor_parallel", tensor_parallel),
+        ("tensor_parallel", layouts),
         ("precisions", precisions),
     ):
         if not axis:
             raise CapacityError(name, list(axis), "must not be empty")
-    for degree in tensor_parallel:
-        require_count("tensor_parallel", degree)
+
+
+def _format_of(model: Architecture, precision: str) -> WeightFormat:
+    if precision == "auto":
+        return model.weight_format
+    return weight_format(precision, field="precisions")
 
 
 _FIGURES = (
@@ -197,9 +245,6 @@ _FIGURES = (
     "kv_pool_bytes",
     "engine_concurrency",
     "steady_concurrency",
-    "decode_ms",
-    "prefill_ms",
-    "max_tokens_per_s",
 )
 
 
@@ -207,134 +252,106 @@ _FIGURES = (
 class _Machine:
     """Facts of all accelerators as arrays; nan where not known."""
 
-    facts: tuple[AcceleratorFacts, ...]
     memory: Floats
-    bandwidth: Floats
     usd_per_hour: Floats
     scale_up: Floats
-    rates: dict[str, Floats]
 
     @staticmethod
     def of(accelerators: Sequence[AcceleratorFacts]) -> _Machine:
+        prices = [a.usd_per_hour for a in accelerators]
         return _Machine(
-            facts=tuple(accelerators),
             memory=np.array([device_memory(a).memory_gib * GIB for a in accelerators]),
-            bandwidth=_known([a.bandwidth_gb_s for a in accelerators]) * 1e9,
-            usd_per_hour=_known([a.usd_per_hour for a in accelerators]),
+            usd_per_hour=np.array([np.nan if price is None else price for price in prices]),
             scale_up=np.array([float(a.max_scaleup_devices) for a in accelerators]),
-            rates={},
         )
 
-    def flops_per_s(self, form: WeightFormat) -> Floats:
-        """Matrix throughput with weights of a format."""
-        key = form.number.name
-        if key not in self.rates:
-            self.rates[key] = 1e12 * np.array([_rate(a, form) for a in self.facts])
-        return self.rates[key]
+
+def _memory(
+    served: Sequence[ServedModel],
+    machine: _Machine,
+    layouts: Sequence[ParallelLayout],
+    tokens: int,
+    settings: EngineSettings,
+) -> tuple[dict[str, Floats], NDArray[np.int_]]:
+    """Memory of every combination, and the verdicts that need no times."""
+    shape = (len(served), len(machine.memory), len(layouts), len(served[0].weights))
+    outcome = {name: np.empty(shape) for name in _FIGURES}
+    verdict = np.full(shape, Verdict.FITS, dtype=np.int_)
+    for m, model in enumerate(served):
+        for t, layout in enumerate(layouts):
+            pages = _stage_pages(model.architecture, model.cache, layout, settings)
+            for p, form in enumerate(model.weights):
+                figures = _figures(model, form, layout, pages, machine, tokens, settings)
+                for key, value in figures.items():
+                    outcome[key][m, :, t, p] = value
+                if layout_obstacle(model.architecture, layout, form) is not None:
+                    verdict[m, :, t, p] = Verdict.NOT_DIVISIBLE
+                else:
+                    beyond = machine.scale_up < layout.ranks
+                    verdict[m, beyond, t, p] = Verdict.BEYOND_SCALE_UP
+        if tokens > model.architecture.max_context_tokens:
+            verdict[m] = Verdict.CONTEXT_TOO_LONG
+    return outcome, verdict
 
 
-def _known(values: Sequence[float | None]) -> Floats:
-    return np.array([np.nan if value is None else value for value in values])
-
-
-def _rate(accelerator: AcceleratorFacts, form: WeightFormat) -> float:
-    try:
-        return matrix_tflops(accelerator, form)
-    except CapacityError:
-        return float("nan")
-
-
-def _rank(model: Architecture, precision: str, degree: int, settings: EngineSettings) -> _Rank:
-    form = (
-        model.weight_format if precision == "auto" else weight_format(precision, field="precisions")
-    )
-    return _Rank(
-        weights=stage_weights(model, form, tensor_parallel=degree)[0].weight_bytes,
-        activation=activation_bytes(model, form, settings, tensor_parallel=degree),
-        work=model_work(model, form, degree),
-        format=form,
-    )
+def _stage_pages(
+    architecture: Architecture, cache: KVFormat, layout: ParallelLayout, settings: EngineSettings
+) -> list[PageLayout | None]:
+    stages = min(layout.pipeline, len(architecture.layers))
+    return [
+        page_layout(
+            architecture,
+            cache,
+            tensor_parallel=layout.tensor,
+            layers=layers,
+            block_tokens=settings.block_tokens,
+        )
+        for layers in pipeline_stages(architecture.layers, stages)
+    ]
 
 
 def _figures(
-    rank: _Rank,
+    model: ServedModel,
+    form: WeightFormat,
+    layout: ParallelLayout,
+    pages: Sequence[PageLayout | None],
     machine: _Machine,
-    layout: PageLayout | None,
-    cached: float,
-    degree: int,
     tokens: int,
-    batch: int,
     settings: EngineSettings,
 ) -> dict[str, Floats]:
-    """Figures of one model, degree and precision on all accelerators."""
-    non_torch = non_torch_gib(degree, 1) * GIB
+    """Memory of one model, layout and precision on all accelerators: of the tightest stage."""
+    non_torch = non_torch_gib(layout.ranks, layout.pipeline) * GIB
     graphs = CUDA_GRAPH_GIB * GIB
-    pool = kv_pool_bytes(settings, machine.memory, rank.weights, rank.activation, non_torch, graphs)
-    admitted = steady = 1
-    blocks = np.zeros_like(pool)
-    if layout is not None:
-        blocks = np.maximum(0, pool // layout.block_bytes)
-        admitted = layout.admitted_blocks(tokens, settings.max_num_batched_tokens)
-        steady = layout.steady_blocks(tokens)
-    held = blocks / steady
-    flops = machine.flops_per_s(rank.format)
-    most = np.clip(np.floor(held), 1, settings.max_num_seqs)
-    step = _step_s(rank.work, np.full_like(pool, batch), cached, tokens, machine.bandwidth, flops)
-    full = _step_s(rank.work, most, cached, tokens, machine.bandwidth, flops)
-    one = np.maximum(
-        rank.work.prefill_flops(tokens) / flops,
-        rank.work.decode_bytes(float(tokens), 0.0) / machine.bandwidth,
+    architecture, stages = model.architecture, []
+    parts = stage_weights(
+        architecture,
+        form,
+        tensor_parallel=layout.tensor,
+        pipeline_parallel=len(pages),
+        expert_ranks=layout.ranks,
     )
-    return {
-        "weight_bytes": np.full_like(pool, rank.weights),
-        "activation_bytes": np.full_like(pool, rank.activation),
-        "kv_pool_bytes": pool,
-        "engine_concurrency": blocks / admitted,
-        "steady_concurrency": held,
-        "decode_ms": 1e3 * step,
-        "prefill_ms": 1e3 * one,
-        "max_tokens_per_s": np.where(held >= 1, most / full, 0.0),
-    }
-
-
-def _step_s(
-    work: ModelWork,
-    batch: Floats,
-    cached: float,
-    tokens: int,
-    bandwidth: Floats,
-    flops: Floats,
-) -> Floats:
-    read = work.decode_bytes(batch, cached)
-    return np.maximum(read / bandwidth, work.decode_flops(batch, tokens) / flops)
-
-
-def _verdicts(
-    model: Architecture,
-    rank: _Rank,
-    machine: _Machine,
-    figures: dict[str, Floats],
-    degree: int,
-    tokens: int,
-    batch: int,
-) -> NDArray[np.int8]:
-    if tokens > model.max_context_tokens:
-        return np.full(len(machine.facts), Verdict.CONTEXT_TOO_LONG, dtype=np.int8)
-    if tensor_parallel_obstacle(model, degree, rank.format) is not None:
-        return np.full(len(machine.facts), Verdict.NOT_DIVISIBLE, dtype=np.int8)
-    unknown = np.isnan(figures["decode_ms"]) | np.isnan(figures["prefill_ms"])
-    return np.select(
-        [
-            machine.scale_up < degree,
-            unknown,
-            figures["kv_pool_bytes"] <= 0,
-            figures["steady_concurrency"] < batch,
-        ],
-        [
-            Verdict.BEYOND_SCALE_UP,
-            Verdict.FACTS_MISSING,
-            Verdict.WEIGHTS_TOO_LARGE,
-            Verdict.BATCH_TOO_LARGE,
-        ],
-        default=Verdict.FITS,
-    ).astype(np.int8)
+    for part, page in zip(parts, pages, strict=True):
+        activation = activation_bytes(
+            architecture,
+            form,
+            settings,
+            tensor_parallel=layout.tensor,
+            has_output=part.has_output,
+            in_pipeline=len(pages) > 1,
+        )
+        pool = kv_pool_bytes(
+            settings, machine.memory, part.weight_bytes, activation, non_torch, graphs
+        )
+        blocks, admitted, steady = np.where(pool > 0, float(settings.max_num_seqs), 0.0), 1, 1
+        if page is not None:
+            blocks = np.maximum(0, pool // page.block_bytes)
+            admitted = page.admitted_blocks(tokens, settings.max_num_batched_tokens)
+            steady = page.steady_blocks(tokens)
+        sizes = (np.full_like(pool, part.weight_bytes), np.full_like(pool, activation), pool)
+        stages.append((*sizes, blocks / admitted * layout.data, blocks / steady * layout.data))
+    if len(stages) == 1:
+        return dict(zip(_FIGURES, stages[0], strict=True))
+    every = np.array(stages)  # (stages, figures, accelerators)
+    tightest = np.lexsort((every[:, 2], every[:, 4]), axis=0)[0]
+    picked = every[tightest, :, np.arange(every.shape[2])].T
+    return dict(zip(_FIGURES, picked, strict=True))

@@ -27,7 +27,6 @@ from optimizer.performance import (
     ModelShape,
     Precision,
     calibration,
-    family_of,
     roof_of,
 )
 
@@ -208,7 +207,7 @@ def stacked_roofs(accelerators: Sequence[AcceleratorFacts]) -> AcceleratorRoof:
 def reached_efficiencies(accelerators: Sequence[AcceleratorFacts]) -> Efficiencies:
     """Return what n accelerators reach of their peaks, of shape (n,)."""
     known = calibration()
-    return Efficiencies.stack([known.of_family(family_of(facts)) for facts in accelerators])
+    return Efficiencies.stack([known.of_accelerator(facts) for facts in accelerators])
 
 
 def engine_overheads(engine: Engine, chunk_tokens: int) -> EngineOverheads:

@@ -24,13 +24,14 @@ def tensor_parallel_obstacle(
     weights: WeightFormat | None = None,
     *,
     scale_up_devices: int | None = None,
+    experts_sliced: bool = True,
 ) -> str | None:
     """Why a model cannot be divided over so many ranks; None when it can.
 
     Query heads must divide evenly; key-value heads evenly, or be copied evenly where ranks
     outnumber them; the vocabulary evenly after padding to 64; feed-forward widths evenly, and into
     whole groups of weights that share a scale (mxfp4 experts are padded instead); ranks must be
-    within one scale-up domain.
+    within one scale-up domain. Experts that stay whole (`experts_sliced` false) need not divide.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def tensor_parallel_obstacle(
             if padded % degree
             else None
         )
-        or _width_obstacle(architecture, degree, chosen)
+        or _width_obstacle(architecture, degree, chosen, experts_sliced)
     )
 
 
@@ -66,11 +67,14 @@ def _head_obstacle(architecture: Architecture, degree: int) -> str | None:
     return None
 
 
-def _width_obstacle(architecture: Architecture, degree: int, weights: WeightFormat) -> str | None:
+def _width_obstacle(
+    architecture: Architecture, degree: int, weights: WeightFormat, experts_sliced: bool
+) -> str | None:
     for part, _ in architecture.feed_forwards:
         widths = [(part.width, Role.FEED_FORWARD)]
         if isinstance(part, ExpertFeedForward):
-            widths = [(part.width, Role.EXPERTS), (part.shared_width, Role.SHARED_EXPERTS)]
+            widths = [(part.shared_width, Role.SHARED_EXPERTS)]
+            widths += [(part.width, Role.EXPERTS)] if experts_sliced else []
         for width, role in widths:
             if width % degree:
                 return f"feed-forward width {width} does not divide by {degree}"

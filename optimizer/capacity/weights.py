@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from optimizer.capacity.architecture import Architecture, Layer
 from optimizer.capacity.feed_forward import ExpertFeedForward
@@ -78,13 +79,16 @@ def stage_weights(
     *,
     tensor_parallel: int = 1,
     pipeline_parallel: int = 1,
+    expert_ranks: int | None = None,
 ) -> list[StageWeights]:
     """Weights on each rank of every pipeline stage.
 
     The first stage has the embedding and encoders, the last the output layer (a tied one is copied
     there). Vocabulary rows are padded, key-value heads copied where ranks outnumber them, mxfp4
-    experts padded to the kernel's multiples.
+    experts padded to the kernel's multiples. Experts are divided over `expert_ranks`; None: over
+    the ranks that divide all other layers.
     """
+    ranks = _Ranks(tensor_parallel, tensor_parallel if expert_ranks is None else expert_ranks)
     stages = []
     cuts = pipeline_stages(architecture.layers, pipeline_parallel)
     table = rotary_table_bytes(architecture)
@@ -97,14 +101,21 @@ def stage_weights(
             elif not first:
                 ends.append(architecture.embedding)
             ends.append(vector(architecture.extra_vectors))
-        total = table + sum(_rank_bytes(t, architecture, form, tensor_parallel) for t in ends)
-        total += _layers_bytes(layers, architecture, form, tensor_parallel)
+        total = table + sum(_rank_bytes(t, architecture, form, ranks) for t in ends)
+        total += _layers_bytes(layers, architecture, form, ranks)
         stages.append(StageWeights(layers=layers, weight_bytes=total, has_output=last))
     return stages
 
 
+class _Ranks(NamedTuple):
+    """Ranks that divide the experts, and those that divide everything else."""
+
+    others: int
+    experts: int
+
+
 def _layers_bytes(
-    layers: Sequence[Layer], architecture: Architecture, form: WeightFormat, ranks: int
+    layers: Sequence[Layer], architecture: Architecture, form: WeightFormat, ranks: _Ranks
 ) -> float:
     known: dict[int, float] = {}
     total = 0.0
@@ -119,21 +130,22 @@ def _layers_bytes(
 
 
 def _rank_bytes(
-    tensor: Tensor, architecture: Architecture, form: WeightFormat, ranks: int
+    tensor: Tensor, architecture: Architecture, form: WeightFormat, ranks: _Ranks
 ) -> float:
     bits = float(form.bits(tensor, architecture.native_format))
-    return tensor.parameters * bits / 8 * tensor.share(ranks)
+    dividing = ranks.others if tensor.active_copies is None else ranks.experts
+    return tensor.parameters * bits / 8 * tensor.share(dividing)
 
 
 def _expert_padding(
-    layer: Layer, architecture: Architecture, form: WeightFormat, ranks: int
+    layer: Layer, architecture: Architecture, form: WeightFormat, ranks: _Ranks
 ) -> float:
     """Factor on a layer's bytes that padding of mxfp4 experts adds."""
     part = layer.feed_forward
     if not isinstance(part, ExpertFeedForward) or form.number.name != "mxfp4":
         return 1.0
     hidden = architecture.hidden_size
-    width = part.width / ranks
+    width = part.width / ranks.experts
     padded_width = -(-width // _MXFP4_WIDTH_MULTIPLE) * _MXFP4_WIDTH_MULTIPLE
     padded_hidden = -(-hidden // _MXFP4_HIDDEN_MULTIPLE) * _MXFP4_HIDDEN_MULTIPLE
     factor = padded_width * padded_hidden / (width * hidden)

@@ -225,25 +225,39 @@ def recommend(
             "--accelerator", "-a", help="Only this one; may be repeated.", show_default=False
         ),
     ] = None,
+    output_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--output-tokens",
+            help="Tokens of the answer; by default half of the context length.",
+            show_default=False,
+        ),
+    ] = None,
     tensor_parallel: Annotated[
         str, typer.Option("--tensor-parallel", "-t", help="Degrees, with commas.")
     ] = "1,2,4,8",
+    pipeline_parallel: Annotated[
+        str,
+        typer.Option(
+            "--pipeline-parallel", "-p", help="Stages, for accelerators that are too small else."
+        ),
+    ] = "2,4,8",
     precision: Precision = "auto",
     kv_dtype: KVDtype = "auto",
     max_itl_ms: Annotated[
         float | None,
-        typer.Option("--max-itl-ms", help="Reject slower steps.", show_default=False),
+        typer.Option("--max-itl-ms", help="Reject slower tokens, mean.", show_default=False),
     ] = None,
     max_ttft_ms: Annotated[
         float | None,
-        typer.Option("--max-ttft-ms", help="Reject slower prompts.", show_default=False),
+        typer.Option("--max-ttft-ms", help="Reject later first tokens.", show_default=False),
     ] = None,
     engine: EngineName = "vllm",
     utilization: Utilization = 0.9,
     top: Annotated[int, typer.Option("--top", min=1, help="Lines of the table.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Rank accelerators for a model, and say why the others do not work.
+    """Rank accelerators for a model by predicted times, and say why the others do not work.
 
     For example:
 
@@ -257,12 +271,14 @@ def recommend(
         read_model(source, kv_dtype),
         context_length,
         batch_size,
+        output_tokens=output_tokens,
         accelerators=accelerators or None,
         tensor_parallel=whole_numbers(tensor_parallel, "--tensor-parallel"),
+        pipeline_parallel=whole_numbers(pipeline_parallel, "--pipeline-parallel"),
         precisions=[part.strip() for part in precision.split(",")],
         rank_by=rank_by,
-        max_decode_ms=max_itl_ms,
-        max_prefill_ms=max_ttft_ms,
+        max_itl_ms=max_itl_ms,
+        max_ttft_ms=max_ttft_ms,
         settings=engine_settings(engine, utilization, 8192, 1024),
     )
     if as_json:

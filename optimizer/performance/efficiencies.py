@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from optimizer.catalog import AcceleratorFacts
 from optimizer.errors import FleetError
 from optimizer.performance.batching import Batched
 from optimizer.performance.numbers import Number
+from optimizer.performance.roof import family_of
 
 __all__ = [
     "Calibration",
     "Efficiencies",
     "EngineOverheads",
+    "PowerScaling",
     "Spread",
     "UnknownEngineError",
     "calibration",
@@ -121,6 +125,34 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PowerScaling:
+    """How matrix products slow down where the same silicon gets less power.
+
+    Parameters
+    ----------
+    exponent
+        e in: products per second in proportion to power^e.
+    references
+        By family: power [W] and 16-bit peak [TFLOPS] of the card it was calibrated on.
+    """
+
+    exponent: float
+    references: Mapping[str, tuple[float, float]]
+
+    def share(self, family: str, facts: AcceleratorFacts) -> float:
+        """Return what is left of the family's share of the peak, in (0, 1].
+
+        A card of the same silicon reaches (power/reference power)^e of the reference's products per
+        second; a lower peak is its own part of that. 1 where power or reference is not known.
+        """
+        if family not in self.references or not facts.tdp_w or not facts.fp16_tflops:
+            return 1.0
+        power_w, peak_tflops = self.references[family]
+        slowed = math.pow(facts.tdp_w / power_w, self.exponent)
+        return min(1.0, slowed * peak_tflops / facts.fp16_tflops)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """One versioned set of fitted constants.
 
@@ -136,6 +168,8 @@ class Calibration:
         Families with measurements behind them.
     engines
         Overheads by engine.
+    power
+        What a smaller power budget costs.
     waves
         Rounds of requests after which a benchmark's opening burst stops counting.
     spread
@@ -147,6 +181,7 @@ class Calibration:
     families: Mapping[str, Mapping[str, float]]
     calibrated: tuple[str, ...]
     engines: Mapping[str, EngineOverheads]
+    power: PowerScaling
     waves: float
     spread: Spread
 
@@ -154,6 +189,14 @@ class Calibration:
         """Efficiencies of a family; those of the calibrated one where nothing is known of it."""
         known: Mapping[str, Any] = self.families.get(family, {})
         return replace(self.efficiencies, **known)
+
+    def of_accelerator(self, facts: AcceleratorFacts) -> Efficiencies:
+        """Efficiencies of a card: its family's, with products slowed by a smaller power budget."""
+        family = family_of(facts)
+        reached = self.of_family(family)
+        slowed = self.power.share(family, facts)
+        products = ("matrix_16", "matrix_8", "expert_matrix", "attention_matrix")
+        return replace(reached, **{name: getattr(reached, name) * slowed for name in products})
 
     def of_engine(self, engine: str) -> EngineOverheads:
         """Overheads of an engine.
@@ -201,6 +244,13 @@ def parse_calibration(document: Mapping[str, Any]) -> Calibration:
             name: EngineOverheads(**_values(engine, EngineOverheads))
             for name, engine in document["engines"].items()
         },
+        power=PowerScaling(
+            exponent=document["power"]["exponent"]["value"],
+            references={
+                family: (entry["power_w"], entry["fp16_tflops"])
+                for family, entry in document["power"]["references"].items()
+            },
+        ),
         waves=document["waves"]["value"],
         spread=Spread(**document["spread"]),
     )

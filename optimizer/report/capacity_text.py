@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -124,17 +125,16 @@ def recommendation_view(found: Recommendations, most: int) -> RenderableType:
         views += [
             Text(
                 f"{len(found.ranked)} of {len(found.ranked) + len(found.rejected)} combinations "
-                "work; ITL, TTFT and tokens/s are roofline bounds, not forecasts"
+                f"work. Times are predicted, within {_spread(found.ranked[:most])} two times in "
+                f"three; answers of {found.output_tokens:,} tokens"
             )
         ]
     else:
         views.append(Text("Nothing works.", style="red"))
     if found.rejected:
-        rejected = _table("accelerator", "TP", "weights", "rejected because")
+        rejected = _table("accelerator", "spread", "weights", "rejected because")
         for entry in found.rejected[:_SHOWN_REJECTIONS]:
-            rejected.add_row(
-                entry.accelerator, f"{entry.tensor_parallel}", entry.precision, entry.reason
-            )
+            rejected.add_row(entry.accelerator, str(entry.layout), entry.precision, entry.reason)
         views += [Text(), rejected]
         more = len(found.rejected) - _SHOWN_REJECTIONS
         if more > 0:
@@ -145,14 +145,15 @@ def recommendation_view(found: Recommendations, most: int) -> RenderableType:
 def _ranking(ranked: Sequence[GPURecommendation]) -> Table:
     table = _table(
         "accelerator",
-        "TP",
+        "spread",
         "weights",
         "GiB",
         "KV GiB",
         "requests",
-        "ITL >= ms",
-        "TTFT >= ms",
-        "tokens/s <=",
+        "decode ms",
+        "ITL ms",
+        "TTFT ms",
+        "tokens/s",
         "at most",
         "USD/h",
         "USD/1e6 tokens",
@@ -160,19 +161,29 @@ def _ranking(ranked: Sequence[GPURecommendation]) -> Table:
     for entry in ranked:
         table.add_row(
             entry.accelerator,
-            f"{entry.tensor_parallel}",
+            str(entry.layout),
             entry.precision,
             f"{entry.weights_gib:.1f}",
             f"{entry.kv_pool_gib:.1f}",
             f"{entry.max_concurrent:,}",
             number(entry.decode_ms),
-            number(entry.prefill_ms),
+            number(entry.itl_ms),
+            number(entry.ttft_ms),
             number(entry.tokens_per_s),
             number(entry.max_tokens_per_s),
             number(entry.usd_per_hour),
             number(entry.usd_per_million_tokens),
         )
     return table
+
+
+def _spread(ranked: Sequence[GPURecommendation]) -> str:
+    """Return the least and the largest uncertainty of predicted times in per cent."""
+    low, high = (
+        f"{100 * (math.exp(choose(entry.log_sd for entry in ranked)) - 1):.0f}"
+        for choose in (min, max)
+    )
+    return f"{low} %" if low == high else f"{low} to {high} %"
 
 
 def _stage_rows(stage: StageBudget, name: str) -> list[tuple[str, float]]:

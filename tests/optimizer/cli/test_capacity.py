@@ -124,7 +124,7 @@ def test_recommend_ranks_and_rejects(run: Run) -> None:
     """A table of the best, and reasons."""
     code, out, err = run("recommend", "meta-llama/Llama-3.1-70B", "-c", "8192", "-b", "16")
     assert (code, err) == (0, "")
-    assert "roofline bounds, not forecasts" in out
+    assert "Times are predicted, within 26 % two times in three" in out
     assert "rejected because" in out
 
 

@@ -8,7 +8,6 @@ from optimizer.performance import (
     Parallelism,
     Replica,
     calibration,
-    family_of,
     native_precision,
     precision,
     roof_of,
@@ -30,6 +29,6 @@ def replica(
         roof=roof_of(cards),
         precision=precision(weights or native_precision(facts)),
         parallelism=Parallelism(tensor=tensor),
-        efficiencies=known.of_family(family_of(cards)),
+        efficiencies=known.of_accelerator(cards),
         engine=known.of_engine(engine),
     )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from optimizer.catalog import accelerator
 from optimizer.performance import Spread, Work, calibration, iteration_ms
 from optimizer.performance.efficiencies import UnknownEngineError, parse_calibration
 from optimizer.performance.timing import (
@@ -96,6 +97,23 @@ def test_the_shipped_calibration_is_physical() -> None:
             assert 0 < getattr(reached, name) <= 1
     assert known.of_family("ampere").weight_bandwidth != known.efficiencies.weight_bandwidth
     assert known.of_family("other").matrix_16 == known.efficiencies.matrix_16
+
+
+def test_less_power_slows_products_of_the_same_silicon() -> None:
+    """H100-NVL: (400/700)^0.607 of the H100's 989 TFLOPS are 84 % of its own share of 835.
+
+    Bandwidth is its own, a card with the reference's power or more loses nothing, and so does
+    H20, whose peak is below what its power sustains.
+    """
+    known = calibration()
+    whole, less = (known.of_accelerator(accelerator(name)) for name in ("H100-SXM", "H100-NVL"))
+    assert whole.matrix_8 == known.efficiencies.matrix_8
+    share = (400 / 700) ** known.power.exponent * 989 / 835
+    assert share == pytest.approx(0.843, abs=1e-3)
+    assert less.matrix_8 == pytest.approx(share * whole.matrix_8)
+    assert less.weight_bandwidth == whole.weight_bandwidth
+    for name in ("GH200-96GB", "H20", "B200-SXM", "TPU-v5e"):
+        assert known.of_accelerator(accelerator(name)).matrix_16 == whole.matrix_16
 
 
 def test_unknown_engines_are_refused_with_the_known_ones() -> None:
