@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         FleetProblem,
         build_candidates,
         build_problem,
+        check_plan,
         optimize,
     )
     from optimizer.spec import FleetSpec, load, load_inferno, load_melange, loads
@@ -60,6 +61,7 @@ __all__ = [
     "SpecError",
     "build_candidates",
     "build_problem",
+    "check_plan",
     "find_gpu_recommendations",
     "find_possible_tp",
     "load",
@@ -102,6 +104,7 @@ _HOME = {
             "FleetProblem",
             "build_candidates",
             "build_problem",
+            "check_plan",
             "optimize",
         ),
         "optimizer.fleet",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.check import check_plan
 from optimizer.fleet.difference import Change, PlanDifference, ServiceDifference, difference
 from optimizer.fleet.explain import Explanation, Option, OptionState, explain
 from optimizer.fleet.one_pair import bare_pair, pair_data
@@ -27,6 +28,7 @@ from optimizer.fleet.replica import (
 )
 from optimizer.fleet.scenarios import solve_each
 from optimizer.fleet.sizing import build_candidates
+from optimizer.fleet.violation import PlanCheck, Violation
 from optimizer.fleet.whatif import Case, WhatIf, what_if
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "OperatingPoint",
     "Option",
     "OptionState",
+    "PlanCheck",
     "PlanDifference",
     "Provenance",
     "ReplicaSize",
@@ -52,10 +55,12 @@ __all__ = [
     "TargetOutcome",
     "UnservedService",
     "Verdict",
+    "Violation",
     "WhatIf",
     "bare_pair",
     "build_candidates",
     "build_problem",
+    "check_plan",
     "difference",
     "explain",
     "optimize",

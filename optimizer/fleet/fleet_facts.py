@@ -25,6 +25,7 @@ class FleetFacts:
         self._machines = {a.name: a for a in spec.accelerators}
         self._services = {s.name: s for s in spec.services}
         self._prices = dict(zip(inventory.names, inventory.cost_per_hour.tolist(), strict=True))
+        self._memory = dict(zip(inventory.names, inventory.memory_gb.tolist(), strict=True))
         self._carbon = {r.name: r.carbon_g_per_kwh / _G_PER_KG for r in spec.regions}
         self._instances = {(p.model, p.accelerator): p.instances for p in spec.performance}
         self._measured = {
@@ -53,6 +54,11 @@ class FleetFacts:
     def price(self, allocation: Allocation) -> float:
         """Return the price of one instance per hour."""
         return float(self._prices[self.machine(allocation).name])
+
+    def memory_gb(self, allocation: Allocation) -> float:
+        """Return the memory of one replica [GB]; NaN where unknown."""
+        instances = self.instances(allocation) / max(allocation.replicas, 1)
+        return float(self._memory[self.machine(allocation).name] * instances)
 
     def carbon_kg_per_kwh(self, allocation: Allocation) -> float:
         """Return the carbon intensity where it runs; 0 where nothing is said."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from optimizer.errors import PlanError
 from optimizer.fleet.assembly import assemble
+from optimizer.fleet.check import check_plan
 from optimizer.fleet.plan import FleetPlan, UnservedService
 from optimizer.fleet.problem import FleetProblem, build_problem
 from optimizer.fleet.split_tightening import tightened
@@ -77,7 +78,7 @@ def optimize(
     solvers.SolverError, queue_models.QueueModelError
         If a plug-in is unknown, broken, refuses the problem or fails.
     PlanError
-        If the solver's answer fails the independent check.
+        If the solver's answer, or the plan made of it, fails the independent check.
     """
     if options:
         spec = with_options(spec, **options)
@@ -99,6 +100,8 @@ def plan_of(
         problem = lowered
         result = _solve(problem, progress, cancel)
     plan = assemble(problem, result, _blockers(problem, result))
+    if plan.found:
+        check_plan(problem.table.spec, plan).require()
     plan._statistics = result.statistics
     plan._problem = problem
     return plan

@@ -70,7 +70,7 @@ def shared_queue(monkeypatch: pytest.MonkeyPatch) -> str:
     def get(name: str) -> QueueModel:
         return SharedQueue() if name == SharedQueue.name else queue_models.get(name)
 
-    for module in ("sizing", "prediction", "reachable"):
+    for module in ("sizing", "prediction", "reachable", "check_objectives"):
         monkeypatch.setattr(f"optimizer.fleet.{module}.get_queue_model", get)
     return SharedQueue.name
 

@@ -1,0 +1,157 @@
+"""The independent checker of plans: everything again, from the fleet and the plan's words.
+
+It reads no candidate table and no array of a solver. Costs, resources, what each service may be
+given, how its load is spread, and every objective by the queue model are recomputed; a plan read
+from a file is checked as well as a fresh one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from optimizer.fleet.check_objectives import check_objectives
+from optimizer.fleet.check_services import check_services
+from optimizer.fleet.fleet_facts import FleetFacts
+from optimizer.fleet.plan import Allocation, FleetPlan, ResourceUse, UnservedService
+from optimizer.fleet.resources import resource_uses
+from optimizer.fleet.violation import PlanCheck, Violation
+from optimizer.spec.fleet_spec import FleetSpec
+
+__all__ = ["check_plan"]
+
+# Figures that are said and figures that are recomputed agree when they differ by less.
+_AGREES = 1e-6
+# As the solvers' own checker has it, for whole cards; sums of other units round more.
+_KEPT = 1e-7
+
+
+def check_plan(spec: FleetSpec, plan: FleetPlan) -> PlanCheck:
+    """Check a plan against the fleet that it is for.
+
+    Parameters
+    ----------
+    spec
+        The fleet, with the options that the plan was made with.
+    plan
+        Fresh, or read from a file.
+
+    Returns
+    -------
+    PlanCheck
+        Every violation found. A plan that says of itself that an objective is missed does not break
+        that rule; one that says it is met, and is not, does.
+    """
+    unknown = tuple(_unknown(spec, plan))
+    if unknown:
+        return PlanCheck(unknown, math.nan, ())
+    facts = FleetFacts(spec)
+    resources = resource_uses(spec, plan.allocations)
+    costs = [_cost(facts, allocation) for allocation in plan.allocations]
+    total = math.fsum(costs)
+    violations = (
+        *check_services(facts, plan),
+        *check_objectives(facts, plan),
+        *_sizes(facts, plan, costs),
+        *_resources(plan, resources),
+        *_totals(plan, total),
+        *_stages(spec, plan),
+    )
+    return PlanCheck(violations, total, resources)
+
+
+def _unknown(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
+    """Find names that the fleet does not have."""
+    services = {service.name: service for service in spec.services}
+    accelerators = {accelerator.name for accelerator in spec.accelerators}
+    entries = {(entry.model, entry.accelerator) for entry in spec.performance}
+    parts: tuple[Allocation | UnservedService, ...] = (*plan.allocations, *plan.unserved)
+    for part in parts:
+        service = services.get(part.service)
+        if service is None:
+            yield Violation("plan", part.service, "the fleet has no such service")
+        elif (part.model, part.service_class) != (service.model, service.service_class):
+            yield Violation(
+                "plan",
+                part.service,
+                f"is of model {service.model!r} and class {service.service_class!r}, not "
+                f"{part.model!r} and {part.service_class!r}",
+            )
+    for allocation in plan.allocations:
+        place, service = allocation.accelerator, services.get(allocation.service)
+        if place is None or service is None:
+            continue
+        buckets = service.length_buckets
+        measured = () if buckets is None else (m.accelerator for m in buckets.measured)
+        if place not in accelerators:
+            yield Violation("plan", service.name, f"the fleet has no accelerator {place!r}")
+        elif (service.model, place) not in entries and place not in measured:
+            yield Violation("plan", service.name, f"there is no performance data on {place!r}")
+        shares = () if buckets is None else buckets.shares
+        for route in allocation.routes:
+            i, j = route.input_row, route.output_column
+            if not (0 <= i < len(shares) and 0 <= j < len(shares[i])):
+                yield Violation("plan", service.name, f"there is no bucket ({i}, {j})")
+
+
+def _cost(facts: FleetFacts, allocation: Allocation) -> float:
+    if allocation.accelerator is None:
+        return 0.0
+    return facts.instances(allocation) * facts.price(allocation)
+
+
+def _sizes(facts: FleetFacts, plan: FleetPlan, costs: list[float]) -> Iterator[Violation]:
+    """Find instances, cards and costs that are not those of the replicas."""
+    for allocation, cost in zip(plan.allocations, costs, strict=True):
+        placed = allocation.accelerator is not None
+        instances = facts.instances(allocation) if placed else 0
+        cards = instances * facts.machine(allocation).cards if placed else 0
+        for what, said, found in (
+            ("instances", allocation.instances, instances),
+            ("cards", allocation.cards, cards),
+            ("cost_per_hour", allocation.cost_per_hour, cost),
+        ):
+            if not _agree(said, found):
+                yield Violation("plan", allocation.service, f"{what} {said:.9g}, not {found:.9g}")
+
+
+def _resources(plan: FleetPlan, found: tuple[ResourceUse, ...]) -> Iterator[Violation]:
+    """Find resources of which more is used than there is, or than is said."""
+    said = {use.name: use for use in plan.resources}
+    for use in found:
+        if use.capacity is not None and use.used > use.capacity * (1 + _KEPT):
+            yield Violation(
+                "resource", use.name, f"{use.used:.9g} {use.unit} used of {use.capacity:.9g}"
+            )
+        mine = said.get(use.name)
+        if plan.found and (mine is None or not _agree(mine.used, use.used)):
+            other = "nothing" if mine is None else f"{mine.used:.9g} {use.unit}"
+            yield Violation("resource", use.name, f"{other} said, {use.used:.9g} used")
+
+
+def _totals(plan: FleetPlan, total: float) -> Iterator[Violation]:
+    if plan.total_cost_per_hour is not None and not _agree(plan.total_cost_per_hour, total):
+        yield Violation(
+            "total", "total_cost_per_hour", f"{plan.total_cost_per_hour:.9g}, not {total:.9g}"
+        )
+
+
+def _stages(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
+    """Find stages of strict priorities that miscount what is not served whole."""
+    of_class = {entry.name: entry.priority for entry in spec.classes}
+    whole = {a.service for a in plan.allocations} - set(plan.services_partly_served)
+    for stage in plan.stages:
+        lacking = sum(
+            of_class[service.service_class] == stage.priority and service.name not in whole
+            for service in spec.services
+        )
+        if stage.not_served_whole != lacking:
+            yield Violation(
+                "total",
+                f"priority {stage.priority}",
+                f"{stage.not_served_whole} not served whole, {lacking} counted",
+            )
+
+
+def _agree(said: float, found: float) -> bool:
+    return abs(said - found) <= _AGREES * max(1.0, abs(found))

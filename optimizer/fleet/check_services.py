@@ -1,0 +1,110 @@
+"""The checker's part for services one by one: what each may be given, and how its load spreads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from optimizer.fleet.fleet_facts import FleetFacts
+from optimizer.fleet.plan import Allocation, FleetPlan
+from optimizer.fleet.split_demand import splits
+from optimizer.fleet.targets import ServiceTargets
+from optimizer.fleet.violation import Violation
+from optimizer.fleet.weights import weights_gb
+from optimizer.spec.service import BatchRangeSpec, ServiceSpec
+
+__all__ = ["check_services"]
+
+# Rates that a linear programme found sum to a load up to this, relative to it.
+_SPREAD = 1e-6
+
+
+def check_services(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
+    """Find services that got what they may not have, or less than their load without saying so."""
+    if not plan.found:
+        return
+    unserved = [service.service for service in plan.unserved]
+    rates = ServiceTargets.of(facts.spec).rate_rps.tolist()
+    of_service: dict[str, list[Allocation]] = {}
+    for allocation in plan.allocations:
+        of_service.setdefault(allocation.service, []).append(allocation)
+    for service, rate in zip(facts.spec.services, rates, strict=True):
+        mine = of_service.get(service.name, [])
+        times = (1 if mine else 0) + unserved.count(service.name)
+        if times != 1:
+            what = "is neither served nor unserved" if not times else "is listed twice"
+            yield Violation("plan", service.name, what)
+        if mine:
+            for message in _given(facts, service, mine):
+                yield Violation("service", service.name, message)
+            for message in _spread(service, mine, rate):
+                yield Violation("load", service.name, message)
+
+
+def _given(facts: FleetFacts, service: ServiceSpec, mine: list[Allocation]) -> Iterator[str]:
+    """Yield what the service may not be given."""
+    places = [(a.accelerator, a.max_batch) for a in mine]
+    if len(set(places)) != len(places):
+        yield "several allocations of one accelerator and maximum batch"
+    most = 1
+    if splits(facts.spec, service):
+        most = service.max_different or facts.spec.optimizer.max_different or len(places)
+    if len(places) > most:
+        yield f"{len(places)} different accelerators or batches, at most {most} may serve it"
+    total, partial = sum(a.replicas for a in mine), mine[0].partial
+    if total < service.replicas.min and not partial:
+        yield f"{total} replicas, at least {service.replicas.min} are wanted"
+    if service.replicas.max is not None and total > service.replicas.max:
+        yield f"{total} replicas, at most {service.replicas.max} are allowed"
+    for allocation in mine:
+        if allocation.accelerator is None:
+            if service.replicas.min > 0 or allocation.replicas > 0:
+                yield "scaled to zero, which it may not be"
+            continue
+        if service.accelerator not in (None, allocation.accelerator):
+            yield f"on {allocation.accelerator}, though pinned to {service.accelerator}"
+        yield from _batch(service, allocation)
+        yield from _memory(facts, allocation)
+
+
+def _batch(service: ServiceSpec, allocation: Allocation) -> Iterator[str]:
+    wanted, batch = service.max_batch, allocation.max_batch
+    if wanted is None or batch is None:
+        return
+    low, high = (wanted.min, wanted.max) if isinstance(wanted, BatchRangeSpec) else (wanted, wanted)
+    if not low <= batch <= high:
+        yield f"maximum batch {batch}, not from {low} to {high}"
+
+
+def _memory(facts: FleetFacts, allocation: Allocation) -> Iterator[str]:
+    """Yield weights that do not fit, where both sizes are known."""
+    model = next(m for m in facts.spec.models if m.name == allocation.model)
+    weights, memory = weights_gb(model), facts.memory_gb(allocation)
+    if weights is not None and weights > memory:
+        yield f"weights of {weights:.4g} GB in {memory:.4g} GB on {allocation.accelerator}"
+
+
+def _spread(service: ServiceSpec, mine: list[Allocation], rate: float) -> Iterator[str]:
+    """Yield loads that are not spread as said."""
+    served = math.fsum(a.admitted_rate_rps for a in mine)
+    wanted = min(service.load.arrival_rate_rps, rate)
+    if served < wanted * (1 - _SPREAD) and not mine[0].partial:
+        yield f"{served:.9g} of {wanted:.9g} requests/s admitted, and not said to be in part"
+    if served > max(service.load.arrival_rate_rps, rate) * (1 + _SPREAD):
+        yield f"{served:.9g} requests/s admitted, more than {rate:.9g}"
+    buckets = service.length_buckets
+    if buckets is None:
+        return
+    routed: dict[tuple[int, int], float] = {}
+    for allocation in mine:
+        for route in allocation.routes:
+            cell = (route.input_row, route.output_column)
+            routed[cell] = routed.get(cell, 0.0) + route.rate_rps
+        through = math.fsum(route.rate_rps for route in allocation.routes)
+        if abs(through - allocation.admitted_rate_rps) > _SPREAD * max(1.0, through):
+            yield f"{through:.9g} requests/s routed, {allocation.admitted_rate_rps:.9g} admitted"
+    for i, row in enumerate(buckets.shares):
+        for j, share in enumerate(row):
+            found, due = routed.get((i, j), 0.0), share * rate
+            if abs(found - due) > _SPREAD * max(1.0, due) and (found > due or not mine[0].partial):
+                yield f"bucket ({i}, {j}): {found:.9g} of {due:.9g} requests/s routed"
