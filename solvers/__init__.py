@@ -21,6 +21,8 @@ from solvers.errors import SolverError as SolverError
 from solvers.errors import SolverOptionError as SolverOptionError
 from solvers.errors import UnknownSolverError as UnknownSolverError
 from solvers.errors import UnsupportedFeatureError as UnsupportedFeatureError
+from solvers.links import LINK_TOLERANCE as LINK_TOLERANCE
+from solvers.links import Links as Links
 from solvers.problem import CAPACITY_TOLERANCE as CAPACITY_TOLERANCE
 from solvers.problem import AllocationProblem as AllocationProblem
 from solvers.problem_io import problem_from_json as problem_from_json
@@ -53,6 +55,7 @@ from solvers.write_model import write_model as write_model
 __all__ = [
     "CAPACITY_TOLERANCE",
     "GAP_TOLERANCE",
+    "LINK_TOLERANCE",
     "RATE_TOLERANCE",
     "AllocationProblem",
     "BrokenPluginError",
@@ -60,6 +63,7 @@ __all__ = [
     "CheckReport",
     "Feature",
     "Limit",
+    "Links",
     "MissingExtraError",
     "NoOptions",
     "PluginInfo",

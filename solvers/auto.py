@@ -55,7 +55,7 @@ class AutoSolver(Solver):
 
     name: ClassVar[str] = "auto"
     summary: ClassVar[str] = "chooses among the installed solvers, and says which and why"
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT}
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT, Feature.LINKS}
 
     def solve(
         self, problem: AllocationProblem, params: SolveParams, start: Start | None = None
@@ -64,12 +64,12 @@ class AutoSolver(Solver):
         self.require(problem, params)
         self.parse_options(params)
         began = time.perf_counter()
-        relaxed = relaxed_solution(problem) if problem.split is None else None
+        plain = problem.split is None and problem.links is None
+        relaxed = relaxed_solution(problem) if plain else None
         if relaxed is not None and is_feasible(problem, relaxed):
             choice = _Choice("greedy", "it proves itself here without a search")
         else:
             choice = _exact_choice(problem, params)
-        plain = problem.split is None
         if start is None and plain and choice.searches and _is_short(problem, params):
             # Something to return, and to improve on, when the time runs out.
             first_params = dataclasses.replace(params, options={}, progress=None)
@@ -111,8 +111,8 @@ def _is_short(problem: AllocationProblem, params: SolveParams) -> bool:
 def _exact_choice(problem: AllocationProblem, params: SolveParams) -> _Choice:
     """Return the exact solver for the size among those that are installed."""
     names = registry.names()
-    if problem.split is not None:
-        return _split_choice()
+    if problem.split is not None or problem.links is not None:
+        return _mixed_choice()
     highs, ortools, pulp = (find_spec(name) is not None for name in ("highspy", "ortools", "pulp"))
     dense = is_dense(problem.usage)
     if highs and dense and _suits("lagrangian", problem, params):
@@ -130,11 +130,10 @@ def _exact_choice(problem: AllocationProblem, params: SolveParams) -> _Choice:
     return _Choice("greedy", "no exact solver is installed; try: pip install 'highspy<1.15'")
 
 
-def _split_choice() -> _Choice:
-    """Return a solver for problems whose groups split; rates need HiGHS."""
-    if "highs" in registry.names():
-        return _Choice("highs", "exact, and takes counts and rate shares")
-    return _Choice("milp", "exact, and takes counts and rate shares")
+def _mixed_choice() -> _Choice:
+    """Return a solver for problems with split or linked parts, which need HiGHS."""
+    able = "exact, and takes counts, rate shares and linked columns"
+    return _Choice("highs" if "highs" in registry.names() else "milp", able)
 
 
 def _suits(name: str, problem: AllocationProblem, params: SolveParams) -> bool:

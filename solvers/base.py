@@ -39,6 +39,7 @@ class Feature(StrEnum):
     PARTIAL = "partial"  # may take fewer parts of a column, see AllocationProblem.parts
     PROGRESS = "progress"  # calls SolveParams.progress when incumbent or bound improve
     SPLIT = "split"  # counts and rate shares, see AllocationProblem.split
+    LINKS = "links"  # signed rows and further columns, see AllocationProblem.links
     CANCEL = "cancel"  # returns the incumbent when SolveParams.cancel is set
 
 
@@ -261,6 +262,8 @@ def required_features(problem: AllocationProblem, params: SolveParams) -> frozen
         needed.add(Feature.STRICT_PRIORITIES)
     if problem.split is not None:
         needed.add(Feature.SPLIT)
+    if problem.links is not None:
+        needed.add(Feature.LINKS)
     if params.time_limit_s is not None:
         needed.add(Feature.TIME_LIMIT)
     return frozenset(needed)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from solvers.link_checker import cheapest_z, check_links
+from solvers.links import Links
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem
 from solvers.split_checker import check_split
 
@@ -52,6 +54,7 @@ def check(
     x: ArrayLike,
     parts: ArrayLike | None = None,
     rates: ArrayLike | None = None,
+    z: ArrayLike | None = None,
 ) -> CheckReport:
     """Recompute feasibility, cost and usage of a solution; shares no code with any solver.
 
@@ -65,22 +68,29 @@ def check(
         (n,), optional: parts taken of each chosen column, between 1 and the problem's `parts`.
     rates
         (edges,), rate along each edge of the split part; needed where there is one.
+    z
+        (k,), further columns of the linked part; without them the cheapest that go with x and rates
+        are looked for, by scipy.
 
     Notes
     -----
     A row is kept when its usage is at most capacity * (1 + 1e-9), loads and rates of a split part
-    are kept to 1e-7 of a column's units and an item's demand; everything else is exact.
+    are kept to 1e-7 of a column's units and an item's demand, rows of links to 1e-7 of their
+    largest term; everything else is exact.
     """
     n, split = problem.columns, problem.split
     faults: list[str] = []
     chosen = _vector("x", x, n, faults)
     taken = _vector("parts", parts, n, faults) if parts is not None else None
     flow = None if split is None else _vector("rates", _given(rates), split.edges, faults)
+    further = _vector("z", z, _further(problem), faults) if z is not None else None
     counted = np.zeros(n, dtype=bool) if split is None else split.groups[problem.group]
     if chosen is not None and not np.isin(chosen[~counted], (0, 1)).all():
         faults.append("x: every entry must be 0 or 1")
     if taken is not None and split is not None:
         faults.append("parts: a problem with a split part knows none")
+    if taken is not None and problem.links is not None:
+        faults.append("parts: a problem with a linked part knows none")
     if faults or chosen is None:
         return CheckReport(
             feasible=False,
@@ -98,6 +108,8 @@ def check(
     if split is not None and flow is not None:
         checked = check_split(problem, split, chosen, flow, faults)
         cost, left = cost + checked.unserved_cost, checked.unserved_rate
+    if problem.links is not None:
+        cost += _check_linked(problem.links, chosen, flow, further, faults)
     return CheckReport(
         feasible=not faults,
         cost=cost,
@@ -106,6 +118,26 @@ def check(
         unserved=_unserved_weights(problem, chosen, left),
         unserved_rate=left,
     )
+
+
+def _further(problem: AllocationProblem) -> int:
+    return 0 if problem.links is None else problem.links.columns
+
+
+def _check_linked(
+    links: Links,
+    chosen: NDArray[np.float64],
+    flow: NDArray[np.float64] | None,
+    further: NDArray[np.float64] | None,
+    faults: list[str],
+) -> float:
+    """Check the linked part, finding z where it is not given; return what z costs."""
+    rates = np.zeros(0) if flow is None else flow
+    z = cheapest_z(links, chosen, rates) if further is None else further
+    if z is None:
+        faults.append("links: no z keeps their rows beside this x")
+        return float("nan")
+    return check_links(links, chosen, rates, z, faults)
 
 
 def _given(rates: ArrayLike | None) -> ArrayLike:

@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 
 from solvers.enumeration import brute_force
+from solvers.link_cases import golden_link_problems, random_link_problems
 from solvers.problem import AllocationProblem, FloatArray
 from solvers.split_cases import golden_split_problems, random_split_problems
 
@@ -42,7 +43,8 @@ class ContractCase:
 
 def contract_cases() -> tuple[ContractCase, ...]:
     """Return the hand-made cases and seeded random ones, all small."""
-    return (*_golden_cases(), *_strict_cases(), *_random_cases(), *_split_cases())
+    return (*_golden_cases(), *_strict_cases(), *_random_cases(), *_split_cases(),
+            *_link_cases())  # fmt: skip
 
 
 def _golden_cases() -> tuple[ContractCase, ...]:
@@ -195,6 +197,14 @@ def _split_cases() -> tuple[ContractCase, ...]:
     """Cases of groups that split; enumerated once, as each count takes linear programmes."""
     golden = [ContractCase(*entry) for entry in golden_split_problems()]
     random = [ContractCase(n, p, brute_force(p)) for n, p in random_split_problems()]
+    return (*golden, *random)
+
+
+@lru_cache(maxsize=1)
+def _link_cases() -> tuple[ContractCase, ...]:
+    """Cases of linked columns; enumerated once, as each choice takes linear programmes."""
+    golden = [ContractCase(*entry) for entry in golden_link_problems()]
+    random = [ContractCase(n, p, brute_force(p)) for n, p in random_link_problems()]
     return (*golden, *random)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem
-from solvers.split_enumeration import enumerate_split
+from solvers.split_enumeration import enumerate_counts
 
 __all__ = ["brute_force"]
 
@@ -21,8 +21,8 @@ def brute_force(problem: AllocationProblem) -> tuple[float, ...] | None:
     ValueError
         If more than two million partial choices would have to be kept.
     """
-    if problem.split is not None:
-        return enumerate_split(problem, problem.split)
+    if problem.split is not None or problem.links is not None:
+        return enumerate_counts(problem)
     levels = [] if problem.priority is None else np.unique(problem.priority).tolist()
     usage = problem.usage.to_dense().T
     weight = np.ones(problem.groups) if problem.weight is None else problem.weight

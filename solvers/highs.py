@@ -66,7 +66,7 @@ class HighsSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by branch and cut on sparse arrays (HiGHS): up to some ten thousand groups"
     )
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT}
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT, Feature.LINKS}
     Options: ClassVar[type[HighsOptions]] = HighsOptions
     requires: ClassVar[tuple[str, ...]] = ("highspy<1.15",)
 
@@ -89,7 +89,7 @@ class HighsSolver(Solver):
         ) -> SolveResult:
             return solve_exactly(plain, stage_params, stage_start, backend)
 
-        if problem.split is not None:
+        if problem.split is not None or problem.links is not None:
             result = solve_split(problem, params, start, backend)
         else:
             result = solve_in_stages(problem, params, start, solve_plain)

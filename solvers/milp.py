@@ -51,7 +51,7 @@ class MilpSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by branch and cut (PuLP with HiGHS, CBC, ...): up to about ten thousand groups"
     )
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT}
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT, Feature.LINKS}
     Options: ClassVar[type[MilpOptions]] = MilpOptions
     requires: ClassVar[tuple[str, ...]] = ("pulp", "highspy<1.15")
 
@@ -73,7 +73,7 @@ class MilpSolver(Solver):
         ) -> SolveResult:
             return solve_exactly(plain, stage_params, stage_start, backend)
 
-        if problem.split is not None:
+        if problem.split is not None or problem.links is not None:
             result = solve_split(problem, params, start, backend)
         else:
             result = solve_in_stages(problem, params, start, solve_plain)

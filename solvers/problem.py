@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvers.array_input import SHOWN, read_only_vector, report_bad
 from solvers.errors import ProblemError
+from solvers.links import Links
 from solvers.sparse_columns import SparseColumns
 from solvers.split import Split
 
@@ -57,6 +58,8 @@ class AllocationProblem:
     split
         Optional: groups whose load is divided over whole numbers of units of several of their
         columns, see `Split`; for them "exactly one column" does not hold.
+    links
+        Optional: signed rows, and further columns z with a cost, see `Links`.
 
     Raises
     ------
@@ -78,6 +81,7 @@ class AllocationProblem:
     weight: FloatArray | None = field(default=None)
     parts: IntArray | None = field(default=None)
     split: Split | None = field(default=None)
+    links: Links | None = field(default=None)
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class AllocationProblem:
         weight: ArrayLike | None = None,
         parts: ArrayLike | None = None,
         split: Split | None = None,
+        links: Links | None = None,
     ) -> None:
         faults: list[str] = []
         values: dict[str, Any] = {
@@ -107,11 +112,14 @@ class AllocationProblem:
             _check_values(values, faults)
         if not faults and split is not None:
             faults += split.faults(values["cost"], values["group"], values["unserved"])
+        if not faults and links is not None:
+            faults += links.faults(len(values["cost"]), values["group"], split, values["unserved"])
         if faults:
             raise ProblemError("not an allocation problem:\n" + "\n".join(f"- {f}" for f in faults))
         for name, value in values.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "split", split)
+        object.__setattr__(self, "links", links)
 
     @property
     def columns(self) -> int:
@@ -132,7 +140,7 @@ class AllocationProblem:
         """One line: sizes and features."""
         extras = [
             name
-            for name in ("priority", "unserved", "weight", "parts", "split")
+            for name in ("priority", "unserved", "weight", "parts", "split", "links")
             if getattr(self, name) is not None
         ]
         tail = f", {'+'.join(extras)}" if extras else ""
@@ -148,6 +156,7 @@ class AllocationProblem:
         return (
             self.usage.shape == other.usage.shape
             and self.split == other.split
+            and self.links == other.links
             and all(
                 _same(mine, theirs)
                 for mine, theirs in zip(self._arrays(), other._arrays(), strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from solvers.errors import ProblemError
+from solvers.links import Links
 from solvers.problem import AllocationProblem
 from solvers.sparse_columns import SparseColumns
 from solvers.split import Split
@@ -39,22 +41,21 @@ _SPLIT_OPTIONAL = (
     "most_different",
     "lower_total",
     "upper_total",
+    "elsewhere",
 )
+# Keys of the linked part in an archive begin with this, those of its matrices with their names.
+_LINKS = "links_"
+_LINK_VECTORS = ("row_lower", "row_upper", "cost", "lower", "upper", "integer")
+_LINK_MATRICES = ("of_x", "of_z", "of_rates")
 
 
 def problem_to_json(problem: AllocationProblem) -> str:
     """Return the problem as one JSON document; numbers keep every bit, unlimited is "inf"."""
-    usage = problem.usage
     document: dict[str, Any] = {
         "kind": _KIND,
         "schema_version": SCHEMA_VERSION,
         "cost": problem.cost.tolist(),
-        "usage": {
-            "shape": list(usage.shape),
-            "indptr": usage.indptr.tolist(),
-            "rows": usage.rows.tolist(),
-            "values": usage.values.tolist(),
-        },
+        "usage": _matrix_document(problem.usage),
         "capacity": _with_words(problem.capacity),
         "group": problem.group.tolist(),
     }
@@ -66,7 +67,18 @@ def problem_to_json(problem: AllocationProblem) -> str:
         document["split"] = {
             name: _with_words(array) for name, array in problem.split.arrays() if array is not None
         }
+    if problem.links is not None:
+        linked: dict[str, Any] = {n: _with_words(array) for n, array in problem.links.vectors()}
+        for name, matrix in problem.links.matrices():
+            if matrix is not None:
+                linked[name] = _matrix_document(matrix)
+        document["links"] = linked
     return json.dumps(document, allow_nan=False)
+
+
+def _matrix_document(matrix: SparseColumns) -> dict[str, Any]:
+    entries = {name: getattr(matrix, name).tolist() for name in _USAGE}
+    return {"shape": list(matrix.shape), **entries}
 
 
 def problem_from_json(text: str, where: str = "JSON") -> AllocationProblem:
@@ -95,14 +107,19 @@ def problem_from_json(text: str, where: str = "JSON") -> AllocationProblem:
     capacity = document.get("capacity")
     if isinstance(capacity, list):
         document["capacity"] = _without_words(capacity)
-    known = {"kind", "schema_version", "usage", "split", *_REQUIRED, *_OPTIONAL}
+    known = {"kind", "schema_version", "usage", "split", "links", *_REQUIRED, *_OPTIONAL}
     _refuse_unknown(where, set(document), known)
     split = document.pop("split", None)
     if split is not None:
         if not isinstance(split, dict):
             raise ProblemError(f"{where}: split: an object with {', '.join(_SPLIT_REQUIRED)}, ...")
         split = {name: _without_words(values) for name, values in split.items()}
-    return _assemble(where, document, usage, split)
+    links = document.pop("links", None)
+    if links is not None:
+        if not isinstance(links, dict):
+            raise ProblemError(f"{where}: links: an object with {', '.join(_LINK_VECTORS)}, ...")
+        links = {name: _without_words(values) for name, values in links.items()}
+    return _assemble(where, document, usage, split, links)
 
 
 def write_problem(problem: AllocationProblem, path: str | Path) -> None:
@@ -126,8 +143,20 @@ def write_problem(problem: AllocationProblem, path: str | Path) -> None:
     }
     if problem.split is not None:
         arrays |= {_SPLIT + name: array for name, array in problem.split.arrays()}
+    if problem.links is not None:
+        arrays |= _link_arrays(problem.links)
     with target.open("wb") as stream:
         np.savez_compressed(stream, **{k: v for k, v in arrays.items() if v is not None})
+
+
+def _link_arrays(links: Links) -> dict[str, Any]:
+    """Return the arrays of the linked part by their keys in an archive."""
+    arrays: dict[str, Any] = {_LINKS + name: array for name, array in links.vectors()}
+    for name, matrix in links.matrices():
+        if matrix is not None:
+            arrays[f"{_LINKS}{name}_shape"] = np.array(matrix.shape)
+            arrays |= {f"{_LINKS}{name}_{part}": getattr(matrix, part) for part in _USAGE}
+    return arrays
 
 
 def read_problem(path: str | Path) -> AllocationProblem:
@@ -160,19 +189,35 @@ def read_problem(path: str | Path) -> AllocationProblem:
         for name in list(arrays)
         if name.startswith(_SPLIT)
     }
+    links = _links_of_archive(arrays)
     _refuse_unknown(str(source), set(arrays), {*_REQUIRED, *_OPTIONAL})
-    return _assemble(str(source), arrays, usage, split or None)
+    return _assemble(str(source), arrays, usage, split or None, links or None)
+
+
+def _links_of_archive(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Take the linked part out of an archive's arrays."""
+    links: dict[str, Any] = {}
+    for key in [key for key in arrays if key.startswith(_LINKS)]:
+        name, value = key.removeprefix(_LINKS), arrays.pop(key)
+        matrix = next((m for m in _LINK_MATRICES if name.startswith(m + "_")), None)
+        if matrix is None:
+            links[name] = value
+        else:
+            links.setdefault(matrix, {})[name.removeprefix(matrix + "_")] = value
+    return links
 
 
 def _with_words(array: np.ndarray[Any, Any]) -> list[Any]:
     """Return the entries for JSON, which knows no infinity."""
-    return ["inf" if value == np.inf else value for value in array.tolist()]
+    words = {math.inf: "inf", -math.inf: "-inf"}
+    return [words.get(value, value) for value in array.tolist()]
 
 
 def _without_words(values: object) -> object:
     if not isinstance(values, list):
         return values
-    return [np.inf if value == "inf" else value for value in values]
+    numbers = {"inf": math.inf, "-inf": -math.inf}
+    return [numbers.get(value, value) if isinstance(value, str) else value for value in values]
 
 
 def _read_archive(source: Path) -> dict[str, Any]:
@@ -209,36 +254,53 @@ def _refuse_unknown(where: str, given: set[str], known: set[str]) -> None:
 
 
 def _assemble(
-    where: str, arrays: dict[str, Any], usage: dict[str, Any], split: dict[str, Any] | None
+    where: str,
+    arrays: dict[str, Any],
+    usage: dict[str, Any],
+    split: dict[str, Any] | None,
+    links: dict[str, Any] | None,
 ) -> AllocationProblem:
     missing = [name for name in _REQUIRED if arrays.get(name) is None]
     missing += [f"usage {name}" for name in ("shape", *_USAGE) if usage.get(name) is None]
     if split is not None:
         missing += [f"split {name}" for name in _SPLIT_REQUIRED if split.get(name) is None]
         _refuse_unknown(f"{where}: split", set(split), {*_SPLIT_REQUIRED, *_SPLIT_OPTIONAL})
+    if links is not None:
+        missing += [f"links {n}" for n in ("row_lower", "row_upper", "of_x") if n not in links]
+        _refuse_unknown(f"{where}: links", set(links), {*_LINK_VECTORS, *_LINK_MATRICES})
     if missing:
         raise ProblemError(f"{where}: missing {', '.join(missing)}")
     try:
         return AllocationProblem(
             arrays["cost"],
-            _matrix(usage),
+            _matrix("usage", usage),
             arrays["capacity"],
             arrays["group"],
             **{name: arrays.get(name) for name in _OPTIONAL},
             split=None if split is None else Split(**split),
+            links=None if links is None else _links(links),
         )
     except ProblemError as error:
         raise ProblemError(f"{where}: {error}") from error
 
 
-def _matrix(usage: dict[str, Any]) -> SparseColumns:
+def _links(parts: dict[str, Any]) -> Links:
+    matrices: dict[str, Any] = {
+        name: _matrix(f"links {name}", parts[name]) for name in _LINK_MATRICES if name in parts
+    }
+    return Links(**{**parts, **matrices})
+
+
+def _matrix(name: str, parts: object) -> SparseColumns:
     """Check the compressed columns before anything indexes with them."""
+    if not isinstance(parts, dict) or set(parts) != {"shape", *_USAGE}:
+        raise ProblemError(f"{name}: shape, {', '.join(_USAGE)} are wanted")
     try:
-        m, n = (int(size) for size in usage["shape"])
-        indptr, rows = (np.asarray(usage[k], dtype=np.int64) for k in ("indptr", "rows"))
-        values = np.asarray(usage["values"], dtype=np.float64)
+        m, n = (int(size) for size in parts["shape"])
+        indptr, rows = (np.asarray(parts[k], dtype=np.int64) for k in ("indptr", "rows"))
+        values = np.asarray(parts["values"], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ProblemError(f"usage: {error}") from error
+        raise ProblemError(f"{name}: {error}") from error
     good = (
         m >= 0
         and indptr.shape == (n + 1,)
@@ -250,8 +312,8 @@ def _matrix(usage: dict[str, Any]) -> SparseColumns:
         and bool(((rows >= 0) & (rows < m)).all())
     )
     if not good:
-        raise ProblemError("usage: shape, indptr, rows and values do not fit together")
+        raise ProblemError(f"{name}: shape, indptr, rows and values do not fit together")
     columns = np.repeat(np.arange(n), np.diff(indptr))
     if len(np.unique(rows + columns * max(m, 1))) != len(rows):
-        raise ProblemError("usage: a column has two entries in one row")
+        raise ProblemError(f"{name}: a column has two entries in one row")
     return SparseColumns.from_triplets((m, n), rows=rows, columns=columns, values=values)

@@ -59,7 +59,7 @@ def build_pulp_programme(programme: MixedProgramme) -> PulpModel:
     width = len(str(programme.variables))
     variables = [
         new_variable(
-            f"v{number:0{width}d}", low, high if high < np.inf else None,
+            f"v{number:0{width}d}", low if low > -np.inf else None, high if high < np.inf else None,
             pulp.LpInteger if whole else pulp.LpContinuous,
         )
         for number, (low, high, whole) in enumerate(
@@ -80,11 +80,13 @@ def build_pulp_programme(programme: MixedProgramme) -> PulpModel:
             (variables[column], value)
             for column, value in zip(columns[entries], values[entries], strict=True)
         ]
-        sense, limit = (pulp.LpConstraintLE, high) if high < np.inf else (pulp.LpConstraintGE, low)
+        limits_of_row = [(pulp.LpConstraintLE, high, ""), (pulp.LpConstraintGE, low, "low")]
         if low == high:
-            sense = pulp.LpConstraintEQ
-        expression = pulp.LpAffineExpression(terms)
-        model.addConstraint(pulp.LpConstraint(expression, sense, f"r{row}", limit))
+            limits_of_row = [(pulp.LpConstraintEQ, low, "")]
+        for sense, limit, side in limits_of_row:
+            if np.isfinite(limit):
+                expression = pulp.LpAffineExpression(terms)
+                model.addConstraint(pulp.LpConstraint(expression, sense, f"r{row}{side}", limit))
     return PulpModel(model, variables, programme)
 
 

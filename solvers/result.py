@@ -150,7 +150,7 @@ class SolveResult:
     termination
         Reason, limit, detail.
     primal_bound
-        Cost of `x`, +inf when nothing feasible was found.
+        Cost of `x`, `rates` and `z`, +inf when nothing feasible was found.
     dual_bound
         Proven lower bound on the cost, -inf when nothing was proved. With strict priorities it
         is conditional on the unserved weights of the stages.
@@ -162,6 +162,8 @@ class SolveResult:
         `AllocationProblem.parts`); None when every chosen column is whole.
     rates
         (edges,), rate along each edge of the problem's split part; None without one.
+    z
+        (k,), the further columns of the problem's linked part; None without one.
     prices
         Prices of the rows, from a solver that has them; of the last stage with strict priorities.
     stages
@@ -184,6 +186,7 @@ class SolveResult:
     x: NDArray[np.int64] | None = None
     parts: NDArray[np.int64] | None = None
     rates: NDArray[np.float64] | None = None
+    z: NDArray[np.float64] | None = None
     prices: RowPrices | None = None
     stages: tuple[StageResult, ...] = ()
     tolerance: float = GAP_TOLERANCE
@@ -207,7 +210,7 @@ class SolveResult:
                 raise ValueError(f"OPTIMAL with a relative gap of {self.relative_gap}")
             if not all(stage.optimal for stage in self.stages):
                 raise ValueError("OPTIMAL with a priority stage that is not proven")
-        for array in (self.x, self.parts, self.rates):
+        for array in (self.x, self.parts, self.rates, self.z):
             if array is not None:
                 array.flags.writeable = False
 

@@ -75,7 +75,7 @@ class SparseColumns:
             return cls._from_csc(csc.copy() if shared else csc)
         dense = np.asarray(matrix, dtype=np.float64)
         if dense.ndim != 2:
-            raise ValueError(f"usage must have two dimensions (m, n), not {dense.ndim}")
+            raise ValueError(f"must have two dimensions (m, n), not {dense.ndim}")
         columns, rows = np.nonzero(dense.T)
         return cls.from_triplets(
             (dense.shape[0], dense.shape[1]),
@@ -88,7 +88,7 @@ class SparseColumns:
     def _from_csc(cls, csc: _ScipyCsc) -> SparseColumns:
         """Take over a scipy matrix of columns that nobody else holds, entries already in order."""
         if len(csc.shape) != 2:
-            raise ValueError(f"usage must have two dimensions (m, n), not {len(csc.shape)}")
+            raise ValueError(f"must have two dimensions (m, n), not {len(csc.shape)}")
         csc.sum_duplicates()
         if not csc.data.all():
             csc.eliminate_zeros()

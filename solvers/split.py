@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from solvers.array_input import SHOWN, read_only_vector, report_bad
 from solvers.errors import ProblemError
 
-__all__ = ["RATE_TOLERANCE", "Split"]
+__all__ = ["RATE_TOLERANCE", "Split", "no_split"]
 
 # A column carries its load when that is at most its units * (1 + RATE_TOLERANCE), and an item is
 # served when its rates sum to its demand within as much: what floating-point programmes resolve,
@@ -33,6 +33,7 @@ _TYPES: dict[str, type] = {
     "most_different": np.int64,
     "lower_total": np.int64,
     "upper_total": np.float64,
+    "elsewhere": np.bool_,
 }
 
 
@@ -50,7 +51,9 @@ class Split:
     What a column cannot serve has no edge. The cost of a solution is `cost @ x` plus
     `unserved_cost @ unserved`. Where a splitting group has a column that means unserved
     (`AllocationProblem.unserved`), taking it drops the group whole: its items then demand nothing
-    and `lower_total` does not hold, at that column's cost alone.
+    and `lower_total` does not hold, at that column's cost alone. A column `elsewhere` does the same
+    without meaning unserved: another group carries the load, such as a pool of several services,
+    which `Links` has to see to. At most one such column of a group is taken, once.
 
     Parameters
     ----------
@@ -78,6 +81,9 @@ class Split:
     lower_total, upper_total
         (G,), least and most units of all the group's columns together, 0 and unlimited by
         default. Not looked at where a group chooses.
+    elsewhere
+        (n,), which columns drop their group without leaving it unserved; none by default. Not
+        looked at where a group chooses.
 
     Raises
     ------
@@ -103,6 +109,7 @@ class Split:
     most_different: NDArray[np.int64] | None
     lower_total: NDArray[np.int64] | None
     upper_total: NDArray[np.float64] | None
+    elsewhere: NDArray[np.bool_] | None
 
     def __init__(
         self,
@@ -120,6 +127,7 @@ class Split:
         most_different: ArrayLike | None = None,
         lower_total: ArrayLike | None = None,
         upper_total: ArrayLike | None = None,
+        elsewhere: ArrayLike | None = None,
     ) -> None:
         given = {
             "groups": groups,
@@ -135,6 +143,7 @@ class Split:
             "most_different": most_different,
             "lower_total": lower_total,
             "upper_total": upper_total,
+            "elsewhere": elsewhere,
         }
         faults: list[str] = []
         values = {
@@ -166,6 +175,16 @@ class Split:
         for entry in fields(self):
             yield entry.name, getattr(self, entry.name)
 
+    def drops(
+        self, group: NDArray[np.int64], unserved: NDArray[np.bool_] | None
+    ) -> NDArray[np.bool_]:
+        """Return (n,), which columns drop a group that splits."""
+        dropping = np.zeros(len(group), dtype=np.bool_)
+        for flagged in (unserved, self.elsewhere):
+            if flagged is not None:
+                dropping |= flagged
+        return dropping & self.groups[group]
+
     def faults(
         self,
         cost: NDArray[np.float64],
@@ -176,7 +195,8 @@ class Split:
         n, groups = len(cost), int(group.max()) + 1 if len(group) else 0
         found: list[str] = []
         sizes = {"groups": groups, "most_different": groups, "lower_total": groups,
-                 "upper_total": groups, "lower": n, "upper": n, "spares": n}  # fmt: skip
+                 "upper_total": groups, "lower": n, "upper": n, "spares": n,
+                 "elsewhere": n}  # fmt: skip
         for name, size in sizes.items():
             array = getattr(self, name)
             if array is not None and len(array) != size:
@@ -198,6 +218,10 @@ class Split:
             report_bad(found, "split.edge_column", unserved[column], column,
                        "must not be a column that means unserved")  # fmt: skip
             splits &= ~unserved
+        if self.elsewhere is not None:
+            report_bad(found, "split.edge_column", self.elsewhere[column], column,
+                       "must not be a column that drops its group")  # fmt: skip
+            splits &= ~self.elsewhere
         unlimited = np.ones(n, dtype=bool) if self.upper is None else np.isinf(self.upper)
         report_bad(found, "cost", splits & unlimited & (cost < 0), cost,
                    "must be >= 0 where split.upper sets no limit")  # fmt: skip
@@ -221,6 +245,15 @@ class Split:
             f"Split({int(self.groups.sum())} of {len(self.groups)} groups, {self.items} items, "
             f"{self.edges} edges)"
         )
+
+
+def no_split(groups: int) -> Split:
+    """Return the split part of a problem whose groups all choose."""
+    none: list[float] = []
+    return Split(
+        np.zeros(groups, dtype=np.bool_), demand=none, owner=none, edge_item=none,
+        edge_column=none, edge_rate=none,
+    )  # fmt: skip
 
 
 def _check_values(values: dict[str, NDArray[Any] | None], faults: list[str]) -> None:

@@ -25,7 +25,7 @@ class SplitCheck:
     Parameters
     ----------
     unserved_rate
-        (items,), rate left unserved, >= 0; all of it where the group is dropped.
+        (items,), rate left unserved, >= 0; all of it where the group is dropped as unserved.
     unserved_cost
         What that costs, apart from the columns that mean unserved.
     """
@@ -54,10 +54,14 @@ def check_split(
     lower = np.zeros(problem.columns) if split.lower is None else split.lower
     upper = np.full(problem.columns, np.inf) if split.upper is None else split.upper
     drops = np.zeros(problem.columns, dtype=bool)
-    if problem.unserved is not None:
-        drops = counted & problem.unserved
-        upper = np.where(drops, np.minimum(upper, 1.0), upper)
-    dropped = np.bincount(problem.group[drops & (x > 0)], minlength=problem.groups) > 0
+    for flagged in (problem.unserved, split.elsewhere):
+        if flagged is not None:
+            drops |= counted & flagged
+    upper = np.where(drops, np.minimum(upper, 1.0), upper)
+    count = np.bincount(problem.group[drops & (x > 0)], minlength=problem.groups)
+    for group in np.flatnonzero(count > 1)[:_SHOWN]:
+        faults.append(f"group {group}: dropped {count[group]} times, at most once is wanted")
+    dropped = count > 0
     bad = counted & ~((x == np.floor(x)) & (x >= lower) & (x <= upper) & np.isfinite(x))
     for column in np.flatnonzero(bad)[:_SHOWN]:
         faults.append(
@@ -75,7 +79,11 @@ def check_split(
     for edge in np.flatnonzero(~(rates >= 0))[:_SHOWN]:
         faults.append(f"rates[{edge}] = {rates[edge]:g}: at least 0 is wanted")
     _check_loads(problem, split, x, rates, faults)
-    return _check_items(split, rates, dropped[split.owner], faults)
+    unserved = np.zeros(problem.columns, dtype=bool)
+    if problem.unserved is not None:
+        unserved = drops & problem.unserved
+    lost = np.bincount(problem.group[unserved & (x > 0)], minlength=problem.groups) > 0
+    return _check_items(split, rates, dropped[split.owner], lost[split.owner], faults)
 
 
 def _check_totals(
@@ -116,8 +124,13 @@ def _check_loads(
 
 
 def _check_items(
-    split: Split, rates: FloatArray, dropped: NDArray[np.bool_], faults: list[str]
+    split: Split,
+    rates: FloatArray,
+    dropped: NDArray[np.bool_],
+    lost: NDArray[np.bool_],
+    faults: list[str],
 ) -> SplitCheck:
+    """Check what each item gets; `lost` are those dropped without being served elsewhere."""
     served = np.zeros(split.items)
     np.add.at(served, split.edge_item, rates)
     left = np.where(dropped, 0.0, split.demand) - served
@@ -132,4 +145,4 @@ def _check_items(
         faults.append(f"item {item}: {unserved[item]:.12g} of its demand is not served")
     priced = (unserved > 0) & np.isfinite(price)
     cost = float((unserved[priced] * price[priced]).sum())
-    return SplitCheck(np.where(dropped, split.demand, unserved), cost)
+    return SplitCheck(np.where(lost, split.demand, unserved), cost)

@@ -1,18 +1,18 @@
-"""The optimum of small problems whose groups split: every choice of counts, rates by scipy."""
+"""The optimum of small problems with split or linked parts: every x, rates and z by scipy."""
 
 from __future__ import annotations
 
 import math
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.links import Links
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem
-from solvers.split import Split
+from solvers.split import Split, no_split
 
-__all__ = ["enumerate_split"]
+__all__ = ["enumerate_counts"]
 
 FloatArray = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ _CLOSE = 1e-7
 _NOISE = 1e-9
 
 
-def enumerate_split(problem: AllocationProblem, split: Split) -> tuple[float, ...] | None:
+def enumerate_counts(problem: AllocationProblem) -> tuple[float, ...] | None:
     """Return the lexicographic optimum; None when nothing is feasible.
 
     Raises
@@ -30,17 +30,27 @@ def enumerate_split(problem: AllocationProblem, split: Split) -> tuple[float, ..
     ValueError
         If more than twenty thousand choices of counts would have to be looked at.
     """
+    split = problem.split or no_split(problem.groups)
     choices = [x for x in _counts(problem, split) if _keeps_rules(problem, split, x)]
     choices.sort(key=lambda x: float(problem.cost @ x))
     levels = [] if problem.priority is None else np.unique(problem.priority).tolist()
     best: tuple[float, ...] | None = None
+    floor = _least_z_cost(problem)
     for x in choices:
-        if best is not None and not levels and float(problem.cost @ x) >= best[-1]:
+        if best is not None and not levels and float(problem.cost @ x) + floor >= best[-1]:
             break  # unserved load costs nothing less than nothing
         value = _value(problem, split, x, levels)
         if value is not None and (best is None or _precedes(value, best)):
             best = value
     return best
+
+
+def _least_z_cost(problem: AllocationProblem) -> float:
+    links = problem.links
+    if links is None:
+        return 0.0
+    pulled = np.where(links.cost > 0, links.lower, np.where(links.cost < 0, links.upper, 0.0))
+    return float(links.cost @ pulled)
 
 
 def _precedes(value: tuple[float, ...], than: tuple[float, ...]) -> bool:
@@ -57,9 +67,11 @@ def _counts(problem: AllocationProblem, split: Split) -> list[FloatArray]:
         split.edge_column, weights=split.demand[split.edge_item] / split.edge_rate, minlength=n
     )
     ranges = []
+    drops = split.drops(problem.group, problem.unserved)
+    links = problem.links
+    linked = np.zeros(n, bool) if links is None else np.diff(links.of_x.indptr) > 0
     for column, group in enumerate(problem.group.tolist()):
-        drops = problem.unserved is not None and bool(problem.unserved[column])
-        if not split.groups[group] or drops:
+        if not split.groups[group] or drops[column]:
             ranges.append(range(2))
             continue
         spares = 0 if split.spares is None else int(split.spares[column])
@@ -68,7 +80,8 @@ def _counts(problem: AllocationProblem, split: Split) -> list[FloatArray]:
         most = max(math.ceil(load[column] * (1 + _CLOSE)) + spares, lower, total)
         if split.upper is not None:
             stated = float(split.upper[column])
-            most = int(stated) if problem.cost[column] < 0 else int(min(most, stated))
+            pays = problem.cost[column] < 0 or linked[column]
+            most = int(stated) if pays else int(min(most, stated))
         ranges.append(range(lower, most + 1))
     if math.prod(len(r) for r in ranges) > _MOST_CHOICES:
         raise ValueError("too large for enumeration")
@@ -85,7 +98,7 @@ def _keeps_rules(problem: AllocationProblem, split: Split, x: FloatArray) -> boo
             if x[mine].sum() != 1:
                 return False
             continue
-        drops = mine & (False if problem.unserved is None else problem.unserved)
+        drops = mine & split.drops(problem.group, problem.unserved)
         units = x[mine & ~drops]
         least = 0 if split.lower_total is None else split.lower_total[group]
         most = np.inf if split.upper_total is None else split.upper_total[group]
@@ -105,8 +118,10 @@ def _value(
     groups = problem.groups
     weight = np.ones(groups) if problem.weight is None else problem.weight
     flagged = np.zeros(problem.columns, bool) if problem.unserved is None else problem.unserved
-    dropped = np.zeros(groups, dtype=bool)
-    dropped[problem.group[flagged & (x > 0)]] = True
+    lost, dropped = np.zeros(groups, dtype=bool), np.zeros(groups, dtype=bool)
+    lost[problem.group[flagged & (x > 0)]] = True
+    drops = split.drops(problem.group, problem.unserved)
+    dropped[problem.group[drops & (x > 0)]] = True
     demand = np.where(dropped[split.owner], 0.0, split.demand)
     price = np.zeros(split.items) + np.inf if split.unserved_cost is None else split.unserved_cost
     total = np.bincount(split.owner, weights=split.demand, minlength=groups)[split.owner]
@@ -114,14 +129,17 @@ def _value(
     stages = []
     for level in levels:
         assert problem.priority is not None
-        left = float(weight[dropped & (problem.priority == level)].sum())
+        left = float(weight[lost & (problem.priority == level)].sum())
         stages.append((np.where(problem.priority[split.owner] == level, per_rate, 0.0), left))
     finite = np.where(np.isfinite(price), price, 0.0)
-    stages.append((finite, float(problem.cost @ x)))
+    further = np.zeros(0) if problem.links is None else problem.links.cost
+    none = np.zeros(len(further))
+    stages = [(np.concatenate([objective, none]), left) for objective, left in stages]
+    stages.append((np.concatenate([finite, further]), float(problem.cost @ x)))
     least: list[tuple[FloatArray, float]] = []
     values = []
     for objective, constant in stages:
-        reached = _least(split, x, demand, price, objective, least)
+        reached = _least(problem, split, x, demand, price, objective, least)
         if reached is None:
             return None
         least.append((objective, reached))
@@ -130,6 +148,7 @@ def _value(
 
 
 def _least(
+    problem: AllocationProblem,
     split: Split,
     x: FloatArray,
     demand: FloatArray,
@@ -137,24 +156,45 @@ def _least(
     objective: FloatArray,
     kept: list[tuple[FloatArray, float]],
 ) -> float | None:
-    """Return the least `objective @ unserved rate`, earlier objectives kept; None: infeasible."""
-    from scipy.optimize import linprog
+    """Return the least `objective @ (unserved rate, z)`, earlier ones kept; None: infeasible."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
 
-    items, edges = split.items, split.edges
+    items, edges, links = split.items, split.edges, problem.links
+    width = edges + len(objective)
     spares = np.zeros(len(x)) if split.spares is None else split.spares
-    room = np.maximum(x - spares, 0.0)
-    served = np.zeros((items, edges + items))
+    served = np.zeros((items, width))
     served[split.edge_item, np.arange(edges)] = 1.0
-    served[:, edges:] = np.eye(items)
-    load = np.zeros((len(x) + len(kept), edges + items))
+    served[:, edges : edges + items] = np.eye(items)
+    load = np.zeros((len(x), width))
     load[split.edge_column, np.arange(edges)] = 1.0 / split.edge_rate
-    limits = [*room, *(limit + _NOISE for _, limit in kept)]
-    for row, (earlier, _) in enumerate(kept):
-        load[len(x) + row, edges:] = earlier
-    bounds: list[Any] = [(0, None)] * edges
-    bounds += [(0, None if np.isfinite(p) else 0.0) for p in price]
-    answer = linprog(
-        np.concatenate([np.zeros(edges), objective]),
-        A_ub=load, b_ub=limits, A_eq=served, b_eq=demand, bounds=bounds, method="highs",
+    blocks = [
+        (served, demand, demand),
+        (load, np.full(len(x), -np.inf), np.maximum(x - spares, 0.0)),
+        *((np.append(np.zeros(edges), earlier)[None, :], np.array([-np.inf]),
+           np.array([limit + _NOISE])) for earlier, limit in kept),
+    ]  # fmt: skip
+    lower, upper = np.zeros(width), np.full(width, np.inf)
+    upper[edges : edges + items] = np.where(np.isfinite(price), np.inf, 0.0)
+    whole = np.zeros(width, dtype=int)
+    if links is not None:
+        own = np.zeros((links.rows, width))
+        if links.of_rates is not None:
+            own[:, :edges] = links.of_rates.to_dense()
+        own[:, edges + items :] = links.of_z.to_dense()
+        held = links.of_x.to_dense() @ x
+        blocks.append((own, links.row_lower - held, links.row_upper - held))
+        lower[edges + items :], upper[edges + items :] = links.lower, links.upper
+        whole[edges + items :] = links.integer
+    if not width:
+        return 0.0 if links is None or _holds(links, x) else None
+    answer = milp(
+        np.append(np.zeros(edges), objective), integrality=whole, bounds=Bounds(lower, upper),
+        constraints=[LinearConstraint(*block) for block in blocks if len(block[0])],
+        options={"presolve": False},
     )  # fmt: skip
     return None if answer.fun is None or answer.status != 0 else float(answer.fun)
+
+
+def _holds(links: Links, x: FloatArray) -> bool:
+    total = links.of_x.to_dense() @ x
+    return bool(((total >= links.row_lower) & (total <= links.row_upper)).all())

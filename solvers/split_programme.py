@@ -1,8 +1,9 @@
-"""The mixed-integer programme of a problem whose groups split.
+"""The mixed-integer programme of a problem whose groups split, or whose columns are linked.
 
 Variables, in this order: x (n); for columns with spares, the units that carry load and whether any
 do; for columns of groups that limit how many may be used, whether it is used; per item that may
-stay unserved, the unserved share; per edge of an item in a shared component, the share it carries.
+stay unserved, the unserved share; per edge of an item in a shared component, the share it carries;
+the further columns z of links.
 
 An item whose columns serve nothing else needs no shares: its load fits if the rates of the carrying
 units sum to its demand. That row alone is left, with rates above the demand cut down to it, because
@@ -60,7 +61,22 @@ class SplitProgramme:
     Parameters
     ----------
     problem
-        With a split part.
+        With a split part, a linked part, or both.
+    items
+        What follows from its split part, or from an empty one.
+
+    Attributes
+    ----------
+    carrier
+        (n,), the variable of each column's units that carry load.
+    unserved
+        (items,), the variable of each item's unserved share; -1 where there is none.
+    shares
+        (edges,), the variable of each edge's share of its item; -1 where there is none.
+    z
+        (k,), the variables of the further columns.
+    counts
+        Number of variables before those of unserved shares: what x decides.
     """
 
     def __init__(self, problem: AllocationProblem, items: SplitItems) -> None:
@@ -79,12 +95,16 @@ class SplitProgramme:
         self._used = np.full(problem.columns, -1, dtype=np.int64)
         self._add_carriers()
         self._limit_different()
+        self.counts = len(self._lower)
         self.unserved = self._add_unserved()
         self.shares = self._add_shares()
+        self.z = self._add_further_columns()
         self._add_rows_of_problem()
+        self._add_drops()
         self._add_totals()
         self._add_single_items()
         self._add_shared_items()
+        self._add_links()
 
     # --- variables ---
 
@@ -130,7 +150,6 @@ class SplitProgramme:
             self._row(mine, np.ones(len(mine)), upper=float(limit[number]))
 
     def _add_unserved(self) -> IntArray:
-        """Return (items,), the variable of each item's unserved share; -1 where there is none."""
         variable = np.full(self._split.items, -1, dtype=np.int64)
         may_stay = np.flatnonzero(self._items.may_stay & (self._split.demand > 0))
         one = np.ones(len(may_stay))
@@ -138,10 +157,7 @@ class SplitProgramme:
         return variable
 
     def _add_shares(self) -> IntArray:
-        """Return (edges,), the variable of each edge's share of its item; -1 where there is none.
-
-        A share is at most what all the units that the column may have can carry.
-        """
+        """Add shares, at most what all the units that the column may have can carry."""
         variable = np.full(self._split.edges, -1, dtype=np.int64)
         edges = np.flatnonzero(self._items.shared_edges)
         column = self._split.edge_column[edges]
@@ -149,6 +165,16 @@ class SplitProgramme:
         most = np.minimum(room / self._items.edge_load[edges], 1.0)
         variable[edges] = self._variables(0 * most, most, integer=False)
         return variable
+
+    def _add_further_columns(self) -> IntArray:
+        links = self.problem.links
+        first = len(self._lower)
+        if links is None:
+            return np.arange(first, first)
+        self._lower += links.lower.tolist()
+        self._upper += links.upper.tolist()
+        self._integer += links.integer.tolist()
+        return np.arange(first, first + links.columns)
 
     # --- rows ---
 
@@ -194,6 +220,14 @@ class SplitProgramme:
             members = order[bounds[group] : bounds[group + 1]]
             self._row(members, np.ones(len(members)), 1.0, 1.0)
 
+    def _add_drops(self) -> None:
+        """Drop a group once, where several columns can."""
+        columns = np.flatnonzero(self._items.dropping)
+        count = np.bincount(self.problem.group[columns], minlength=self.problem.groups)
+        for group in np.flatnonzero(count > 1).tolist():
+            mine = columns[self.problem.group[columns] == group]
+            self._row(mine, np.ones(len(mine)), upper=1.0)
+
     def _add_totals(self) -> None:
         """Hold the groups' totals, the lower one unless the group is dropped."""
         split, items = self._split, self._items
@@ -211,6 +245,11 @@ class SplitProgramme:
             if most < items.upper[members][~drops].sum():
                 self._row(members[~drops], np.ones(int((~drops).sum())), upper=most)
 
+    def _drops_of(self, item: int) -> IntArray:
+        """Return the columns that drop an item's owner."""
+        first, last = np.searchsorted(self._items.drop_item, [item, item + 1])
+        return self._items.drop_column[first:last]
+
     def _add_single_items(self) -> None:
         split = self._split
         for item, edges in self._items.single_items():
@@ -218,9 +257,8 @@ class SplitProgramme:
             columns = self.carrier[split.edge_column[edges]]
             if self.unserved[item] >= 0:
                 columns, rates = np.append(columns, self.unserved[item]), np.append(rates, 1.0)
-            if self._items.drop_column[item] >= 0:
-                columns = np.append(columns, self._items.drop_column[item])
-                rates = np.append(rates, 1.0)
+            drops = self._drops_of(item)
+            columns, rates = np.append(columns, drops), np.append(rates, np.ones(len(drops)))
             self._row(columns, rates, lower=1.0)
 
     def _add_shared_items(self) -> None:
@@ -233,8 +271,10 @@ class SplitProgramme:
         self._entries.append((number[split.edge_item[edges]], self.shares[edges], one))
         stay = shared[self.unserved[shared] >= 0]
         self._entries.append((number[stay], self.unserved[stay], np.ones(len(stay))))
-        drop = shared[self._items.drop_column[shared] >= 0]
-        self._entries.append((number[drop], self._items.drop_column[drop], np.ones(len(drop))))
+        drops = self._items.shared[self._items.drop_item]
+        drops &= split.demand[self._items.drop_item] > 0
+        drop = self._items.drop_column[drops]
+        self._entries.append((number[self._items.drop_item[drops]], drop, np.ones(len(drop))))
         self._row_lower += [1.0] * len(shared)
         self._row_upper += [1.0] * len(shared)
         used = np.unique(split.edge_column[edges])
@@ -246,14 +286,38 @@ class SplitProgramme:
         self._row_lower += [-math.inf] * len(used)
         self._row_upper += [0.0] * len(used)
 
+    def _add_links(self) -> None:
+        """Add the rows of links, each scaled by a power of two to entries of at most about 1."""
+        links = self.problem.links
+        if links is None:
+            return
+        blocks = [(links.of_x, np.arange(self.problem.columns)), (links.of_z, self.z)]
+        parts = [(m.rows, variable[m.columns], m.values) for m, variable in blocks]
+        if links.of_rates is not None:
+            rates = links.of_rates
+            edge = rates.columns
+            known = self.shares[edge] >= 0  # items without a demand have no rates
+            demand = self._split.demand[self._split.edge_item[edge]]
+            parts.append((rates.rows[known], self.shares[edge[known]],
+                          (rates.values * demand)[known]))  # fmt: skip
+        rows, columns, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+        largest = np.zeros(links.rows)
+        np.maximum.at(largest, rows, np.abs(values))
+        factor = 2.0 ** -np.floor(np.log2(np.where(largest > 0, largest, 1.0)))
+        self._entries.append((rows + len(self._row_lower), columns, values * factor[rows]))
+        self._row_lower += (links.row_lower * factor).tolist()
+        self._row_upper += (links.row_upper * factor).tolist()
+
     # --- objectives ---
 
     def cost_objective(self) -> FloatArray:
-        """Return (variables,), the cost of units and of what stays unserved."""
+        """Return (variables,), the cost of units, of what stays unserved, of further columns."""
         values = np.zeros(len(self._lower))
         values[: self.problem.columns] = self.problem.cost
         stay = np.flatnonzero(self.unserved >= 0)
         values[self.unserved[stay]] = self._items.unserved_cost[stay] * self._split.demand[stay]
+        if self.problem.links is not None:
+            values[self.z] = self.problem.links.cost
         return values
 
     def stage_objective(self, priority: int) -> FloatArray:
@@ -310,7 +374,7 @@ class SplitProgramme:
         columns = np.flatnonzero(cut.price)
         stay = np.flatnonzero((self.unserved >= 0) & (cut.worth > 0))
         drops = self._items.drop_column
-        dropped = np.bincount(drops[drops >= 0], weights=cut.worth[drops >= 0])
+        dropped = np.bincount(drops, weights=cut.worth[self._items.drop_item])
         drop = np.flatnonzero(dropped)
         return (
             np.concatenate([self.carrier[columns], self.unserved[stay], drop]),
@@ -319,7 +383,9 @@ class SplitProgramme:
             math.inf,
         )
 
-    def point(self, x: IntArray, rates: FloatArray, unserved: FloatArray) -> FloatArray:
+    def point(
+        self, x: IntArray, rates: FloatArray, unserved: FloatArray, z: FloatArray
+    ) -> FloatArray:
         """Return (variables,), the values that stand for a feasible solution.
 
         Parameters
@@ -330,6 +396,8 @@ class SplitProgramme:
             (edges,), rates.
         unserved
             (items,), unserved share of each item.
+        z
+            (k,), further columns.
         """
         values = np.zeros(len(self._lower))
         values[: len(x)] = x
@@ -342,6 +410,7 @@ class SplitProgramme:
         values[self.unserved[stay]] = unserved[stay]
         edges = np.flatnonzero(self.shares >= 0)
         values[self.shares[edges]] = rates[edges] / self._split.demand[self._split.edge_item[edges]]
+        values[self.z] = z
         return values
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from solvers.errors import SolverBackendError
 from solvers.integer_scaling import ScaledObjective
-from solvers.mixed_programme import MixedProgramme, highs_programme
+from solvers.mixed_programme import MixedProgramme
 from solvers.problem import AllocationProblem, IntArray
+from solvers.small_programme import FEASIBILITY, solve_closely
 from solvers.split import RATE_TOLERANCE
 from solvers.split_items import SplitItems
 from solvers.split_programme import LoadCut
@@ -21,8 +21,6 @@ __all__ = ["RateAssignment", "Rates"]
 
 FloatArray = NDArray[np.float64]
 
-# The linear programmes are solved this closely; their solutions are verified afterwards.
-_FEASIBILITY = 1e-9
 # Unserved shares this close to none or to all are rounding; less than the rates' own tolerance.
 _NOTHING = 1e-8
 
@@ -241,8 +239,8 @@ class RateAssignment:
             rows.append(np.full(shared, shared + columns + number))
             entries.append(u + item_rows)
             values.append(objective)
-        limits = [limit * (1.0 + _FEASIBILITY) + _FEASIBILITY for _, limit in extra]
-        return _solved(
+        limits = [limit * (1.0 + FEASIBILITY) + FEASIBILITY for _, limit in extra]
+        return solve_closely(
             MixedProgramme(
                 objective=ScaledObjective(cost, 1.0, 0.0, exact=False),
                 lower=lower,
@@ -255,26 +253,3 @@ class RateAssignment:
                 row_upper=np.concatenate([np.ones(shared), np.zeros(columns), np.array(limits)]),
             )
         )
-
-
-def _solved(programme: MixedProgramme) -> tuple[FloatArray, FloatArray] | None:
-    import highspy
-
-    highs: Any = highspy.Highs()
-    for name, value in (
-        ("output_flag", False),
-        ("threads", 1),
-        ("primal_feasibility_tolerance", _FEASIBILITY),
-        ("solver", "simplex"),
-    ):
-        highs.setOptionValue(name, value)
-    highs.passModel(highs_programme(programme))
-    highspy.Highs.resetGlobalScheduler(True)
-    highs.run()
-    status = highs.getModelStatus()
-    if status == highspy.HighsModelStatus.kInfeasible:
-        return None
-    if status != highspy.HighsModelStatus.kOptimal:
-        raise SolverBackendError(f"HiGHS: rates: {highs.modelStatusToString(status)}")
-    solution = highs.getSolution()
-    return np.array(solution.col_value), np.array(solution.row_dual)

@@ -1,8 +1,9 @@
-"""From a back end's answer to a proven result where groups split: stages, cuts, rates, bounds.
+"""From a back end's answer to a proven result where groups split or columns are linked.
 
-The back end proposes counts. Their rates are found and verified apart, within 1e-7; counts for
-which there are none are cut off by a row that shows why, and the back end is asked again. Strict
-priorities are stages over the weight left unserved, of groups that choose and of items alike.
+The back end proposes counts. Their rates and further columns are found and verified apart, within
+1e-7; counts whose loads have no rates are cut off by a row that shows why, and the back end is
+asked again. Strict priorities are stages over the weight left unserved, of groups that choose and
+of items alike.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from solvers.base import SolveParams, Start
 from solvers.errors import SolverBackendError, SolverOptionError
 from solvers.exact import Backend, BackendAnswer, BackendRequest, tightened_bound
 from solvers.lexicographic import group_weights, priority_levels
+from solvers.link_values import LinkValues
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem, IntArray
 from solvers.progress import ProgressSeries
 from solvers.result import (
@@ -52,7 +54,7 @@ _OPTIMISTIC_SHARE = 0.5
 def solve_split(
     problem: AllocationProblem, params: SolveParams, start: Start | None, backend: Backend
 ) -> SolveResult:
-    """Solve a problem with a split part by a back end that takes mixed-integer programmes.
+    """Solve a problem with a split or a linked part by a back end for mixed-integer programmes.
 
     Raises
     ------
@@ -64,10 +66,11 @@ def solve_split(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Solution:
-    """Counts and rates that keep everything; unserved weights by level, then the cost."""
+    """What keeps everything: counts, rates, z; unserved weights by level, then the cost."""
 
     x: IntArray
     rates: Rates
+    z: FloatArray
     value: tuple[float, ...]
 
 
@@ -111,7 +114,7 @@ class _Watch:
     def incumbent(self, x: IntArray) -> None:
         """Keep the counts; look at them at once where that takes no other programme."""
         self.latest = np.asarray(x[: self._search.problem.columns], dtype=np.int64)
-        if self._search.assignment.is_direct:
+        if self._search.assignment.is_direct and self._search.link_values is None:
             self._search.consider(self.latest)
             self._search.report(self._stage)
 
@@ -129,12 +132,15 @@ class _SplitSearch:
         start: Start | None,
         backend: Backend,
     ) -> None:
-        assert problem.split is not None
         self.began = time.perf_counter()
         self.problem = problem
         self.params = params
         self.backend = backend
-        self.items = SplitItems(problem, problem.split)
+        self.items = SplitItems(problem)
+        self.programme = SplitProgramme(problem, self.items)
+        self.link_values = (
+            None if problem.links is None else LinkValues(problem, self.items, self.programme)
+        )
         self.assignment = RateAssignment(problem, self.items)
         self.levels = priority_levels(problem)
         self.incumbent: _Solution | None = None
@@ -153,7 +159,6 @@ class _SplitSearch:
             return self._failure(
                 _Proof(infeasible=True, detail=f"item {lost}: no column can serve it")
             )
-        self.programme = SplitProgramme(self.problem, self.items)
         objectives = [self.programme.stage_objective(level) for level in self.levels]
         if self.levels and self._serves_all(objectives):
             return self._finished(self.proof)
@@ -259,7 +264,7 @@ class _SplitSearch:
         point = None
         known = self.incumbent
         if known is not None and self._keeps(known, stage):
-            point = self.programme.point(known.x, known.rates.rates, known.rates.unserved)
+            point = self.programme.point(known.x, known.rates.rates, known.rates.unserved, known.z)
         answer = self.backend(
             BackendRequest(
                 problem=self.problem,
@@ -286,10 +291,8 @@ class _SplitSearch:
         """Keep counts that are better than the incumbent; return a cut where they have no rates."""
         problem, items = self.problem, self.items
         chosen = np.bincount(problem.group, weights=counts, minlength=problem.groups)
-        stated = problem.split
-        assert stated is not None
         bounded = (counts >= items.lower) & (counts <= items.upper)
-        if not (chosen[~stated.groups] == 1).all() or not bounded.all():
+        if not (chosen[~items.split.groups] == 1).all() or not bounded.all():
             raise SolverBackendError("the back end's counts break a group or a bound")
         used = problem.usage.dot(counts.astype(np.float64))
         if (used > problem.capacity * (1.0 + CAPACITY_TOLERANCE)).any():
@@ -298,14 +301,24 @@ class _SplitSearch:
         answer = self.assignment.best(counts)
         if isinstance(answer, LoadCut):
             return answer
-        found = _Solution(counts, answer, self._value(counts, answer))
+        z = np.zeros(0)
+        if self.link_values is not None:
+            linked = self.link_values.best(counts, answer)
+            if linked is None:
+                self.notes.append(
+                    "counts were dropped that break a link by the back end's tolerance"
+                )
+                return None
+            answer, z = linked
+        found = _Solution(counts, answer, z, self._value(counts, answer, z))
         if self.incumbent is None or _precedes(found.value, self.incumbent.value):
             self.incumbent = found
         return None
 
-    def _value(self, counts: IntArray, rates: Rates) -> tuple[float, ...]:
+    def _value(self, counts: IntArray, rates: Rates, z: FloatArray) -> tuple[float, ...]:
         problem, items, split = self.problem, self.items, self.items.split
         cost = [*(problem.cost * counts), *(items.unserved_cost * split.demand * rates.unserved)]
+        cost += (np.zeros(0) if problem.links is None else problem.links.cost * z).tolist()
         weights = []
         for level in self.levels:
             assert problem.priority is not None
@@ -374,13 +387,16 @@ class _SplitSearch:
             raise SolverBackendError("the back end calls a problem infeasible that has a solution")
         value = found.value[-1]
         scale = math.fsum(np.abs(problem.cost * found.x))
+        linked = problem.links
+        if linked is not None:
+            scale += math.fsum(np.abs(linked.cost * found.z))
         if proof.bound > value + _NOISE * max(scale, abs(value), 1e-300):
             raise SolverBackendError(
                 f"the back end's bound {proof.bound:.12g} passes the value {value:.12g} of a "
                 f"verified solution"
             )
         bound = proof.bound
-        if not self.items.unserved_cost.any():
+        if not self.items.unserved_cost.any() and (linked is None or not linked.cost.any()):
             bound = tightened_bound(problem, bound, value, scale)
         if bound >= value - GAP_TOLERANCE * max(scale, abs(value)):
             bound = value
@@ -398,7 +414,8 @@ class _SplitSearch:
             primal_bound=value,
             dual_bound=bound,
             x=found.x,
-            rates=found.rates.rates,
+            rates=None if problem.split is None else found.rates.rates,
+            z=None if linked is None else found.z,
             stages=stages,
             tolerance=self.params.relative_gap,
             statistics=self._statistics(),

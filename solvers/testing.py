@@ -30,6 +30,7 @@ from solvers.checker import check
 from solvers.contract_cases import ContractCase, contract_cases
 from solvers.enumeration import brute_force
 from solvers.errors import SolverOptionError, UnsupportedFeatureError
+from solvers.links import Links
 from solvers.problem import AllocationProblem
 from solvers.progress import Progress
 from solvers.result import Limit, Reason, SolveResult
@@ -70,6 +71,7 @@ def check_case(solver: Solver, case: ContractCase, *, seed: int = 0) -> SolveRes
     assert _same(result.x, again.x), f"{case}: two runs with one seed differ"
     assert _same(result.parts, again.parts), f"{case}: two runs with one seed differ in parts"
     assert _same(result.rates, again.rates), f"{case}: two runs with one seed differ in rates"
+    assert _same(result.z, again.z), f"{case}: two runs with one seed differ in z"
     _check_reason(solver, case, result)
     if result.x is not None:
         _check_solution(case, result)
@@ -122,9 +124,11 @@ def check_refusals(solver: Solver) -> None:
                                unserved=[False, True])  # fmt: skip
     one = Split([True], demand=[1.0], owner=[0], edge_item=[0], edge_column=[0], edge_rate=[1.0])
     split = AllocationProblem([1.0], [[1.0]], [1.0], [0], split=one)
+    linked = AllocationProblem([1.0], [[1.0]], [1.0], [0], links=Links([0.0], [1.0], [[1.0]]))
     for asked, params in (
         (strict, SolveParams()),
         (split, SolveParams()),
+        (linked, SolveParams()),
         (problem, SolveParams(time_limit_s=60.0)),
     ):
         if required_features(asked, params) - solver.features:
@@ -182,7 +186,7 @@ def _check_solution(case: ContractCase, result: SolveResult) -> None:
     assert case.optimum is not None, f"{case}: a solution of an infeasible problem"
     assert result.x is not None
     assert np.issubdtype(result.x.dtype, np.integer), f"{case}: x is {result.x.dtype}"
-    report = check(problem, result.x, result.parts, result.rates)
+    report = check(problem, result.x, result.parts, result.rates, result.z)
     assert report.feasible, f"{case}: {'; '.join(report.violations)}"
     assert _close(report.cost, result.primal_bound, 1e-9), (
         f"{case}: primal bound {result.primal_bound}, the checker says {report.cost}"

@@ -26,9 +26,9 @@ def write_model(problem: AllocationProblem, path: str | Path) -> None:
     ----------
     problem
         Without priorities. Columns are named C0, C1, ..., capacity rows R0, R1, ... and groups
-        G0, G1, ...; numbers are the caller's, to 15 digits. With a split part, the variables after
-        the columns are V0, V1, ... and rows R0, R1, ..., see `solvers.split_programme`; rows may
-        be scaled.
+        G0, G1, ...; numbers are the caller's, to 15 digits. With a split or a linked
+        part, the variables after the columns are V0, V1, ... and rows R0, R1, ..., see
+        `solvers.split_programme`; rows may be scaled.
     path
         Ends in ".mps" or ".lp"; an existing file is replaced.
 
@@ -69,7 +69,7 @@ def write_model(problem: AllocationProblem, path: str | Path) -> None:
 
 def _named_programme(problem: AllocationProblem) -> Any:
     columns = [f"C{column}" for column in range(problem.columns)]
-    if problem.split is None:
+    if problem.split is None and problem.links is None:
         programme: Any = choice_programme(
             problem.cost, problem.usage, problem.capacity, problem.group, binary=True
         )
@@ -78,7 +78,7 @@ def _named_programme(problem: AllocationProblem) -> Any:
             f"G{group}" for group in range(problem.groups)
         ]
         return programme
-    builder = SplitProgramme(problem, SplitItems(problem, problem.split))
+    builder = SplitProgramme(problem, SplitItems(problem))
     objective = builder.cost_objective()
     mixed = dataclasses.replace(
         builder.programme(objective, [], []),

@@ -140,7 +140,7 @@ def _answered(problem: AllocationProblem, result: SolveResult, maximise: bool) -
     }
     if result.x is None:
         return fields
-    report = check(problem, result.x, result.parts)
+    report = check(problem, result.x, result.parts, result.rates, result.z)
     faults = list(report.violations)
     if not math.isclose(report.cost, result.primal_bound, rel_tol=_VALUE_TOLERANCE, abs_tol=1e-9):
         faults.append(f"reports the cost {result.primal_bound!r}, x costs {report.cost!r}")

@@ -147,7 +147,7 @@ def _solve(
     )
     if result.x is None:
         return result
-    report = check(problem.arrays, result.x, result.parts, result.rates)
+    report = check(problem.arrays, result.x, result.parts, result.rates, result.z)
     tolerance = 1e-6 * max(1.0, abs(report.cost))
     if not report.feasible or abs(report.cost - result.primal_bound) > tolerance:
         raise PlanError(

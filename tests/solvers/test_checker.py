@@ -106,7 +106,11 @@ def test_unserved_weight_without_priorities() -> None:
 @pytest.mark.parametrize(
     ("module", "allowed"),
     [
-        (solvers.checker, {"solvers.problem", "solvers.split_checker"}),
+        (
+            solvers.checker,
+            {"solvers.link_checker", "solvers.links", "solvers.problem", "solvers.split_checker"},
+        ),
+        (solvers.link_checker, {"solvers.links"}),
         (solvers.split_checker, {"solvers.problem", "solvers.split"}),
     ],
 )

@@ -63,7 +63,7 @@ def test_all_faults_are_reported_together() -> None:
     [
         (([[1.0]], [[1]], [1], [0]), "cost: must have one dimension"),
         ((["a"], [[1]], [1], [0]), "cost: numbers are wanted"),
-        (([1], [1], [1], [0]), "usage must have two dimensions"),
+        (([1], [1], [1], [0]), "usage: must have two dimensions"),
         (([1], [[1, 2]], [1], [0]), r"usage: shape \(1, 2\)"),
         (([1], [[1]], [1], [0.5]), "group: whole numbers are wanted"),
         (([1], [[1]], [1], [np.inf]), "group: whole numbers are wanted"),
