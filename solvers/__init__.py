@@ -21,6 +21,7 @@ from solvers.errors import SolverError as SolverError
 from solvers.errors import SolverOptionError as SolverOptionError
 from solvers.errors import UnknownSolverError as UnknownSolverError
 from solvers.errors import UnsupportedFeatureError as UnsupportedFeatureError
+from solvers.frozen_stages import with_stages_frozen as with_stages_frozen
 from solvers.links import LINK_TOLERANCE as LINK_TOLERANCE
 from solvers.links import Links as Links
 from solvers.problem import CAPACITY_TOLERANCE as CAPACITY_TOLERANCE
@@ -99,6 +100,7 @@ __all__ = [
     "required_features",
     "saturate",
     "solve",
+    "with_stages_frozen",
     "write_model",
     "write_problem",
 ]

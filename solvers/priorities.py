@@ -18,6 +18,7 @@ from solvers.base import SolveParams, Start
 from solvers.bounds import conditional_cost_bound, fits_alone, unservable_weight
 from solvers.construction import construct
 from solvers.exact import start_vector
+from solvers.frozen_stages import frozen_rows
 from solvers.lexicographic import (
     group_weights,
     is_better,
@@ -274,24 +275,12 @@ class _StagedSolve:
         """Add one row per frozen stage: its unserved weight may not pass the value reached."""
         if not self.stages:
             return plain
-        rows, members, weights = [], [], []
-        for row, stage in enumerate(self.stages):
-            mine = np.flatnonzero(
-                (self._unserved & (self._priority_of_columns == stage.priority))[columns]
-            )
-            rows.append(np.full(len(mine), row))
-            members.append(mine)
-            weights.append(self.weights[self.problem.group[columns[mine]]])
-        frozen = SparseColumns.from_triplets(
-            (len(self.stages), len(columns)),
-            rows=np.concatenate(rows),
-            columns=np.concatenate(members),
-            values=np.concatenate(weights),
-        )
+        reached = {stage.priority: stage.value for stage in self.stages}
+        frozen = frozen_rows(self.problem, reached, columns)
         return AllocationProblem(
             plain.cost,
             SparseColumns.stack([plain.usage, frozen]),
-            np.append(plain.capacity, [stage.value for stage in self.stages]),
+            np.append(plain.capacity, list(reached.values())),
             plain.group,
         )
 

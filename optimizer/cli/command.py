@@ -15,6 +15,7 @@ from optimizer.cli import (
     compare,
     diff,
     explain,
+    export,
     import_,
     init,
     kv,
@@ -46,6 +47,7 @@ app.command("solve")(solve.solve)
 app.command("explain")(explain.explain)
 app.command("whatif")(whatif.whatif)
 app.command("diff")(diff.diff)
+app.command("export")(export.export)
 app.command("size")(size.size)
 app.command("compare")(compare.compare)
 app.command("solvers")(solvers.solvers)

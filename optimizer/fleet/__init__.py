@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.check import check_plan
+from optimizer.fleet.cost_stage import cost_stage
 from optimizer.fleet.difference import Change, PlanDifference, ServiceDifference, difference
 from optimizer.fleet.explain import Explanation, Option, OptionState, explain
 from optimizer.fleet.one_pair import bare_pair, pair_data
@@ -61,6 +62,7 @@ __all__ = [
     "build_candidates",
     "build_problem",
     "check_plan",
+    "cost_stage",
     "difference",
     "explain",
     "optimize",

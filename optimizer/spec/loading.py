@@ -6,6 +6,7 @@ Documents of inferno and Mélange are recognised and imported.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -20,9 +21,12 @@ from optimizer.spec.inferno import load_inferno, looks_like_inferno
 from optimizer.spec.inferno_groups import folder_has_groups
 from optimizer.spec.melange import load_melange, looks_like_melange
 from optimizer.spec.references import cross_check
-from optimizer.spec.source_text import SourceText, read_text
+from optimizer.spec.source_text import SourceText, read_text, refuse
 
 __all__ = ["from_data", "from_document", "load", "loads"]
+
+# Together in the documents of plans alone.
+_KEYS_OF_PLANS = {"allocations", "termination", "provenance"}
 
 
 def load(
@@ -83,6 +87,8 @@ def _is_inferno_folder(path: str | os.PathLike[str]) -> bool:
 
 
 def _native_or_foreign(document: Document) -> FleetSpec:
+    if isinstance(document.data, Mapping) and document.data.keys() >= _KEYS_OF_PLANS:
+        refuse(document.source, "is a plan: must be a fleet", hint="give the fleet it was made of")
     if looks_like_inferno(document.data):
         return load_inferno(document)
     if looks_like_melange(document.data):
