@@ -43,12 +43,18 @@ def allocation_of(
     part = replicas / max(int(table.replicas[row]), 1)
     margins = [target.margin for target in targets]
     known = [margin for margin in margins if margin is not None]
+    entry = None if table.performance[row] < 0 else spec.performance[int(table.performance[row])]
     return Allocation(
         service=service.name,
         model=service.model,
         service_class=service.service_class,
         priority=next(c.priority for c in spec.classes if c.name == service.service_class),
         accelerator=table.inventory.names[place] if place >= 0 else None,
+        configuration="" if entry is None else entry.configuration,
+        tensor_parallel=None if entry is None else entry.tensor_parallel,
+        pipeline_parallel=None if entry is None else entry.pipeline_parallel,
+        weight_precision=None if entry is None else entry.weight_precision,
+        kv_precision=None if entry is None else entry.kv_precision,
         replicas=replicas,
         replicas_needed=needed,
         instances=round(int(table.instances[row]) * part),

@@ -25,17 +25,18 @@ class Verdict(IntEnum):
     POSSIBLE = 0
     NO_PERFORMANCE = 1  # nobody measured the model on the accelerator
     PINNED = 2  # the service is pinned to another accelerator
-    NO_TIMING = 3  # the entry lacks the kind of timing that the queue model needs
-    WEIGHTS = 4  # the weights are larger than the replica's memory
-    BATCH = 5  # the accelerator's maximum batch is below the service's range
-    OUTSIDE_VALIDITY = 6  # the queue model does not hold for the pair
-    SLO = 7  # no positive rate keeps every objective
-    REPLICAS = 8  # more replicas needed than the service may have
+    PRECISION = 3  # the service's quality does not allow the configuration's precision
+    NO_TIMING = 4  # the entry lacks the kind of timing that the queue model needs
+    WEIGHTS = 5  # the weights are larger than the replica's memory
+    BATCH = 6  # the accelerator's maximum batch is below the service's range
+    OUTSIDE_VALIDITY = 7  # the queue model does not hold for the pair
+    SLO = 8  # no positive rate keeps every objective
+    REPLICAS = 9  # more replicas needed than the service may have
 
 
 @dataclass(frozen=True, eq=False)
 class CandidateTable:
-    """Every (service, accelerator, maximum batch), by service in the order of the spec.
+    """Every (service, configuration) with its best batch, by service in the order of the spec.
 
     Every array has one entry per candidate. Figures of impossible candidates are 0 or NaN from
     the step on that ruled them out.
@@ -50,7 +51,9 @@ class CandidateTable:
         Indices into `spec.services`, `spec.accelerators` and `spec.performance`; accelerator and
         performance are -1 for "scaled to zero", performance also where there is no entry.
     max_batch
-        Maximum batch of a replica.
+        Maximum batch of a replica: of those that the service may have, the one that needs fewest
+        replicas, the largest of these (see `batch_search`); services in length buckets have a row
+        for each.
     verdict
         `Verdict` as a number.
     rate_per_replica_rps
@@ -104,3 +107,13 @@ class CandidateTable:
         """Rows of a service, by index; they are consecutive."""
         first, last = np.searchsorted(self.service, [service, service + 1])
         return np.arange(first, last)
+
+    def configuration_of(self, row: int) -> str:
+        """Return the words of a candidate's configuration; "" where there is nothing to say."""
+        entry = int(self.performance[row])
+        return self.spec.performance[entry].configuration if entry >= 0 else ""
+
+    def place_of(self, row: int) -> str:
+        """Name the accelerator of a placed candidate, and the configuration on it."""
+        name = self.inventory.names[int(self.accelerator[row])]
+        return f"{name} {self.configuration_of(row)}".rstrip()

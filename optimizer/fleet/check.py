@@ -64,7 +64,7 @@ def _unknown(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
     """Find names that the fleet does not have."""
     services = {service.name: service for service in spec.services}
     accelerators = {accelerator.name for accelerator in spec.accelerators}
-    entries = {(entry.model, entry.accelerator) for entry in spec.performance}
+    entries = {(p.model, p.accelerator, p.configuration) for p in spec.performance}
     parts: tuple[Allocation | UnservedService, ...] = (*plan.allocations, *plan.unserved)
     for part in parts:
         service = services.get(part.service)
@@ -85,8 +85,11 @@ def _unknown(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
         measured = () if buckets is None else (m.accelerator for m in buckets.measured)
         if place not in accelerators:
             yield Violation("plan", service.name, f"the fleet has no accelerator {place!r}")
-        elif (service.model, place) not in entries and place not in measured:
-            yield Violation("plan", service.name, f"there is no performance data on {place!r}")
+        elif (service.model, place, allocation.configuration) not in entries and (
+            place not in measured
+        ):
+            where = f"{place} {allocation.configuration}".rstrip()
+            yield Violation("plan", service.name, f"there is no performance data on {where!r}")
         shares = () if buckets is None else buckets.shares
         for route in allocation.routes:
             i, j = route.input_row, route.output_column

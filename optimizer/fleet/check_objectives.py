@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation, FleetPlan, TargetOutcome
 from optimizer.fleet.processes import PairProcesses
-from optimizer.fleet.split_demand import splits
+from optimizer.fleet.split_services import splits
 from optimizer.fleet.targets import ServiceTargets, latency_bound, statistic_of, targets_of
 from optimizer.fleet.violation import Violation
 from optimizer.spec.service import ServiceSpec
@@ -52,7 +52,9 @@ class _Asked:
 
 def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
     """Find objectives that are said to be met, and are not by the queue model or measured rates."""
-    entries = {(p.model, p.accelerator): i for i, p in enumerate(facts.spec.performance)}
+    entries = {
+        (p.model, p.accelerator, p.configuration): i for i, p in enumerate(facts.spec.performance)
+    }
     sized = ServiceTargets.of(facts.spec).rate_rps.tolist()
     rate_of = {s.name: rate for s, rate in zip(facts.spec.services, sized, strict=True)}
     classes = {entry.name: entry for entry in facts.spec.classes}
@@ -78,7 +80,7 @@ def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
             _Asked(
                 allocation,
                 _as_routed(service, allocation),
-                entries[service.model, allocation.accelerator],
+                entries[service.model, allocation.accelerator, allocation.configuration],
                 rate / allocation.replicas,
                 targets_of(classes[service.service_class], service.model),
             )

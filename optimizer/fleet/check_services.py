@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation, FleetPlan
-from optimizer.fleet.split_demand import splits
+from optimizer.fleet.split_services import splits
 from optimizer.fleet.targets import ServiceTargets
 from optimizer.fleet.violation import Violation
 from optimizer.fleet.weights import weights_gb
@@ -43,14 +43,14 @@ def check_services(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
 
 def _given(facts: FleetFacts, service: ServiceSpec, mine: list[Allocation]) -> Iterator[str]:
     """Yield what the service may not be given."""
-    places = [(a.accelerator, a.max_batch) for a in mine]
+    places = [(a.accelerator, a.configuration, a.max_batch) for a in mine]
     if len(set(places)) != len(places):
-        yield "several allocations of one accelerator and maximum batch"
+        yield "several allocations of one configuration and maximum batch"
     most = 1
     if splits(facts.spec, service):
         most = service.max_different or facts.spec.optimizer.max_different or len(places)
     if len(places) > most:
-        yield f"{len(places)} different accelerators or batches, at most {most} may serve it"
+        yield f"{len(places)} different configurations or batches, at most {most} may serve it"
     total, partial = sum(a.replicas for a in mine), mine[0].partial
     if total < service.replicas.min and not partial:
         yield f"{total} replicas, at least {service.replicas.min} are wanted"
@@ -65,6 +65,7 @@ def _given(facts: FleetFacts, service: ServiceSpec, mine: list[Allocation]) -> I
             yield f"on {allocation.accelerator}, though pinned to {service.accelerator}"
         yield from _batch(service, allocation)
         yield from _memory(facts, allocation)
+        yield from _quality(facts, service, allocation)
 
 
 def _batch(service: ServiceSpec, allocation: Allocation) -> Iterator[str]:
@@ -79,9 +80,26 @@ def _batch(service: ServiceSpec, allocation: Allocation) -> Iterator[str]:
 def _memory(facts: FleetFacts, allocation: Allocation) -> Iterator[str]:
     """Yield weights that do not fit, where both sizes are known."""
     model = next(m for m in facts.spec.models if m.name == allocation.model)
-    weights, memory = weights_gb(model), facts.memory_gb(allocation)
+    entry = facts.performance(allocation)
+    precision = None if entry is None else entry.weight_precision
+    weights, memory = weights_gb(model, precision), facts.memory_gb(allocation)
     if weights is not None and weights > memory:
         yield f"weights of {weights:.4g} GB in {memory:.4g} GB on {allocation.accelerator}"
+
+
+def _quality(facts: FleetFacts, service: ServiceSpec, allocation: Allocation) -> Iterator[str]:
+    """Yield precisions that the service's quality, or its class's, does not allow."""
+    entry = facts.performance(allocation)
+    if entry is None:
+        return
+    group = next(c for c in facts.spec.classes if c.name == service.service_class)
+    for owner in (service, group):
+        for what, precision, allowed in (
+            ("weights", entry.weight_precision, owner.weight_precisions),
+            ("KV cache", entry.kv_precision, owner.kv_precisions),
+        ):
+            if allowed is not None and precision not in allowed:
+                yield f"{what} in {precision}, which {owner.name} does not allow"
 
 
 def _spread(service: ServiceSpec, mine: list[Allocation], rate: float) -> Iterator[str]:

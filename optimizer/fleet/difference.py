@@ -34,7 +34,7 @@ class Change(StrEnum):
     NEW = "new"  # was not in the fleet
     MOVED = "moved"  # to other accelerators
     SCALED = "scaled"  # other numbers of replicas on the same accelerators
-    RESIZED = "resized"  # another maximum batch, or other shares of the load
+    RESIZED = "resized"  # another configuration or maximum batch, or other shares of the load
     REPRICED = "repriced"  # the same, at another cost
 
 
@@ -46,6 +46,7 @@ class Placement(_Part):
     """Replicas of one kind that serve a service, or a share of it."""
 
     accelerator: str | None = Field(description="null: scaled to zero.")
+    configuration: str = Field(default="", description="Of the model on it, in words.")
     replicas: int
     max_batch: int | None
     share: float = Field(description="Share of the service's load, 0 to 1.")
@@ -198,7 +199,8 @@ def _sorted(placements: tuple[Placement, ...]) -> list[Placement]:
 def _alike(one: Placement, other: Placement) -> bool:
     """Whether two placements on one accelerator differ in nothing but cost."""
     same_share = math.isclose(one.share, other.share, abs_tol=1e-6)
-    return one.max_batch == other.max_batch and one.replicas == other.replicas and same_share
+    kept = ("configuration", "max_batch", "replicas")
+    return same_share and all(getattr(one, name) == getattr(other, name) for name in kept)
 
 
 def _resources(before: FleetPlan, after: FleetPlan) -> Iterator[ResourceDifference]:

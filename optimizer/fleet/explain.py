@@ -46,6 +46,7 @@ class Option(_Part):
     """One way to serve the service."""
 
     accelerator: str | None
+    configuration: str = ""
     max_batch: int
     state: OptionState
     replicas: int | None
@@ -111,6 +112,7 @@ def _is_chosen(table: CandidateTable, row: int, allocation: Allocation) -> bool:
         return allocation.accelerator is None
     return (
         table.inventory.names[place] == allocation.accelerator
+        and table.configuration_of(row) == allocation.configuration
         and (int(table.max_batch[row]) or None) == allocation.max_batch
     )
 
@@ -137,6 +139,7 @@ def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Optio
     placed = int(table.accelerator[row]) >= 0
     return Option(
         accelerator=table.inventory.names[int(table.accelerator[row])] if placed else None,
+        configuration=table.configuration_of(row),
         max_batch=int(table.max_batch[row]),
         state=state,
         replicas=replicas if sized else None,
@@ -171,7 +174,7 @@ def _verdict(
     if allocation.accelerator is None:
         return "no load and no replica required: scaled to zero"
     money = f"{allocation.cost_per_hour:.4g} {plan.currency}/h"
-    what = f"{allocation.replicas} replica(s) on {allocation.accelerator} at {money}"
+    what = f"{allocation.replicas} replica(s) on {_place(allocation)} at {money}"
     if allocation.partial:
         return (
             f"best effort: {what}, {allocation.replicas_needed} would keep its objectives at "
@@ -186,14 +189,19 @@ def _verdict(
     ]
     if not cheaper:
         return f"{what}: no candidate that fits the fleet's capacity costs less"
-    names = ", ".join(f"{o.accelerator} ({o.cost_per_hour:.4g})" for o in cheaper[:3])
+    names = ", ".join(f"{_place(o)} ({o.cost_per_hour:.4g})" for o in cheaper[:3])
     return f"{what}; cheaper for it alone would be {names}, but {_why_dearer(plan)}"
+
+
+def _place(one: Allocation | Option) -> str:
+    """Name an accelerator and the configuration on it."""
+    return f"{one.accelerator} {one.configuration}".rstrip()
 
 
 def _split_verdict(plan: FleetPlan, allocations: tuple[Allocation, ...]) -> str:
     """Say over what a service splits, with the shares of its load."""
     parts = ", ".join(
-        f"{a.replicas} replica(s) on {a.accelerator} with {a.share:.1%} of the load"
+        f"{a.replicas} replica(s) on {_place(a)} with {a.share:.1%} of the load"
         for a in allocations
     )
     cost = sum(a.cost_per_hour for a in allocations)

@@ -6,6 +6,7 @@ from optimizer.fleet.inventory import Inventory
 from optimizer.fleet.plan import Allocation
 from optimizer.spec.accelerator import AcceleratorSpec
 from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.model import PerformanceSpec
 from optimizer.spec.service import ServiceSpec
 
 __all__ = ["FleetFacts"]
@@ -27,7 +28,7 @@ class FleetFacts:
         self._prices = dict(zip(inventory.names, inventory.cost_per_hour.tolist(), strict=True))
         self._memory = dict(zip(inventory.names, inventory.memory_gb.tolist(), strict=True))
         self._carbon = {r.name: r.carbon_g_per_kwh / _G_PER_KG for r in spec.regions}
-        self._instances = {(p.model, p.accelerator): p.instances for p in spec.performance}
+        self._entries = {(p.model, p.accelerator, p.configuration): p for p in spec.performance}
         self._measured = {
             (service.name, entry.accelerator): entry.instances
             for service in spec.services
@@ -43,13 +44,21 @@ class FleetFacts:
         """Return the accelerator that serves it."""
         return self._machines[allocation.accelerator or ""]
 
+    def performance(self, allocation: Allocation) -> PerformanceSpec | None:
+        """Return the configuration that serves it; None where its rates were measured instead."""
+        if (allocation.service, allocation.accelerator) in self._measured:
+            return None
+        key = (allocation.model, allocation.accelerator or "", allocation.configuration)
+        return self._entries[key]
+
     def instances(self, allocation: Allocation) -> int:
         """Return the accelerator instances of all its replicas."""
         machine, service = self.machine(allocation), self.service(allocation)
         measured = self._measured.get((service.name, machine.name))
         if measured is not None:
             return measured * allocation.replicas
-        return self._instances[service.model, machine.name] * allocation.replicas
+        key = (allocation.model, machine.name, allocation.configuration)
+        return self._entries[key].instances * allocation.replicas
 
     def price(self, allocation: Allocation) -> float:
         """Return the price of one instance per hour."""

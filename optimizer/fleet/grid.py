@@ -1,4 +1,4 @@
-"""The grid of candidates before any queue: which accelerators and batches a service can try."""
+"""The grid of candidates before any queue: the configurations and batches a service can try."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.fleet.batch_limits import BatchLimits, largest_batches
 from optimizer.fleet.candidates import Verdict
 from optimizer.fleet.inventory import Inventory
 from optimizer.fleet.weights import weights_gb
 from optimizer.spec.fleet_spec import FleetSpec
-from optimizer.spec.service import BatchRangeSpec
+from optimizer.spec.precision import Precision
 
 __all__ = ["Grid"]
 
-# As large as a spec may state one.
-_LARGEST_BATCH = 65536
-
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,42 +27,76 @@ class Grid:
 
     See `CandidateTable` for the arrays. A service without load that may scale to zero has the
     single candidate "no accelerator".
+
+    Parameters
+    ----------
+    max_batch
+        The largest that each row may have.
+    least_batch, batch_step
+        Down to which smaller batches may be tried, and in which steps (0: powers of two);
+        `max_batch` itself where it is not to be searched.
     """
 
     service: IntArray
     accelerator: IntArray
     performance: IntArray
     max_batch: IntArray
+    least_batch: IntArray
+    batch_step: IntArray
     verdict: IntArray
 
     @classmethod
-    def of(cls, spec: FleetSpec, inventory: Inventory, rate_rps: FloatArray) -> Grid:
-        """Lay out every (service, accelerator, maximum batch) of a validated spec."""
-        services, accelerators = len(spec.services), len(spec.accelerators)
-        service = np.repeat(np.arange(services), accelerators)
-        accelerator = np.tile(np.arange(accelerators), services)
-        performance = _performance_index(spec)[service, accelerator]
-        idle = np.array(
-            [rate_rps[i] == 0 and s.replicas.min == 0 for i, s in enumerate(spec.services)],
-            dtype=np.bool_,
-        )
-        # One row stands for "scaled to zero": the service's first, without an accelerator.
-        kept = ~idle[service] | (accelerator == 0)
-        service, accelerator, performance = service[kept], accelerator[kept], performance[kept]
-        accelerator = np.where(idle[service], -1, accelerator)
-        performance = np.where(idle[service], -1, performance)
-        batch = _default_batches(spec, rate_rps, service, performance)
+    def of(
+        cls,
+        spec: FleetSpec,
+        inventory: Inventory,
+        rate_rps: FloatArray,
+        *,
+        search_open: bool = False,
+    ) -> Grid:
+        """Lay out every (service, accelerator, configuration) of a validated spec.
+
+        Parameters
+        ----------
+        spec, inventory
+            The fleet.
+        rate_rps
+            (services,), what each is sized for.
+        search_open
+            Whether batches that a service leaves open may be smaller than the performance entry's.
+        """
+        service, accelerator, performance = _configurations(spec, rate_rps)
+        batch = largest_batches(spec, rate_rps, service, performance)
         batch[performance < 0] = 0
-        repeats, batches, fits = _searched_batches(spec, service, performance, batch)
+        limits = BatchLimits.of(spec, search_open=search_open)
+        batch, least = limits.within(service, performance, batch)
+        fits = least <= batch
+        repeats, batches, searched = limits.listed(service, batch, least)
         grid = cls(
             service=np.repeat(service, repeats),
             accelerator=np.repeat(accelerator, repeats),
             performance=np.repeat(performance, repeats),
             max_batch=batches,
-            verdict=np.where(fits, Verdict.POSSIBLE, Verdict.BATCH).astype(np.int64),
+            least_batch=np.where(searched, np.repeat(least, repeats), batches),
+            batch_step=limits.step[np.repeat(service, repeats)],
+            verdict=np.where(np.repeat(fits, repeats), Verdict.POSSIBLE, Verdict.BATCH).astype(
+                np.int64
+            ),
         )
         grid._rule_out(spec, inventory)
         return grid
+
+    def take(self, rows: IntArray, max_batch: IntArray) -> Grid:
+        """Return some rows with other batches, which are not searched further."""
+        return Grid(
+            service=self.service[rows],
+            accelerator=self.accelerator[rows],
+            performance=self.performance[rows],
+            max_batch=max_batch,
+            least_batch=max_batch,
+            batch_step=self.batch_step[rows],
+            verdict=np.full(len(rows), int(Verdict.POSSIBLE), dtype=np.int64),
+        )
 
     def _rule_out(self, spec: FleetSpec, inventory: Inventory) -> None:
         """Write the verdicts, the more fundamental last so that it is the one reported."""
@@ -75,6 +108,9 @@ class Grid:
         with np.errstate(invalid="ignore"):
             too_large = weights[entry] > memory[entry]
         self.verdict[rows[too_large]] = Verdict.WEIGHTS
+        allowed = _allowed_precisions(spec)
+        if allowed is not None:
+            self.verdict[rows[~allowed[self.service[rows], entry]]] = Verdict.PRECISION
         names = {name: index for index, name in enumerate(inventory.names)}
         pinned = np.array(
             [-1 if s.accelerator is None else names[s.accelerator] for s in spec.services],
@@ -84,21 +120,41 @@ class Grid:
         self.verdict[placed & (self.performance < 0)] = Verdict.NO_PERFORMANCE
 
 
-def _performance_index(spec: FleetSpec) -> IntArray:
-    """Return (services, accelerators): index of the performance entry, -1 without one."""
+def _configurations(spec: FleetSpec, rate_rps: FloatArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return service, accelerator and performance entry of each row, -1 for none."""
     models = {entry.name: index for index, entry in enumerate(spec.models)}
     accelerators = {entry.name: index for index, entry in enumerate(spec.accelerators)}
-    index = np.full((len(models), len(accelerators)), -1, dtype=np.int64)
+    entries: list[list[list[int]]] = [[[] for _ in accelerators] for _ in models]
     for position, entry in enumerate(spec.performance):
-        index[models[entry.model], accelerators[entry.accelerator]] = position
-    return index[[models[service.model] for service in spec.services]]
+        entries[models[entry.model]][accelerators[entry.accelerator]].append(position)
+    of_model = [
+        np.array(
+            [(place, row) for place, found in enumerate(own) for row in (found or [-1])],
+            dtype=np.int64,
+        ).reshape(-1, 2)
+        for own in entries
+    ]
+    nowhere = np.full((1, 2), -1, dtype=np.int64)
+    rows = [
+        # One row stands for "scaled to zero".
+        nowhere if rate_rps[i] == 0 and s.replicas.min == 0 else of_model[models[s.model]]
+        for i, s in enumerate(spec.services)
+    ]
+    service = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
+    placed = np.concatenate(rows) if rows else nowhere[:0]
+    return service, placed[:, 0], placed[:, 1]
 
 
 def _replica_sizes(spec: FleetSpec, inventory: Inventory) -> tuple[FloatArray, FloatArray]:
     """Return per performance entry the weights and the replica's memory [GB]; NaN if unknown."""
-    models = {model.name: weights_gb(model) for model in spec.models}
+    models = {model.name: model for model in spec.models}
     names = {name: index for index, name in enumerate(inventory.names)}
-    weights = [models[entry.model] for entry in spec.performance]
+    known: dict[tuple[str, Precision | None], float | None] = {}
+    for entry in spec.performance:
+        key = (entry.model, entry.weight_precision)
+        if key not in known:
+            known[key] = weights_gb(models[entry.model], entry.weight_precision)
+    weights = [known[entry.model, entry.weight_precision] for entry in spec.performance]
     memory = [
         inventory.memory_gb[names[entry.accelerator]] * entry.instances
         for entry in spec.performance
@@ -109,67 +165,30 @@ def _replica_sizes(spec: FleetSpec, inventory: Inventory) -> tuple[FloatArray, F
     )
 
 
-def _default_batches(
-    spec: FleetSpec, rate_rps: FloatArray, service: IntArray, performance: IntArray
-) -> IntArray:
-    """Maximum batch of each row: the service's own, else the performance entry's.
+def _allowed_precisions(spec: FleetSpec) -> BoolArray | None:
+    """Return (services, entries): whether a service's quality allows an entry; None: all do.
 
-    An entry's batch measured at a given output length is scaled to the service's mean output
-    length, as inferno does (whole tokens, rounded down, at least 1). Without requests there is
-    no length to scale to, and the stated batch stands.
+    An entry that does not state its precision is allowed only where everything is.
     """
-    stated = np.array([p.max_batch for p in spec.performance] or [1], dtype=np.int64)
-    at_tokens = np.array(
-        [p.max_batch_at_output_tokens or np.nan for p in spec.performance] or [np.nan]
-    )
-    output = np.array([s.load.mean_output_tokens for s in spec.services])
-    fixed = np.array([s.max_batch if isinstance(s.max_batch, int) else 0 for s in spec.services])
-    with np.errstate(over="ignore"):
-        scaled = stated[performance] * at_tokens[performance] / np.floor(output[service])
-    scaled = np.minimum(scaled, _LARGEST_BATCH)
-    scale = np.isfinite(scaled) & (rate_rps[service] > 0)
-    batch = np.where(
-        scale, np.maximum(np.floor(np.where(scale, scaled, 1.0)), 1.0), stated[performance]
-    )
-    return np.where(fixed[service] > 0, fixed[service], batch).astype(np.int64)
-
-
-def _searched_batches(
-    spec: FleetSpec, service: IntArray, performance: IntArray, batch: IntArray
-) -> tuple[IntArray, IntArray, NDArray[np.bool_]]:
-    """Expand the rows of services that leave their batch to the optimiser.
-
-    Returns how often each row is repeated, and the batch of each repeated row with whether it
-    lies in the service's range.
-    """
-    ranges = {
-        index: entry.max_batch
-        for index, entry in enumerate(spec.services)
-        if isinstance(entry.max_batch, BatchRangeSpec)
+    classes = {entry.name: entry for entry in spec.classes}
+    rules = [
+        tuple((own.weight_precisions, own.kv_precisions) for own in (s, classes[s.service_class]))
+        for s in spec.services
+    ]
+    if not any(allowed is not None for rule in rules for pair in rule for allowed in pair):
+        return None
+    masks = {
+        rule: np.array(
+            [
+                all(
+                    (weights is None or entry.weight_precision in weights)
+                    and (kv is None or entry.kv_precision in kv)
+                    for weights, kv in rule
+                )
+                for entry in spec.performance
+            ],
+            dtype=np.bool_,
+        )
+        for rule in set(rules)
     }
-    if not ranges:
-        return np.ones(len(service), dtype=np.int64), batch, np.ones(len(service), dtype=np.bool_)
-    repeats = np.ones(len(service), dtype=np.int64)
-    batches: list[int] = []
-    fits: list[bool] = []
-    for row, (owner, entry, largest) in enumerate(
-        zip(service.tolist(), performance.tolist(), batch.tolist(), strict=True)
-    ):
-        wanted = ranges.get(owner)
-        if wanted is None or entry < 0:
-            batches.append(largest)
-            fits.append(True)
-            continue
-        tried = _ladder(wanted.min, min(wanted.max, largest))
-        repeats[row] = max(len(tried), 1)
-        batches.extend(tried or [largest])
-        fits.extend([True] * len(tried) or [False])
-    return repeats, np.array(batches, dtype=np.int64), np.array(fits, dtype=np.bool_)
-
-
-def _ladder(low: int, high: int) -> list[int]:
-    """Batches to try between two ends: both ends and every power of two between."""
-    if high < low:
-        return []
-    powers = (1 << k for k in range(low.bit_length(), high.bit_length()))
-    return sorted({low, high, *(power for power in powers if low < power < high)})
+    return np.stack([masks[rule] for rule in rules])

@@ -21,6 +21,8 @@ def why_not(table: CandidateTable, row: int) -> str:
             return f"no performance data for {service.model}"
         case Verdict.PINNED:
             return f"the service is pinned to {service.accelerator}"
+        case Verdict.PRECISION:
+            return _precision(table, row)
         case Verdict.NO_TIMING:
             return f"no timing of the kind that queue model '{table.queue_model}' needs"
         case Verdict.WEIGHTS:
@@ -53,12 +55,30 @@ def _replicas(table: CandidateTable, row: int) -> str:
     return f"needs {table.replicas[row]} replicas, at most {most} are allowed"
 
 
+def _precision(table: CandidateTable, row: int) -> str:
+    entry = table.spec.performance[int(table.performance[row])]
+    service = table.spec.services[int(table.service[row])]
+    group = next(c for c in table.spec.classes if c.name == service.service_class)
+    reasons = []
+    for what, precision, rules in (
+        ("weights", entry.weight_precision, (service.weight_precisions, group.weight_precisions)),
+        ("the KV cache", entry.kv_precision, (service.kv_precisions, group.kv_precisions)),
+    ):
+        for allowed in rules:
+            if allowed is not None and precision not in allowed:
+                came = "a precision that is not stated" if precision is None else precision.value
+                reasons.append(f"{what} in {came}, allowed: {', '.join(allowed)}")
+                break
+    return "; ".join(reasons)
+
+
 def _weights(table: CandidateTable, row: int) -> str:
     spec = table.spec
     entry = spec.performance[int(table.performance[row])]
     model = next(m for m in spec.models if m.name == entry.model)
     memory = table.inventory.memory_gb[int(table.accelerator[row])] * entry.instances
     return (
-        f"weights of {weights_gb(model):.4g} GB do not fit in the replica's {memory:.4g} GB "
+        f"weights of {weights_gb(model, entry.weight_precision):.4g} GB do not fit in the "
+        f"replica's {memory:.4g} GB "
         f"(state models[].weight_bits or weights_gb if they are served quantised)"
     )

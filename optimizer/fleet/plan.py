@@ -79,11 +79,27 @@ class BucketRoute(_PlanPart):
 class Allocation(_PlanPart):
     """What serves one service, or the part of it that is routed here where it splits."""
 
+    _when_used: ClassVar[tuple[str, ...]] = (
+        "configuration",
+        "tensor_parallel",
+        "pipeline_parallel",
+        "weight_precision",
+        "kv_precision",
+    )
+
     service: str
     model: str
     service_class: str
     priority: int
     accelerator: str | None = Field(description="null: scaled to zero.")
+    configuration: str = Field(
+        default="",
+        description="Which of the model's configurations on this accelerator, in words.",
+    )
+    tensor_parallel: int | None = Field(default=None, description="Cards per layer.")
+    pipeline_parallel: int | None = Field(default=None, description="Stages of layers.")
+    weight_precision: str | None = Field(default=None, description="As the weights are served.")
+    kv_precision: str | None = Field(default=None, description="Of the KV cache.")
     replicas: int
     replicas_needed: int = Field(description="Replicas that keep every objective at full load.")
     instances: int = Field(description="Accelerator instances, all replicas together.")

@@ -49,6 +49,8 @@ class PairProcesses:
     clock
         (entries,): the timing of each performance entry, as an index into those that the model
         knows; -1 where it knows none.
+    has_queue
+        (services,): whether the queue of a replica is limited.
     replicas_matter
         (services,): whether what one replica carries depends on how many there are. It does not
         where requests are spread at random and arrive as a Poisson process: every replica then
@@ -70,6 +72,7 @@ class PairProcesses:
             [np.nan if s.max_queue is None else s.max_queue for s in spec.services],
             dtype=np.float64,
         )
+        self.has_queue: BoolArray = np.isfinite(self._queue)
         self._routing = np.array(
             [Routing[service.routing.name] for service in spec.services], dtype=np.int8
         )
@@ -123,7 +126,7 @@ class PairProcesses:
             Rows of a call, their clock for `process`, and the statistics that they bound.
         """
         keys = np.column_stack(
-            [self.clock[performance[rows]], np.isfinite(self._queue)[service[rows]]]
+            [self.clock[performance[rows]], self.has_queue[service[rows]]]
             + [np.isfinite(bound)[service[rows]] for bound in bounds.values()]
         )
         distinct, member = np.unique(keys, axis=0, return_inverse=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.errors import ModelError
+from optimizer.fleet.batch_search import search_batches
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.grid import Grid
 from optimizer.fleet.inventory import Inventory
@@ -45,7 +47,7 @@ _MOST_REPLICAS = 2**40
 
 
 def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> CandidateTable:
-    """Size every (service, accelerator, maximum batch) of a fleet.
+    """Size every (service, configuration) of a fleet, each with its best maximum batch.
 
     Parameters
     ----------
@@ -69,26 +71,38 @@ def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> Candida
     model = get_queue_model(queue_model or spec.optimizer.queue_model)
     inventory = Inventory.of(spec)
     targets = ServiceTargets.of(spec)
-    grid = Grid.of(spec, inventory, targets.rate_rps)
-    sizing = _Sizing(spec, model, targets, grid)
+    # A model that reproduces another system's sizing keeps to that system's batches.
+    grid = Grid.of(spec, inventory, targets.rate_rps, search_open=model.keeps_targets)
+    sizing = Sizing(spec, model, targets, grid, PairProcesses(spec, model))
     sizing.size_all()
+    search_batches(sizing)
     return sizing.table(inventory)
 
 
 @dataclass
-class _Sizing:
-    """The table under construction."""
+class Sizing:
+    """The table under construction.
+
+    Parameters
+    ----------
+    spec, model, targets, grid, processes
+        What is sized, and by which model.
+    refusals
+        Words for rows that the model refuses.
+    choices
+        Models that `auto` chose, with its reasons.
+    """
 
     spec: FleetSpec
     model: QueueModel
     targets: ServiceTargets
     grid: Grid
+    processes: PairProcesses
     refusals: dict[int, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.grid.service)
-        self.processes = PairProcesses(self.spec, self.model)
         self.least = np.array([s.replicas.min for s in self.spec.services], dtype=np.int64)
         self.most = np.array(
             [
@@ -121,7 +135,7 @@ class _Sizing:
 
     def size(self, rows: IntArray, clock: int, statistics: tuple[Statistic, ...]) -> None:
         """Fill in the rows of one call to the queue model."""
-        process = self._process(rows, clock)
+        process = self.process(rows, clock)
         if isinstance(self.model, AutoModel):
             for choice in self.model.choose(process, statistics):
                 self.choices[choice.name] = choice.reason
@@ -136,9 +150,10 @@ class _Sizing:
         self._predict(rows[alone], process.take(alone) if varying.any() else process, statistics)
         self._spread(rows[varying], clock, statistics)
 
-    def _process(
+    def process(
         self, rows: IntArray, clock: int, replicas: IntArray | None = None
     ) -> ServiceProcess:
+        """Return the process of some rows that share a timing."""
         grid = self.grid
         return self.processes.process(
             clock, grid.service[rows], grid.performance[rows], grid.max_batch[rows], replicas
@@ -196,7 +211,7 @@ class _Sizing:
     def _spread(self, rows: IntArray, clock: int, statistics: tuple[Statistic, ...]) -> None:
         """Size rows of several replicas that share the load otherwise than by Poisson streams."""
         rows, _ = self._without_refused(
-            rows, self._process(rows, clock, self.replicas[rows]), statistics
+            rows, self.process(rows, clock, self.replicas[rows]), statistics
         )
         if not len(rows):
             return
@@ -206,7 +221,7 @@ class _Sizing:
         found = np.ones(len(rows), dtype=np.int64)
         found[busy] = fewest_replicas(
             self.model,
-            lambda pairs, replicas: self._process(rows[busy[pairs]], clock, replicas),
+            lambda pairs, replicas: self.process(rows[busy[pairs]], clock, replicas),
             load[busy],
             {s: self.targets.bounds[s][service[busy]] for s in statistics},
             self.targets.promised_throughput[service[busy]],
@@ -216,12 +231,12 @@ class _Sizing:
         rows, service, found = (array[found > 0] for array in (rows, service, found))
         self.replicas[rows] = np.maximum(found, self.least[service])
         self.rate[rows] = self._max_rate(
-            rows, self._process(rows, clock, self.replicas[rows]), statistics
+            rows, self.process(rows, clock, self.replicas[rows]), statistics
         )
         too_many = self.replicas[rows] > self.most[service]
         self.grid.verdict[rows[too_many]] = Verdict.REPLICAS
         rows = rows[~too_many]
-        self._predict(rows, self._process(rows, clock, self.replicas[rows]), statistics)
+        self._predict(rows, self.process(rows, clock, self.replicas[rows]), statistics)
 
     def _predict(
         self, rows: IntArray, process: ServiceProcess, statistics: tuple[Statistic, ...]
@@ -247,6 +262,26 @@ class _Sizing:
                     f"{self.rate[row]:.6g} requests/s, where it predicts {statistic} above the SLO"
                 )
             self.grid.verdict[rows[broken]] = Verdict.OUTSIDE_VALIDITY
+
+    def with_batches(self, rows: IntArray, max_batch: IntArray) -> Sizing:
+        """Size some rows with other batches."""
+        other = dataclasses.replace(
+            self, grid=self.grid.take(rows, max_batch), refusals={}, choices=self.choices
+        )
+        other.size_all()
+        return other
+
+    def adopt(self, rows: IntArray, other: Sizing, found: IntArray) -> None:
+        """Put rows of another sizing in the place of own ones."""
+        for row in rows.tolist():
+            self.refusals.pop(row, None)
+        self.grid.max_batch[rows] = other.grid.max_batch[found]
+        self.grid.verdict[rows] = other.grid.verdict[found]
+        self.rate[rows], self.replicas[rows] = other.rate[found], other.replicas[found]
+        for name, values in self.means.items():
+            values[rows] = other.means[name][found]
+        for statistic, values in self.percentiles.items():
+            values[rows] = other.percentiles[statistic][found]
 
     def _checked(self, what: str, values: object, size: int) -> FloatArray:
         """Refuse what a queue model must not return."""

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.sizing import build_candidates
-from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.fleet.split_services import splits
 from optimizer.spec.length_buckets import LengthBucketsSpec
-from optimizer.spec.options import AllocationMode
 from optimizer.spec.service import ReplicaRangeSpec, ServiceSpec
 
-__all__ = ["SplitDemand", "splits", "with_split_demand"]
+__all__ = ["SplitDemand", "with_split_demand"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -25,11 +24,6 @@ IntArray = NDArray[np.int64]
 _ROUNDING = 1e-9
 # What a queue model was asked about and could not be served alone may still serve a part.
 _ASKED = (Verdict.POSSIBLE, Verdict.SLO, Verdict.REPLICAS)
-
-
-def splits(spec: FleetSpec, service: ServiceSpec) -> bool:
-    """Whether several accelerators may serve a service at once, as the fleet says."""
-    return (service.allocation or spec.optimizer.allocation) is AllocationMode.SPLIT
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,19 +103,13 @@ class _Collector:
         self.instances = per_replica[table.performance]
 
     def add_whole(self, service: int) -> None:
-        """Add a service as one item; of each accelerator's batches the one that carries most."""
+        """Add a service as one item, which every configuration that can be sized may serve."""
         table = self.table
         rows = table.rows_of(service)
         possible = np.isin(table.verdict[rows], (Verdict.POSSIBLE, Verdict.REPLICAS))
-        rows = rows[possible]
-        best: dict[int, int] = {}
-        for row in rows.tolist():
-            place = int(table.accelerator[row])
-            if place not in best or self.rate[row] > self.rate[best[place]]:
-                best[place] = row
         demand = float(table.targets.rate_rps[service])
         item = self._item(service, -1, demand)
-        for row in best.values():
+        for row in rows[possible].tolist():
             if demand > 0 and self.rate[row] <= 0:
                 continue
             self._use(row, service, demand / self.rate[row] if demand > 0 else 0.0)
@@ -236,12 +224,12 @@ def _bucket_rates(table: CandidateTable, bucketed: list[int]) -> dict[int, Float
     for (number, batch, bucket), index in place.items():
         rows = table.rows_of(index)
         mine = rows[asked[rows] & (table.max_batch[rows] == batch)]
-        by_place = {int(table.accelerator[row]): row for row in mine.tolist()}
+        by_entry = {int(table.performance[row]): row for row in mine.tolist()}
         shares = table.spec.services[index].length_buckets
         assert shares is not None
         size = len(shares.shares) * len(shares.shares[0])
         for piece in pieces.rows_of(number).tolist():
-            row = by_place.get(int(pieces.accelerator[piece]))
+            row = by_entry.get(int(pieces.performance[piece]))
             if row is not None and pieces.verdict[piece] == Verdict.POSSIBLE:
                 known = rates.setdefault(row, np.zeros(size))
                 known[bucket] = pieces.rate_per_replica_rps[piece]

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.fleet.candidates import CandidateTable
-from optimizer.fleet.split_demand import SplitDemand, splits
+from optimizer.fleet.split_demand import SplitDemand
+from optimizer.fleet.split_services import splits
 from optimizer.spec.options import PartialService
 from solvers import Split
 

@@ -30,7 +30,7 @@ def why_impossible(table: CandidateTable, service: int) -> str:
     nearest = rows[np.argsort(-table.verdict[rows], kind="stable")]
     places: dict[str, list[str]] = {}
     for row in nearest.tolist():
-        name = table.inventory.names[int(table.accelerator[row])]
+        name = table.place_of(row)
         names = places.setdefault(why_not(table, row), [])
         if name not in names:
             names.append(name)
@@ -86,7 +86,7 @@ def _not_placed(table: CandidateTable, fitting: list[int]) -> str:
 def _what(table: CandidateTable, row: int) -> str:
     return (
         f"{int(table.replicas[row])} replica(s) on "
-        f"{table.inventory.names[int(table.accelerator[row])]} at "
+        f"{table.place_of(row)} at "
         f"{table.cost_per_hour[row]:.4g} {table.spec.currency}/h"
     )
 

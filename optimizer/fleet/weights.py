@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from optimizer.spec.model import ModelSpec
+from optimizer.spec.precision import WEIGHT_BITS, Precision
 
 __all__ = ["weights_gb"]
 
 
-def weights_gb(model: ModelSpec) -> float | None:
+def weights_gb(model: ModelSpec, precision: Precision | None = None) -> float | None:
     """Return the size of the weights [GB = 1e9 bytes], or None where nobody knows.
 
-    The stated size wins; else parameters times bits per parameter, each stated or from the
-    catalogue.
+    Parameters
+    ----------
+    model
+        Its stated size; else parameters times bits per parameter, each stated or from the
+        catalogue.
+    precision
+        That they are served in, where a configuration says so: then parameters times its bits, and
+        the stated size only where nobody knows the parameters.
     """
-    if model.weights_gb is not None:
+    if model.weights_gb is not None and precision is None:
         return model.weights_gb
-    parameters, bits = model.parameters, model.weight_bits
+    parameters = model.parameters
+    bits = model.weight_bits if precision is None else WEIGHT_BITS[precision]
     if model.catalog is not None and (parameters is None or bits is None):
         from optimizer.catalog import model as facts_of
 
@@ -23,5 +31,5 @@ def weights_gb(model: ModelSpec) -> float | None:
         parameters = facts.parameters_total if parameters is None else parameters
         bits = facts.weight_bits if bits is None else bits
     if parameters is None or bits is None:
-        return None
+        return model.weights_gb
     return parameters * bits / 8e9

@@ -83,7 +83,8 @@ def placement_words(placement: Placement) -> str:
     if placement.accelerator is None:
         return "scaled to zero"
     batch = "" if placement.max_batch is None else f" (batch {placement.max_batch})"
-    return f"{placement.replicas} x {placement.accelerator}{batch}"
+    place = f"{placement.accelerator} {placement.configuration}".rstrip()
+    return f"{placement.replicas} x {place}{batch}"
 
 
 def _resources(resources: Iterable[ResourceDifference]) -> RenderableType:

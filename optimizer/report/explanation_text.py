@@ -23,7 +23,7 @@ _STYLES = {
 
 
 def explanation_view(explanation: Explanation) -> RenderableType:
-    """Return the verdict and the best option of every accelerator beside the others."""
+    """Return the verdict and the best option of every configuration beside the others."""
     verdict = Text.assemble((explanation.service, "bold"), ": ", explanation.verdict)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("accelerator", overflow="fold")
@@ -38,11 +38,11 @@ def explanation_view(explanation: Explanation) -> RenderableType:
 
 
 def _best_of_each(options: tuple[Option, ...]) -> Iterator[tuple[Option, int]]:
-    """Yield the first option of each accelerator and how many batches more it has."""
-    by_accelerator: dict[str | None, list[Option]] = {}
+    """Yield the first option of each configuration and how many batches more it has."""
+    by_configuration: dict[tuple[str | None, str], list[Option]] = {}
     for option in options:
-        by_accelerator.setdefault(option.accelerator, []).append(option)
-    for mine in by_accelerator.values():
+        by_configuration.setdefault((option.accelerator, option.configuration), []).append(option)
+    for mine in by_configuration.values():
         yield mine[0], len(mine) - 1
 
 
@@ -50,12 +50,12 @@ def _cells(option: Option, others: int) -> tuple[Text, ...]:
     reachable = "\n".join(
         f"{r.statistic} {number(r.best_ms)} of {number(r.bound_ms)}" for r in option.reachable
     )
-    remark = option.detail
+    placed, remark = option.accelerator is not None, option.detail
     if others:
         more = f"{others} more batch{'es' if others > 1 else ''} tried, none better"
         remark = f"{remark}; {more}" if remark else more
     return (
-        Text(option.accelerator or "none"),
+        Text(f"{option.accelerator} {option.configuration}".rstrip() if placed else "none"),
         Text(option.state.value),
         Text(f"{option.max_batch}" if option.max_batch else "-"),
         Text("-" if option.replicas is None else f"{option.replicas}"),

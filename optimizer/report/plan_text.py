@@ -183,7 +183,7 @@ def _service_cells(a: Allocation) -> tuple[Text, ...]:
     return (
         Text(a.service),
         Text(f"{a.service_class} ({a.priority})"),
-        Text(a.accelerator or "none"),
+        Text(f"{a.accelerator} {a.configuration}".rstrip() if a.accelerator else "none"),
         Text(f"{a.share:.0%}"),
         Text(replicas, style="yellow" if a.partial else ""),
         Text("-" if a.max_batch is None else f"{a.max_batch}"),

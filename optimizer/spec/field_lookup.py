@@ -63,9 +63,10 @@ class FieldPlace:
     @property
     def choices(self) -> tuple[str, ...]:
         """The values of a field that takes one of a few."""
-        annotation = self.field.annotation if self.field else None
-        if isinstance(annotation, type) and issubclass(annotation, Enum):
-            return tuple(str(member.value) for member in annotation)
+        for kind in _kinds_in(self.field.annotation) if self.field else ():
+            for one in _kinds_in(get_args(kind)[0]) if get_origin(kind) is tuple else [kind]:
+                if isinstance(one, type) and issubclass(one, Enum):
+                    return tuple(str(member.value) for member in one)
         return ()
 
     @property

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from optimizer.spec.accelerator import AcceleratorSpec, CapacitySpec
 from optimizer.spec.base import Name, SpecModel
@@ -55,3 +55,21 @@ class FleetSpec(SpecModel):
         strict=False,
         description="Remarks that travel with the fleet: what an importer could not carry over.",
     )
+
+    @model_validator(mode="after")
+    def _fill_in_instances(self) -> Self:
+        """Take as many instances as a stated parallelism needs where none are stated."""
+        cards = {accelerator.name: accelerator.cards for accelerator in self.accelerators}
+        filled = tuple(
+            entry
+            if entry.parallel_cards is None or "instances" in entry.model_fields_set
+            else entry.model_copy(
+                update={
+                    "instances": max(entry.parallel_cards // cards.get(entry.accelerator, 1), 1)
+                }
+            )
+            for entry in self.performance
+        )
+        # The model is frozen for its users, and is being made here.
+        self.__dict__["performance"] = filled
+        return self

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from optimizer.spec.base import Milliseconds, Name, Positive, SpecModel, Tokens
+from optimizer.spec.precision import Precision
 
 __all__ = [
     "IterationTableSpec",
@@ -121,12 +122,34 @@ class SpeculativeDecodingSpec(SpecModel):
 
 
 class PerformanceSpec(SpecModel):
-    """How one model runs on one accelerator; measured or fitted, with at least one timing."""
+    """How one model runs on one accelerator in one configuration, with at least one timing.
+
+    A model may have several on one accelerator: they differ in instances, parallelism, precision
+    or engine settings, and services choose among them.
+    """
 
     model: Name = Field(description="Model, as in `models[].name`.")
     accelerator: Name = Field(description="Accelerator, as in `accelerators[].name`.")
     instances: int = Field(
-        default=1, ge=1, le=4096, description="Accelerator instances that one replica takes."
+        default=1,
+        ge=1,
+        le=4096,
+        description="Accelerator instances that one replica takes; by default as many as the cards "
+        "of `tensor_parallel` x `pipeline_parallel` make up, else 1.",
+    )
+    tensor_parallel: int | None = Field(
+        default=None, ge=1, le=4096, description="Cards that each layer is divided over."
+    )
+    pipeline_parallel: int | None = Field(
+        default=None, ge=1, le=4096, description="Stages that the layers are divided into."
+    )
+    weight_precision: Precision | None = Field(
+        default=None,
+        strict=False,
+        description="Precision that the weights are served in; by default the model's.",
+    )
+    kv_precision: Precision | None = Field(
+        default=None, strict=False, description="Precision of the KV cache."
     )
     max_batch: int = Field(
         ge=1, le=65536, description="Most requests in service together on one replica."
@@ -165,3 +188,35 @@ class PerformanceSpec(SpecModel):
     source: str | None = Field(
         default=None, max_length=2000, description="Where the figures come from."
     )
+
+    @property
+    def parallel_cards(self) -> int | None:
+        """Cards that the stated parallelism is for; None where it states none."""
+        if self.tensor_parallel is None and self.pipeline_parallel is None:
+            return None
+        return (self.tensor_parallel or 1) * (self.pipeline_parallel or 1)
+
+    @property
+    def configuration(self) -> str:
+        """What tells it from others of its model and accelerator, as `x4 TP4 fp8, KV fp8`.
+
+        Empty where it states nothing but times.
+        """
+        degrees = (
+            ("x", self.instances),
+            ("TP", self.tensor_parallel),
+            ("PP", self.pipeline_parallel),
+        )
+        words = [f"{name}{n}" for name, n in degrees if n is not None and (name, n) != ("x", 1)]
+        if self.weight_precision is not None:
+            words.append(self.weight_precision.value)
+        settings = [" ".join(words)] if words else []
+        if self.kv_precision is not None:
+            settings.append(f"KV {self.kv_precision.value}")
+        if self.kv_capacity_tokens is not None:
+            settings.append(f"KV of {self.kv_capacity_tokens:g} tokens")
+        if self.chunk_tokens is not None:
+            settings.append(f"chunks of {self.chunk_tokens}")
+        if self.speculative_decoding is not None:
+            settings.append(f"{self.speculative_decoding.draft_tokens} drafted")
+        return ", ".join(settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import chain
 
+from optimizer.spec.configuration_checks import check_configurations, configuration_key
 from optimizer.spec.consistency import check_consistency
 from optimizer.spec.coverage import check_coverage
 from optimizer.spec.finding import Finding
@@ -36,6 +37,7 @@ def cross_check(data: object) -> Iterator[Finding]:
         _empty_sections(fleet),
         _repeated_names(fleet),
         _unknown_names(fleet),
+        check_configurations(fleet),
         check_consistency(fleet),
         check_coverage(fleet),
     )
@@ -55,9 +57,11 @@ def _repeated_names(fleet: Part) -> Iterator[Finding]:
             "name",
         )
     yield from _repeated(
-        ((entry, _pair(entry, "model", "accelerator")) for entry in fleet.entries("performance")),
-        "another entry is for this model on this accelerator",
+        ((entry, configuration_key(entry)) for entry in fleet.entries("performance")),
+        "another entry is for this model on this accelerator in the same configuration",
         "accelerator",
+        "keep one of them, or tell them apart by instances, tensor_parallel, pipeline_parallel, "
+        "weight_precision, kv_precision or engine settings",
     )
     yield from _repeated(
         (
@@ -97,13 +101,11 @@ def _repeated_names(fleet: Part) -> Iterator[Finding]:
         )
 
 
-def _pair(entry: Part, first: str, second: str) -> tuple[str, str] | None:
-    a, b = entry.text(first), entry.text(second)
-    return None if a is None or b is None else (a, b)
-
-
 def _repeated(
-    keyed: Iterable[tuple[Part, Hashable | None]], message: str, member: str
+    keyed: Iterable[tuple[Part, Hashable | None]],
+    message: str,
+    member: str,
+    hint: str = "keep one of them",
 ) -> Iterator[Finding]:
     """Find entries whose key an earlier one has; None is no key."""
     first: dict[Hashable, Part] = {}
@@ -111,7 +113,7 @@ def _repeated(
         if key is None:
             continue
         if key in first:
-            yield entry.find(member, f"{message}: {show_path(first[key].path)}", "keep one of them")
+            yield entry.find(member, f"{message}: {show_path(first[key].path)}", hint)
         first.setdefault(key, entry)
 
 

@@ -11,6 +11,7 @@ from optimizer.spec.base import Name, NonNegative, SpecModel, Tokens, Variabilit
 from optimizer.spec.length_buckets import LengthBucketsSpec
 from optimizer.spec.lengths import LengthDistributionSpec, mean_length
 from optimizer.spec.options import AllocationMode
+from optimizer.spec.precision import AllowedPrecision
 
 __all__ = [
     "BatchRangeSpec",
@@ -90,6 +91,13 @@ class BatchRangeSpec(SpecModel):
 
     min: int = Field(default=1, ge=1, le=65536, description="Smallest maximum batch.")
     max: int = Field(ge=1, le=65536, description="Largest maximum batch.")
+    step: int | None = Field(
+        default=None,
+        ge=1,
+        le=65536,
+        description="Tries every so-many-th batch from min, and max; by default min, max and every "
+        "power of two between.",
+    )
 
 
 class CurrentAllocationSpec(SpecModel):
@@ -119,7 +127,7 @@ class ServiceSpec(SpecModel):
     max_batch: Annotated[int, Field(ge=1, le=65536)] | BatchRangeSpec | None = Field(
         default=None,
         description="Maximum batch: a number fixes it, a range lets the optimiser search it; by "
-        "default the performance data's.",
+        "default it is searched up to the performance data's.",
     )
     max_queue: int | None = Field(
         default=None,
@@ -136,6 +144,18 @@ class ServiceSpec(SpecModel):
     )
     accelerator: Name | None = Field(
         default=None, description="Pins the service to this accelerator."
+    )
+    weight_precisions: tuple[AllowedPrecision, ...] | None = Field(
+        default=None,
+        strict=False,
+        description="Precisions of the weights that its quality allows; by default all that its "
+        "class allows.",
+    )
+    kv_precisions: tuple[AllowedPrecision, ...] | None = Field(
+        default=None,
+        strict=False,
+        description="Precisions of the KV cache that its quality allows; by default all that its "
+        "class allows.",
     )
     allocation: AllocationMode | None = Field(
         default=None,

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from optimizer.spec.base import Name, NonNegative, SpecModel
+from optimizer.spec.precision import AllowedPrecision
 
 __all__ = ["STATISTIC_PATTERN", "ServiceClassSpec", "SloMetric", "SloSpec", "TargetSpec"]
 
@@ -89,4 +90,16 @@ class ServiceClassSpec(SpecModel):
         default=None,
         description="With weighted priorities: what leaving one service of the class unserved "
         "costs per hour.",
+    )
+    weight_precisions: tuple[AllowedPrecision, ...] | None = Field(
+        default=None,
+        strict=False,
+        description="Precisions of the weights that its services may be served with; by default "
+        "all.",
+    )
+    kv_precisions: tuple[AllowedPrecision, ...] | None = Field(
+        default=None,
+        strict=False,
+        description="Precisions of the KV cache that its services may be served with; by default "
+        "all.",
     )

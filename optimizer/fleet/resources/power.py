@@ -10,7 +10,7 @@ from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation
 from optimizer.fleet.power_curve import power_curve
 from optimizer.fleet.resources.kind import ResourceKind
-from optimizer.fleet.split_demand import splits
+from optimizer.fleet.split_services import splits
 from optimizer.spec.options import SaturationPolicy
 
 __all__ = ["Power"]

@@ -110,13 +110,6 @@ def test_timing_of_the_wrong_kind_is_a_reason() -> None:
     assert verdicts(table) == {"A": Verdict.POSSIBLE, "B": Verdict.NO_TIMING}
 
 
-def test_batch_range_is_searched_over_powers_of_two() -> None:
-    """8 to 50, limited to 32 by the accelerator: 8, 16, 32."""
-    ranged = service("x", max_batch={"min": 8, "max": 50})
-    table = build_candidates(fleet(services=[ranged]))
-    assert table.max_batch[table.accelerator == 0].tolist() == [8, 16, 32]
-
-
 def test_batch_range_above_the_accelerators_limit_is_a_reason() -> None:
     """At least 64 where 32 is the limit."""
     ranged = service("x", max_batch={"min": 64, "max": 128})

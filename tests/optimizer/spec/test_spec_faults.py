@@ -51,7 +51,7 @@ KINDS = [
     ("number for a range", "replicas: {min: 1, max: 8}", "replicas: 3", "services[0].replicas", "3",
      "must be a mapping with the keys min, max"),
     ("text for number or range", BATCH, "max_batch: '8'", "services[1].max_batch", "'8'",
-     "must be a whole number, or a mapping with the keys min, max, not a text: drop the quotes"),
+     "must be a whole number, or a mapping with the keys min, max, step, not a text: drop"),
     ("list for number or range", BATCH, "max_batch: [8, 64]", "services[1].max_batch",
      "a list of 2", "must be a whole number, or a mapping with the keys min, max"),
     ("true for the version", "schema_version: 1", "schema_version: true", "schema_version", "true",
@@ -165,7 +165,7 @@ NAMES = [
      "capacities[1].type", "'L40S'", "another capacity is for this type and place: capacities[0]"),
     ("two timings of one pair", PAIR, f"{PAIR}\n    max_batch: 8\n    iteration: {{base_ms: 1, "
      f"decode_ms_per_token: 0, prefill_ms_per_token: 0}}\n  {PAIR}", "performance[2].accelerator",
-     "'4xH100'", "another entry is for this model on this accelerator: performance[1]",
+     "'4xH100'", "on this accelerator in the same configuration: performance[1]: keep",
      "accelerator: 4xH100\n    max_batch: 128"),
     ("two general SLOs", "- targets:\n          - {metric: ttft_ms, bound: 500}",
      "- targets: []\n      - targets: []", "classes[0].slos[2].model", None, "another entry of the",

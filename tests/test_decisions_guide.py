@@ -1,0 +1,29 @@
+"""What the guide on decisions tells people to type works, and its examples are as it says."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from optimizer.cli.exit_codes import ExitCode
+from tests.optimizer.cli.commands import REPOSITORY, run
+
+GUIDE = (REPOSITORY / "docs/guides/decisions.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^fleetopt (.*)$", GUIDE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_guide_works(command: str) -> None:
+    """Each exits with 0."""
+    done = run(*command.split())
+    assert done.returncode == ExitCode.OK, done.stderr
+
+
+def test_quality_rules_decide_the_precision_of_the_example() -> None:
+    """Chat takes fp8 on two cards; contracts, whose class allows 16 bits alone, four in bf16."""
+    done = run("solve", "examples/configurations.yaml", "--json")
+    plan = json.loads(done.stdout)
+    chosen = {a["service"]: a["configuration"] for a in plan["allocations"]}
+    assert chosen == {"chat": "x2 TP2 fp8", "contracts": "x4 TP4 bf16"}
