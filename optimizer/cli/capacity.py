@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from optimizer.cli import capacity_sheet
 from optimizer.cli.capacity_fit import fit
 from optimizer.cli.capacity_measure import measure
 from optimizer.cli.capacity_options import (
@@ -49,6 +50,7 @@ def _capacity() -> None:
 
 app.command("fit")(fit)
 app.command("measure")(measure)
+app.add_typer(capacity_sheet.app, name="sheet")
 
 
 @app.command("model")

@@ -12,7 +12,7 @@ from optimizer.cli import main
 from tests.conftest import REPOSITORY
 
 GUIDE = (REPOSITORY / "docs/guides/capacity.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^fleetopt (.*)$", GUIDE, re.MULTILINE)
+COMMANDS = re.findall(r"^fleetopt ([^#\n]*)", GUIDE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
