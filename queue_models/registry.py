@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
@@ -45,7 +46,7 @@ class PluginInfo:
 
 def names() -> tuple[str, ...]:
     """Return the names of the registered models, sorted; none is imported."""
-    return tuple(sorted({entry.name for entry in entry_points(group=_GROUP)}))
+    return tuple(sorted({entry.name for entry in _all_entries(tuple(sys.path))}))
 
 
 def get(name: str) -> QueueModel:
@@ -103,9 +104,16 @@ def _entries(name: str) -> list[EntryPoint]:
     """Return the distinct registrations of a name, one per distribution and object."""
     found = {
         (entry.dist.name if entry.dist else "", entry.value): entry
-        for entry in entry_points(group=_GROUP, name=name)
+        for entry in _all_entries(tuple(sys.path))
+        if entry.name == name
     }
     return [found[key] for key in sorted(found)]
+
+
+@lru_cache(maxsize=16)
+def _all_entries(_path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return the group's entry points on a module path: reading them takes 10 ms each time."""
+    return tuple(entry_points(group=_GROUP))
 
 
 def _distribution(entry: EntryPoint) -> str:
