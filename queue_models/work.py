@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from queue_models.arrays import FloatArray
 from queue_models.process import Role, ServiceProcess
+from queue_models.reservations import held_requests
 from queue_models.timing import IterationTiming, TableTiming
 
 __all__ = ["RequestWork"]
@@ -75,7 +78,7 @@ class RequestWork:
         held = np.where(prefill_only, 0.0, prompt * after_first + pairs_of_tokens / gained)
         # The first iteration of a replica that only decodes is one of those after the first token.
         decodes = np.where(decode_only, np.maximum(after_first - 1.0, 0.0), after_first)
-        slots = _kv_limited_slots(flat)
+        slots = held_requests(flat, gained)
         room = _room(flat.chunk_tokens, slots * per_decode, computed, decodes * per_decode)
         return cls(
             prefill_tokens=computed,
@@ -89,6 +92,10 @@ class RequestWork:
             slots=slots,
             chunk_tokens=flat.chunk_tokens,
         )
+
+    def take(self, which: NDArray[Any]) -> RequestWork:
+        """Return the work of some pairs."""
+        return RequestWork(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
     @property
     def iterations(self) -> FloatArray:
@@ -144,30 +151,6 @@ def _tokens_per_iteration(service: ServiceProcess) -> FloatArray:
     chance = np.where(certain, 0.0, service.acceptance_rate)
     geometric = (1.0 - chance ** (service.draft_tokens + 1.0)) / (1.0 - chance)
     return np.where(certain, service.draft_tokens + 1.0, geometric)
-
-
-def _kv_limited_slots(service: ServiceProcess) -> FloatArray:
-    """Return how many requests a saturated replica serves together.
-
-    min(B, (KV capacity - spare)/E_lb), at least 1: in service are sizes biased by how long they
-    stay, E_lb = E[size x stay]/E[stay]. What is spare is less than the size of the next in line,
-    which is biased by its size: half of E[size^2]/E[size] on average. Requests of one size leave
-    the whole remainder. Size is prompt and output, stay goes with the output (with the prompt where
-    a replica only prefills, and holds the prompt alone).
-    """
-    prompt, output = service.input_tokens, service.output_tokens
-    prefill_only = service.role == Role.PREFILL
-    size = prompt + np.where(prefill_only, 1.0, output)
-    second = service.input_lengths.raw_moment(2)
-    of_prompt = np.divide(second, prompt, out=np.zeros_like(second), where=prompt > 0)
-    of_output = service.output_lengths.raw_moment(2) / output
-    biased = np.where(prefill_only, of_prompt + 1.0, prompt + of_output)
-    spread = service.input_tokens_scv * prompt**2
-    spread = spread + np.where(prefill_only, 0.0, service.output_tokens_scv * output**2)
-    spare = (size + spread / size) / 2.0
-    held = (service.kv_capacity_tokens - spare) / biased
-    held = np.where(spread > 0, held, np.floor(service.kv_capacity_tokens / size))
-    return np.maximum(np.minimum(service.max_batch, held), 1.0)
 
 
 def _room(

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from queue_models.arrays import FloatArray
+from queue_models.arrays import FloatArray, IntArray
 from queue_models.process import Role, Routing, ServiceProcess
+from queue_models.reservations import Reservations
 from queue_models.timing import IterationTiming
 from queue_models.work import RequestWork
 
@@ -150,7 +151,7 @@ def pair_table(service: ServiceProcess) -> PairTable:
         + kv * (work.kv_prefill + work.kv_decode)
     )
     stay = work.iterations
-    slots, kv_scv = _slots(flat, work)
+    slots = work.slots
     prompts, prompt_shares = _points(flat.input_lengths.quantised(_PROMPT_POINTS))
     prompts = prompts * np.where(computes, computed_share, 0.0)[:, None]
     stays, stay_shares = _decode_iterations(flat, work)
@@ -163,7 +164,7 @@ def pair_table(service: ServiceProcess) -> PairTable:
     shape = base.shape
     first = np.einsum("pq,pq->p", prompts, prompt_shares)
     second = np.einsum("pq,pq->p", prompts**2, prompt_shares)
-    size_scv, stay_scv = _spreads(flat, work, slots, kv_scv, stays, stay_shares)
+    size_scv, stay_scv, kv_scv = _spreads(flat, work, stays, stay_shares)
     places = np.full(shape, np.inf) if flat.queue_capacity is None else flat.queue_capacity
     columns = PairTable(
         base=base,
@@ -247,61 +248,78 @@ def _arrivals(service: ServiceProcess) -> tuple[FloatArray, FloatArray, FloatArr
     return over_long, within, np.where(least, replicas, 1.0)
 
 
-def _slots(service: ServiceProcess, work: RequestWork) -> tuple[FloatArray, FloatArray]:
-    """Return the slots, and the SCV of a request's tokens where the KV cache limits them."""
-    limited = work.slots < service.max_batch
-    decodes_too = np.where(service.role == Role.PREFILL, 0.0, 1.0)
-    inputs, outputs = service.input_lengths, service.output_lengths
-    mean = inputs.mean + np.where(decodes_too > 0, outputs.mean, 1.0)
-    variance = inputs.scv * inputs.mean**2 + decodes_too * outputs.scv * outputs.mean**2
-    scv = variance / np.maximum(mean, 1.0) ** 2
-    return work.slots, np.where(limited & (scv > _NO_SPREAD), scv, 0.0)
-
-
 def _spreads(
-    service: ServiceProcess,
-    work: RequestWork,
-    slots: FloatArray,
-    kv_scv: FloatArray,
-    stays: FloatArray,
-    stay_shares: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return the SCVs of the time taken from a saturated replica, and of the iterations.
+    service: ServiceProcess, work: RequestWork, stays: FloatArray, stay_shares: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the SCVs of the time taken from a saturated replica, of the iterations, of the cache.
 
     A request with prompt L and D decode iterations takes base (k + D)/slots + w(L, D) ms, w being
     its own work. Where the KV cache limits, its share of an iteration's base goes with the tokens
-    that it reserves instead.
+    that it reserves instead; the last SCV is that of these tokens, 0 without a limiting cache.
     """
-    timing = service.timing
-    assert isinstance(timing, IterationTiming)
-    base, kv = timing.base_ms[:, None], timing.kv_ms_per_token[:, None]
     iterations = work.prefill_iterations[:, None] + stays
-    held = service.input_tokens[:, None]
-    decode = timing.decode_ms_per_token * work.decode_tokens_per_iteration
-    gained = work.tokens_per_iteration[:, None]
-    fixed = decode[:, None] * stays + kv * gained * stays * (stays + 1.0) / 2.0
-    # Per token of the whole prompt, of which a share is computed.
-    computed = np.divide(
-        work.prefill_tokens,
-        service.input_tokens,
-        out=np.zeros_like(decode),
-        where=service.input_tokens > 0,
-    )
-    slope = (timing.prefill_ms_per_token * computed)[:, None] + kv * (1.0 + stays)
-    reserved = held + service.output_tokens[:, None]
-    by_size = (kv_scv > 0)[:, None]
-    share = base * iterations / slots[:, None]
-    output = 1.0 + stays * gained
-    fixed = fixed + np.where(by_size, share * output / reserved, share)
-    slope = slope + np.where(by_size, share / reserved, 0.0)
-    first, second = held, (held**2) * (1.0 + service.input_tokens_scv[:, None])
+    outputs = 1.0 + stays * work.tokens_per_iteration[:, None]
+    fixed, slope = _own_work(service, work, stays, outputs)
+    assert isinstance(service.timing, IterationTiming)
+    fixed = fixed + (service.timing.base_ms / work.slots)[:, None] * iterations
+    first = service.input_tokens[:, None]
+    second = first**2 * (1.0 + service.input_tokens_scv[:, None])
     mean = np.einsum("pd,pd->p", fixed + slope * first, stay_shares)
     square = np.einsum(
         "pd,pd->p", fixed**2 + 2.0 * fixed * slope * first + slope**2 * second, stay_shares
     )
     size = np.maximum(square / mean**2 - 1.0, 0.0)
     stay = np.einsum("pd,pd->p", iterations**2, stay_shares)
-    return size, np.maximum(stay / work.iterations**2 - 1.0, 0.0)
+    stay = np.maximum(stay / work.iterations**2 - 1.0, 0.0)
+    reserved = np.zeros_like(size)
+    varied = (service.input_tokens_scv > 0) | (
+        (service.output_tokens_scv > 0) & (service.role != Role.PREFILL)
+    )
+    limited = np.flatnonzero((work.slots < service.max_batch) & varied)
+    if limited.size:
+        size[limited], reserved[limited] = _reserved_spreads(service, work, limited)
+    return size, stay, np.where(reserved > _NO_SPREAD, reserved, 0.0)
+
+
+def _own_work(
+    service: ServiceProcess, work: RequestWork, decodes: FloatArray, outputs: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return a request's own work in ms: apart from its prompt, and per token of the prompt."""
+    timing = service.timing
+    assert isinstance(timing, IterationTiming)
+    shape = (-1, *(1,) * (decodes.ndim - 1))
+    decode = (timing.decode_ms_per_token * work.decode_tokens_per_iteration).reshape(shape)
+    kv = timing.kv_ms_per_token.reshape(shape)
+    # Per token of the whole prompt, of which a share is computed.
+    computed = np.divide(
+        work.prefill_tokens,
+        service.input_tokens,
+        out=np.zeros_like(work.prefill_tokens),
+        where=service.input_tokens > 0,
+    )
+    fixed = decode * decodes + kv * (outputs - 1.0) * (decodes + 1.0) / 2.0
+    return fixed, (timing.prefill_ms_per_token * computed).reshape(shape) + kv * (1.0 + decodes)
+
+
+def _reserved_spreads(
+    service: ServiceProcess, work: RequestWork, limited: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return SCVs of the time taken from a replica whose cache is full, and of what is reserved."""
+    some = service.take(limited)
+    requests = Reservations.of(some, work.tokens_per_iteration[limited])
+    gained = work.tokens_per_iteration[limited][:, None, None]
+    decodes = (requests.outputs - 1.0) / gained
+    assert isinstance(some.timing, IterationTiming)
+    fixed, slope = _own_work(some, work.take(limited), decodes, requests.outputs)
+    base = some.timing.base_ms / (work.slots[limited] * requests.in_service)
+    taken = base[:, None, None] * requests.stay * requests.part + fixed + slope * requests.prompts
+    return _scv(taken, requests.share), _scv(requests.part, requests.share)
+
+
+def _scv(values: FloatArray, shares: FloatArray) -> FloatArray:
+    mean = (values * shares).sum(axis=(1, 2))
+    square = (values**2 * shares).sum(axis=(1, 2))
+    return np.asarray(np.maximum(square / mean**2 - 1.0, 0.0))
 
 
 def _frequencies(stay: FloatArray) -> tuple[FloatArray, FloatArray]:

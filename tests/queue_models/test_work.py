@@ -110,21 +110,6 @@ def test_prefix_hits_save_prefill_but_not_cache() -> None:
     np.testing.assert_allclose(warm.kv_decode, cold.kv_decode)
 
 
-def test_the_cache_limits_the_batch() -> None:
-    """A cache of 6 500 tokens serves ten requests of 640 tokens, whole ones only."""
-    service = ServiceProcess(TIMING, 512, 128, 64, kv_capacity_tokens=[6500, 10.0, np.inf])
-    np.testing.assert_allclose(RequestWork.of(service).slots, [10.0, 1.0, 64.0])
-
-
-def test_varying_requests_leave_half_of_the_next_in_line_unused() -> None:
-    """Sizes in service are biased by their stay, that of the next in line by itself."""
-    lengths = Lengths.geometric([75.0]), Lengths.geometric([84.0])
-    service = ServiceProcess(TIMING, *lengths, 8, kv_capacity_tokens=954)
-    spare = (159 + (75 * 74 + 84 * 83) / 159) / 2
-    biased = 75 + (2 * 84 - 1)
-    np.testing.assert_allclose(RequestWork.of(service).slots, (954 - spare) / biased)
-
-
 def test_a_table_answers_for_a_single_number() -> None:
     """One pair without dimensions is interpolated as any other."""
     table = TableTiming([0.0, 10.0], [0.0, 100.0], [0.0], [[[1.0], [2.0]], [[3.0], [4.0]]])
