@@ -104,6 +104,7 @@ def start_backlog(
 
 @compiled
 def iterate_backlog(
+    arrivals_ms: float,
     empty_ms: float,
     per_cell: float,
     room: float,
@@ -139,8 +140,8 @@ def iterate_backlog(
     first, power, tail, carried, longest = work[0], work[1], work[2], work[3], work[4]
     power_real, power_imag, real, imag = parts[0], parts[1], parts[2], parts[3]
     for k in range(HALF):
-        first[k] = np.exp(-exponents[k] * empty_ms)
-        power[k] = np.exp(-exponents[k] * step_ms)
+        first[k] = np.exp(-exponents[k] * (arrivals_ms if arrivals_ms > 0.0 else empty_ms))
+        power[k] = 1.0 if arrivals_ms > 0.0 else np.exp(-exponents[k] * step_ms)
         power_real[k], power_imag[k] = power[k].real, power[k].imag
         longest[k] = power[k] ** (TIMES - 1) if chunked else 0.0j
     beyond, left_idle = 0.0, 0.0

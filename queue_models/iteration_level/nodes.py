@@ -6,6 +6,7 @@ import numpy as np
 
 from queue_models.compilation import compiled
 from queue_models.iteration_level.backlog import (
+    arrival_exponents,
     iterate_backlog,
     start_backlog,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "MOST_LINEAR_LOAD",
     "alone_delay",
     "average_present",
+    "begun_when_full",
     "further_chunks",
     "late_delay",
     "lay_lattice",
@@ -44,6 +46,9 @@ _MOST_BUDGET_LOAD = 0.97
 
 # Means of the queue of prompts that the lattice has room for where the budget binds.
 _QUEUES = 7.0
+
+# Part of the chunk budget's rate up to which it does not hold up prompts of a full batch.
+_MOST_FULL_RATE = 0.95
 
 # Standard deviations of the tokens of an iteration that the lattice has room for.
 _DEVIATIONS = 4.0
@@ -161,7 +166,10 @@ def node_delays(
     tails: bool,
     space: Space,
 ) -> float:
-    """Solve backlog and delays of every node; return P(an arrival finds the replica idle)."""
+    """Solve backlog and delays of every node; return P(an arrival finds the replica idle).
+
+    Where the batch is full, those begin whose slots become free, however long an iteration takes.
+    """
     per_cell = table.per_token[pair] * cell
     feedback = rate * table.per_token[pair] * table.prompt_mean[pair]
     # A long backlog outlives changes of the number in service: it sees their average.
@@ -204,7 +212,13 @@ def node_delays(
             backlog[1] = 0.0
             deposit(rate * table.prompt_mean[pair] * quiet, 1.0, cell, backlog[1])
             steps = _STEPS
+        arrivals_ms = 0.0
+        if node == FULL and table.full_rate[pair] < _MOST_FULL_RATE * table.budget_rate[pair]:
+            arrivals_ms = quiet
+            begun = begun_when_full(table, pair, rate) / quiet
+            arrival_exponents(space.transform, begun, 0.0, space.exponents)
         beyond, left_idle = iterate_backlog(
+            arrivals_ms,
             empty,
             per_cell,
             room,
@@ -218,6 +232,7 @@ def node_delays(
             space.parts,
             space.work,
         )
+        space.beyond[node] = beyond
         space.length[node], space.rest[node], space.delay[node], space.first[node] = delays(
             empty,
             per_cell,
@@ -248,8 +263,19 @@ def node_delays(
 
 
 @compiled
+def begun_when_full(table: PairTable, pair: int, rate: float) -> float:
+    """Return the requests that begin in an iteration of a full batch, on average.
+
+    Of slots that become free, a share of rate/full rate is taken at once, as somebody waits.
+    """
+    return float(min(rate / table.full_rate[pair], 1.0) * table.slots[pair] / table.stay[pair])
+
+
+@compiled
 def late_delay(table: PairTable, pair: int, cell: float, space: Space) -> tuple[float, float]:
     """Write the delay of those who waited, from their slot on: their prompt and those of others.
+
+    The tokens of these, together, are in `space.ahead`.
 
     Returns its mean, and the mean of it cut at one full iteration.
     """
@@ -259,7 +285,7 @@ def late_delay(table: PairTable, pair: int, cell: float, space: Space) -> tuple[
     fourier(space.work[0], space.work[1], False)
     for k in range(HALF):
         space.work[0, k] = space.work[1, k] * space.transform[k]
-    ahead = np.zeros(CELLS)
+    ahead = space.ahead
     probabilities_of(space.work[0], space.work[1], ahead)
     room, empty = space.room[FULL], space.empty[FULL]
     full = empty + table.per_token[pair] * room

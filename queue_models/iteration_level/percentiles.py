@@ -10,6 +10,7 @@ from queue_models.arrays import FloatArray
 from queue_models.compilation import compiled
 from queue_models.iteration_level.first_token import GROUPS, mean_until, share_within
 from queue_models.iteration_level.lattice import CELLS
+from queue_models.iteration_level.nodes import begun_when_full
 from queue_models.iteration_level.pair_table import PairTable
 from queue_models.iteration_level.slot_wait import truncated_tail, wait_tail
 from queue_models.iteration_level.space import FULL, LATE, Solution, Space
@@ -148,6 +149,11 @@ def _iteration_exceeds(
         else:
             room = min(space.room[which] / solution.cell, CELLS - 1.0)
             within = _length_within(space.backlog[which], room, slack / per_cell)
+            if which == FULL:
+                # Prompts take slots of those who decode: iterations with many give fewer tokens.
+                begun = begun_when_full(table, pair, solution.accepted)
+                with_prompts = _length_within(space.ahead, room, slack / per_cell)
+                within = max(present * within - begun * with_prompts, 0.0) / (present - begun)
         above += weight * (1.0 - within)
     if total <= 0.0:
         return 1.0 if time < table.base[pair] + table.member[pair] else 0.0

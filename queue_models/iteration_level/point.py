@@ -17,7 +17,6 @@ from queue_models.iteration_level.nodes import (
     late_delay,
     lay_lattice,
     node_delays,
-    room_beside,
     set_nodes,
 )
 from queue_models.iteration_level.occupancy import Responses, linear_occupancy, slot_occupancy
@@ -32,6 +31,9 @@ _LEAST_LOAD = 1e-9
 
 # How fast the probability of waiting hides the mean of the linear system.
 _CROWDING = 8.0
+
+# See `_spread_kept`.
+_SPREAD_POWER = 0.75
 
 
 @compiled
@@ -73,7 +75,6 @@ def solve(
     )
     refused = max(refused, 1.0 - capacity / rate)
     accepted = min(max(rate * (1.0 - refused), _LEAST_LOAD * capacity), capacity)
-    in_service = _in_service(table, pair, full, min(linear_mean, table.slots[pair]), space.states)
     average = average_present(table, pair, accepted)
     length = table.base[pair] / (1.0 - accepted * table.work[pair])
     # What a pool's router evens out is the next iteration's arrivals, not what they lead to.
@@ -89,6 +90,8 @@ def solve(
     idle = node_delays(
         table, pair, accepted, average, budget_load, binds, excess, together, cell, tails, space
     )
+    in_service = _in_service(table, pair, full, min(linear_mean, table.slots[pair]), space.states)
+    in_service -= max(in_service - average, 0.0) * (1.0 - _spread_kept(table, pair, space))
     if offered <= 0.0:
         idle, waits = 1.0, 0.0
         space.weight[:] = 0.0
@@ -138,6 +141,24 @@ def _in_service(
 
 
 @compiled
+def _spread_kept(table: PairTable, pair: int, space: Space) -> float:
+    """Return the share of what prompts add to the number in service that the chunk budget leaves.
+
+    Prompts that come together lengthen iterations, while which more arrives: there are more in
+    service than in iterations of mean length. Where the budget binds, they are computed one after
+    another instead, and an iteration takes no longer than a full one. With x the share of the time
+    in full iterations, (1 - x^2)^0.75 fits 40 simulated configurations at loads of 0.3 to 0.95.
+    """
+    total, in_full = 0.0, 0.0
+    for node in range(NODES):
+        total += space.weight[node]
+        longest = space.empty[node] + table.per_token[pair] * space.room[node]
+        in_full += space.weight[node] * space.beyond[node] * longest / space.length[node]
+    share = min(in_full / total, 1.0) if total > 0.0 else 0.0
+    return float((1.0 - share * share) ** _SPREAD_POWER)
+
+
+@compiled
 def _means(
     table: PairTable,
     pair: int,
@@ -159,17 +180,21 @@ def _means(
 ) -> Solution:
     """Return the means: nodes weighted by what arrivals find."""
     alone = alone_delay(table, pair, cell, space)
-    longest_first = table.base[pair] + table.per_token[pair] * room_beside(table, pair, 0.0)
-    ttft = idle * alone + waits * (wait_mean + late)
-    first = idle * min(alone, longest_first) + waits * late_first
-    wait = waits * wait_mean
     more = further_chunks(table, pair, in_service)
+    ttft = idle * alone + waits * (wait_mean + late)
+    full = (
+        table.base[pair]
+        + table.member[pair] * table.slots[pair]
+        + table.per_token[pair] * space.room[FULL]
+    )
+    first = idle * alone + waits * (late_first + more * full)
+    wait = waits * wait_mean
     for node in range(FULL):
         weight = space.weight[node]
         if weight > 0.0:
             ttft += weight * (space.rest[node] + space.delay[node])
-            first += weight * space.first[node]
             full = space.empty[node] + table.per_token[pair] * space.room[node]
+            first += weight * (space.first[node] + more * full)
             ahead = space.delay[node] - space.first[node] - more * full
             wait += weight * (space.rest[node] + max(ahead, 0.0))
     decode = 0.0

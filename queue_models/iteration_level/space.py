@@ -36,6 +36,7 @@ class Space(NamedTuple):
     empty: FloatArray
     room: FloatArray
     length: FloatArray
+    beyond: FloatArray
     rest: FloatArray
     delay: FloatArray
     first: FloatArray
@@ -48,6 +49,7 @@ class Space(NamedTuple):
     idle_values: FloatArray
     idle_below: FloatArray
     idle_sums: FloatArray
+    ahead: FloatArray
     late_values: FloatArray
     late_shares: FloatArray
     lattice: FloatArray
@@ -91,6 +93,7 @@ def new_space(slots: int) -> Space:
         empty=np.zeros(nodes),
         room=np.zeros(nodes),
         length=np.zeros(nodes),
+        beyond=np.zeros(nodes),
         rest=np.zeros(nodes),
         delay=np.zeros(nodes),
         first=np.zeros(nodes),
@@ -103,6 +106,7 @@ def new_space(slots: int) -> Space:
         idle_values=np.zeros(CELLS),
         idle_below=np.zeros(CELLS),
         idle_sums=np.zeros(CELLS),
+        ahead=np.zeros(CELLS),
         late_values=np.zeros(LATE),
         late_shares=np.zeros(LATE),
         lattice=np.zeros(CELLS),
