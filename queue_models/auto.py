@@ -53,6 +53,7 @@ class AutoModel(QueueModel):
     )
     cost: ClassVar[str] = "that of the chosen model"
     assumptions: ClassVar[tuple[str, ...]] = ("Those of the chosen model.",)
+    source: ClassVar[str] = "that of the chosen model"
     honours: ClassVar[frozenset[str]] = frozenset(OPTIONAL_FIELDS)
 
     def choose(

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from queue_models.arrays import BoolArray, FloatArray, IntArray
 from queue_models.base import QueueMetrics, QueueModel, Statistic, Targets
 from queue_models.iteration_level import IterationLevelModel
+from queue_models.node_search import crossing
 from queue_models.process import ServiceProcess, checked_arrival_rate
-from queue_models.rate_search import largest_rate
 from queue_models.timing import IterationTiming, TableTiming, Timing
 from queue_models.work import RequestWork
 
@@ -28,8 +28,12 @@ _FEWER, _MORE = 0.5, 1.5
 # Least share of an iteration that does not depend on its work: a table that rises faster than its
 # work would leave less than nothing for an empty iteration.
 _LEAST_BASE = 0.02
-# Sizing searches between these loads.
-_LOWEST_LOAD, _HIGHEST_LOAD = 1e-6, 1.0 - 1e-6
+# Sizing searches between these loads, as points -ln(1 - load), and ends this close below a bound.
+_SEARCH_LOADS = (1e-6, 0.3, 0.6, 0.8, 0.93, 0.985, 1.0 - 1e-6)
+_SEARCH_NODES = -np.log1p(-np.array(_SEARCH_LOADS))
+_PRECISION = 1e-7
+# Stand-in inside logarithms for a metric of 0.
+_NOTHING = 1e-300
 
 
 @final
@@ -51,7 +55,7 @@ class TabledModel(QueueModel):
     )
     honours: ClassVar[frozenset[str]] = IterationLevelModel.honours
     source: ClassVar[str] = "docs/background/queue-models.md, tabled iteration times"
-    cost: ClassVar[str] = "that of iteration-level, and of a sizing some 20 evaluations"
+    cost: ClassVar[str] = "that of iteration-level, and of a sizing some 7 evaluations"
 
     def refusals(
         self, service: ServiceProcess, statistics: Sequence[Statistic] = ()
@@ -82,18 +86,19 @@ class TabledModel(QueueModel):
         capacity = _TableLaw(flat).capacity * _MS_PER_S
         bounds = [np.broadcast_to(t.bound, service.shape).ravel() for t in targets.targets]
 
-        def excess(pairs: IntArray, rate: FloatArray) -> FloatArray:
-            metrics = self.evaluate(flat.take(pairs), rate, targets.statistics)
+        def excess(pairs: IntArray, point: FloatArray) -> FloatArray:
+            offered = -np.expm1(-point) * capacity[pairs]
+            metrics = self.evaluate(flat.take(pairs), offered, targets.statistics)
             worst = np.full(len(pairs), -np.inf)
             for statistic, bound in zip(targets.statistics, bounds, strict=True):
-                with np.errstate(divide="ignore"):
-                    ratio = np.log(metrics.value(statistic) / bound[pairs])
-                worst = np.maximum(worst, ratio)
+                value = np.maximum(metrics.value(statistic), _NOTHING)
+                worst = np.maximum(worst, np.log(value / bound[pairs]))
             return worst
 
-        rate = _HIGHEST_LOAD * capacity
+        rate = _SEARCH_LOADS[-1] * capacity
         if bounds and rate.size:
-            rate = largest_rate(excess, _LOWEST_LOAD * capacity, rate, capacity)
+            point = crossing(excess, _SEARCH_NODES, rate.size, _PRECISION)
+            rate = -np.expm1(-point) * capacity
         busy = np.flatnonzero(rate > 0)
         rate[busy] = self.evaluate(flat.take(busy), rate[busy]).throughput_rps
         return rate.reshape(service.shape)
@@ -137,9 +142,9 @@ class _TableLaw:
         prompt = np.minimum(self.work.prefill_tokens * (1.0 + share), room)
         without = self.table.iteration_ms(decode, none, kv)
         with_prompt = self.table.iteration_ms(decode, prompt, kv)
-        per_prompt = np.divide(
-            with_prompt - without, prompt, out=np.zeros_like(prompt), where=prompt > 0
-        )
+        # Rounding may leave less than nothing for a hundredth of a token.
+        rise = np.maximum(with_prompt - without, 0.0)
+        per_prompt = np.divide(rise, prompt, out=np.zeros_like(prompt), where=prompt > 0)
         slopes = per_decode * decode + per_kv * kv
         # Slopes that would leave less for an empty iteration are cut down together.
         steep = without - slopes < _LEAST_BASE * without

@@ -33,6 +33,9 @@ _LEAST_DISPERSION = 0.3
 # Rates of the chain are at least this share of those without correction of its mean.
 _LEAST_INFLOW = 0.02
 
+# Beyond this the states of a long queue outweigh all others, or weigh nothing, in any ratio.
+_MOST_EXPONENT = 300.0
+
 # Most that varying reservations add to the logarithm of the probability of waiting.
 _MOST_SPREAD = 3.0
 
@@ -290,15 +293,17 @@ def waiting_weights(
     """Return the weights of arrivals that wait and that are refused, relative to a full batch.
 
     Without limit 1 + heavier load/(1 - load); with m places the tail, which falls by
-    exp(-(1 - load)/stretch) from place to place, ends there.
+    exp(-(1 - load)/stretch) from place to place, ends there. What is refused is the local time of a
+    reflected Brownian motion at its upper barrier (Harrison 1985, section 5.6): stretch/m of the
+    arrivals at load 1, and far above it all that the capacity leaves.
     """
     if places == 0.0:
         return 0.0, 1.0
     gap = 1.0 - load
     if np.isinf(places):
         return 1.0 + heavier * load / gap, 0.0
-    exponent = min(max(-gap / stretch * places, -700.0), 700.0)
-    last = heavier * load / stretch * np.exp(exponent)
+    exponent = min(max(-gap / stretch * places, -_MOST_EXPONENT), _MOST_EXPONENT)
+    last = heavier * load * np.exp(exponent)
     near = abs(exponent) < 1e-8
     area = places / stretch if near else -np.expm1(exponent) / gap
     return 1.0 + heavier * load * area, last

@@ -264,6 +264,19 @@ def test_a_limited_queue_refuses_what_it_cannot_take() -> None:
     assert came.blocking_probability == pytest.approx(2 / 3, abs=0.05)
 
 
+@pytest.mark.parametrize("load", [1.0, 10.0, 1e3, 1e6])
+def test_a_long_limited_queue_is_solved_far_above_capacity(load: float) -> None:
+    """A million places for each of 16 replicas: what is accepted is the capacity, at any load."""
+    timing = IterationTiming(5.0, 0.005, 0.01, 1e-5)
+    pooled = Routing.LEAST_OUTSTANDING
+    service = ServiceProcess(timing, 128, 500, 3, queue_capacity=1e6, replicas=16, routing=pooled)
+    capacity = MODEL.max_rate(service, Targets())
+    came = MODEL.evaluate(service, load * capacity, EVERYTHING)
+    assert came.throughput_rps == pytest.approx(capacity, rel=1e-5)
+    assert came.blocking_probability == pytest.approx(1.0 - 1.0 / load, rel=1e-5, abs=1e-5)
+    assert all(np.isfinite(came.value(statistic)) for statistic in EVERYTHING)
+
+
 def test_a_target_without_bound_does_not_matter() -> None:
     """Pairs without a bound on a statistic are sized by the others, or by capacity."""
     service = iterations(4)

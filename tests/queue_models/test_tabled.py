@@ -86,3 +86,34 @@ def test_other_timings_are_refused_in_words() -> None:
     linear = ServiceProcess(IterationTiming(8.0, 0.03, 0.03), 512, 128, 64)
     with pytest.raises(OutsideValidityError, match="timing must be TableTiming"):
         MODEL.evaluate(linear, 1.0)
+
+
+def test_bounds_on_what_never_happens_do_not_warn() -> None:
+    """Of a single output token ITL is 0 and its bound binds nothing; the target on TTFT does."""
+    single = ServiceProcess(TableTiming(*AXES, ROOFLINE), [512, 64], [1, 1], 16)
+    targets = Targets(
+        (Target(Statistic(Metric.ITL), 1e-3), Target(Statistic(Metric.TTFT), [60.0, 30.0]))
+    )
+    ttft = MODEL.max_rate(single, Targets((targets.targets[1],)))
+    assert np.all(ttft > 0)
+    assert MODEL.max_rate(single, targets) == pytest.approx(ttft, rel=1e-6)
+    assert np.array_equal(
+        MODEL.max_rate(single, Targets((targets.targets[0],))), MODEL.max_rate(single, Targets())
+    )
+
+
+def test_a_prompt_found_in_the_cache_costs_nothing_whatever_the_rounding() -> None:
+    """Shares of a token left to compute give rates for every batch, and no negative time."""
+    bent = np.maximum(0.01 * DECODE, 0.02 * PREFILL) + 5.0 + 1e-5 * KV
+    cached = ServiceProcess(
+        TableTiming(*AXES, bent),
+        1.0,
+        27.0,
+        4096,
+        prefix_hit_rate=1.0 - np.geomspace(1e-12, 0.1, 60),
+    )
+    assert np.all(MODEL.max_rate(cached, Targets()) > 0)
+    loads = np.linspace(0.01, 0.9, 7)[:, None]
+    assert not np.isnan(
+        MODEL.evaluate(cached, loads * MODEL.max_rate(cached, Targets())).ttft_ms
+    ).any()
