@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any
 
@@ -234,6 +234,21 @@ class ServiceProcess:
         arrays = {name: array[which] for name, array in self._arrays().items()}
         lengths = {name: getattr(self, name).take(which) for name in _LENGTHS}
         return self._like(self.timing.take(which), lengths, arrays)
+
+    def as_rows(self) -> FloatArray:
+        """Return all that is known of the pairs as numbers, (P, F): equal rows are equal pairs."""
+        flat = self.flat
+        timing = flat.timing
+        columns: list[NDArray[Any]] = [*flat._arrays().values()]
+        for name in _LENGTHS:
+            lengths: Lengths = getattr(flat, name)
+            columns += [lengths.family, lengths.mean, lengths.scv, lengths.histogram]
+        if isinstance(timing, TableTiming):  # its axes are common to all pairs
+            columns.append(timing.time_ms)
+        else:
+            columns += [getattr(timing, one.name) for one in fields(timing)]
+        pairs = [column.reshape(flat.shape[0], math.prod(column.shape[1:])) for column in columns]
+        return np.concatenate(pairs, axis=1, dtype=np.float64)
 
     def with_timing(self, timing: Timing) -> ServiceProcess:
         """Return the same pairs with another timing, which broadcasts with them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, final
 
@@ -28,6 +29,9 @@ _NO_BOUND = 1e300
 _SEARCH_LOADS = (1e-6, 0.3, 0.6, 0.8, 0.93, 0.985, 1.0 - 1e-6)
 # As points at which the logarithm of a metric with a queue is nearly linear.
 _SEARCH_NODES = -np.log1p(-np.array(_SEARCH_LOADS))
+
+# Distinct pairs sized together: what is known of so many stays near the core.
+_AT_ONCE = 2048
 
 # Sizing ends this close below a bound, relative to it (for percentiles: to the share above it).
 _PRECISION = 1e-7
@@ -129,37 +133,49 @@ class IterationLevelModel(QueueModel):
         from queue_models.iteration_level.points import Pairs, evaluate_points
 
         self.require(service, targets.statistics)
-        known = Pairs.of(service)
-        capacity = known.table.capacity
-        offered = _largest_load(known, service, targets) * capacity
-        rate = offered * _MS_PER_S
-        # Limited queues refuse a part of what is offered.
-        limited = np.flatnonzero(np.isfinite(known.table.places) & (offered > 0))
-        none = np.zeros(0, dtype=np.int64)
-        means, _ = evaluate_points(known, limited, offered[limited], none, np.zeros(0))
-        rate[limited] = means[:, 0] * _MS_PER_S
-        return rate.reshape(service.shape)
+        flat, bounds = service.flat, _bounds(service, targets)
+        # Fleets repeat themselves: of equal pairs one is sized.
+        rows = np.column_stack([flat.as_rows(), bounds])
+        _, distinct, of_pair = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        rate = np.zeros(distinct.size)
+        for first in range(0, distinct.size, _AT_ONCE):
+            part = distinct[first : first + _AT_ONCE]
+            known = Pairs.of(flat.take(part))
+            capacity, places = known.table.capacity, known.table.places
+            offered = _largest_load(known, targets.statistics, bounds[part]) * capacity
+            # Limited queues refuse a part of what is offered.
+            limited = np.flatnonzero(np.isfinite(places) & (offered > 0))
+            none = np.zeros(0, dtype=np.int64)
+            means, _ = evaluate_points(known, limited, offered[limited], none, np.zeros(0))
+            offered[limited] = means[:, 0]
+            rate[first : first + _AT_ONCE] = offered * _MS_PER_S
+        return rate[of_pair.ravel()].reshape(service.shape)
 
 
-def _largest_load(known: Pairs, service: ServiceProcess, targets: Targets) -> FloatArray:
-    """Return the largest load within the targets, per flat pair; 0 where none is."""
-    from queue_models.iteration_level.points import excesses
-
-    capacity = known.table.capacity
-    metrics = np.array([_CODES[s.metric] for s in targets.statistics], dtype=np.int64)
-    percentiles = [s.percentile for s in targets.statistics]
-    shares = np.array([np.nan if p is None else p / 100.0 for p in percentiles])
-    bounds = np.full((capacity.size, metrics.size), _NO_BOUND)
+def _bounds(service: ServiceProcess, targets: Targets) -> FloatArray:
+    """Return the bounds of flat pairs, one column per target."""
+    bounds = np.full((math.prod(service.shape), len(targets.targets)), _NO_BOUND)
     for column, target in enumerate(targets.targets):
         bound = np.broadcast_to(target.bound, service.shape).ravel()
         bounds[:, column] = np.minimum(bound, _NO_BOUND)
+    return bounds
+
+
+def _largest_load(known: Pairs, statistics: Sequence[Statistic], bounds: FloatArray) -> FloatArray:
+    """Return the largest load within the bounds, (P, statistics), per flat pair; 0: none is."""
+    from queue_models.iteration_level.points import excesses
+
+    capacity = known.table.capacity
+    if not statistics:
+        return np.full(capacity.size, _SEARCH_LOADS[-1])
+    metrics = np.array([_CODES[s.metric] for s in statistics], dtype=np.int64)
+    percentiles = [s.percentile for s in statistics]
+    shares = np.array([np.nan if p is None else p / 100.0 for p in percentiles])
 
     def excess(pairs: IntArray, point: FloatArray) -> FloatArray:
         offered = -np.expm1(-point) * capacity[pairs]
         return excesses(known, pairs, offered, metrics, shares, bounds[pairs])
 
-    if not metrics.size:
-        return np.full(capacity.size, _SEARCH_LOADS[-1])
     return -np.expm1(-crossing(excess, _SEARCH_NODES, capacity.size, _PRECISION))
 
 

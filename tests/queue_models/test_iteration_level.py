@@ -27,7 +27,7 @@ from queue_models import (
     Targets,
     erlang_c,
 )
-from queue_models.iteration_level import IterationLevelModel
+from queue_models.iteration_level import IterationLevelModel, points
 from queue_models.testing import check_contract
 from queue_models.work import RequestWork
 from tests.queue_models.processes import iterations, limited
@@ -275,6 +275,35 @@ def test_a_long_limited_queue_is_solved_far_above_capacity(load: float) -> None:
     assert came.throughput_rps == pytest.approx(capacity, rel=1e-5)
     assert came.blocking_probability == pytest.approx(1.0 - 1.0 / load, rel=1e-5, abs=1e-5)
     assert all(np.isfinite(came.value(statistic)) for statistic in EVERYTHING)
+
+
+def test_equal_pairs_are_sized_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty pairs of which four differ, in several dimensions: four pairs' work, sixty rates."""
+    base = iterations(4, seed=3)
+    bounds = np.array([300.0, 500.0, 800.0, 2000.0])
+    alone = MODEL.max_rate(base, Targets((Target(Statistic(Metric.TTFT, 99), bounds),)))
+    which = np.random.default_rng(0).integers(0, 4, 60)
+    solved: list[int] = []
+    honest = points.excesses
+
+    def counting(known: points.Pairs, pairs: np.ndarray, *rest: np.ndarray) -> np.ndarray:
+        solved.append(known.table.base.size)
+        return honest(known, pairs, *rest)
+
+    monkeypatch.setattr(points, "excesses", counting)
+    target = Target(Statistic(Metric.TTFT, 99), bounds[which].reshape(6, 10))
+    repeated = base.take(which)
+    square = ServiceProcess(
+        repeated.timing.reshape((6, 10)),
+        repeated.input_tokens.reshape(6, 10),
+        repeated.output_tokens.reshape(6, 10),
+        repeated.max_batch.reshape(6, 10),
+        output_tokens_scv=repeated.output_tokens_scv.reshape(6, 10),
+        chunk_tokens=repeated.chunk_tokens.reshape(6, 10),
+    )
+    rates = MODEL.max_rate(square, Targets((target,)))
+    assert rates == pytest.approx(alone[which].reshape(6, 10), rel=1e-12)
+    assert set(solved) == {4}
 
 
 def test_a_target_without_bound_does_not_matter() -> None:

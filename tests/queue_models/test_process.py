@@ -9,11 +9,13 @@ import pytest
 
 from queue_models import (
     IterationTiming,
+    Lengths,
     Metric,
     PrefillDecodeTiming,
     ServiceProcess,
     ServiceProcessError,
     Statistic,
+    TableTiming,
     Target,
 )
 
@@ -72,3 +74,23 @@ def test_taking_pairs_keeps_every_field() -> None:
     assert part.queue_capacity == np.inf
     assert part.chunk_tokens == 64.0
     assert ServiceProcess(TIMING, [1, 2], 3, 4).take(np.array([1])).queue_capacity is None
+
+
+def test_rows_are_equal_where_pairs_are() -> None:
+    """Of pairs that differ in one field each, no two rows are equal; of equal pairs they are."""
+    table = TableTiming([1.0], [0.0, 9.0], [0.0], 1.0 + np.arange(4.0).reshape(2, 1, 2, 1))
+    lengths = Lengths.stack([Lengths.empirical([5, 7]), Lengths.empirical([4, 8])])
+    for timing, prompt, changes in (
+        (IterationTiming([10, 11], 0.1, 0.1), 5, {}),
+        (PrefillDecodeTiming(1.0, 0.1, [2.0, 3.0], 0.1), 5, {}),
+        (table, 5, {}),
+        (TIMING, lengths, {}),
+        (TIMING, 5, {"routing": np.array([0, 1])}),
+        (TIMING, 5, {"queue_capacity": [7, np.inf]}),
+        (TIMING, 5, {"output_tokens_scv": [0.0, 1.0]}),
+        (TIMING, 5, {"acceptance_rate": [0.5, 0.6]}),
+    ):
+        service = ServiceProcess(timing, prompt, 20, 8, **changes)
+        rows = service.take(np.array([0, 1, 0])).as_rows()
+        assert np.array_equal(rows[0], rows[2])
+        assert not np.array_equal(rows[0], rows[1])
