@@ -27,3 +27,11 @@ def test_quality_rules_decide_the_precision_of_the_example() -> None:
     plan = json.loads(done.stdout)
     chosen = {a["service"]: a["configuration"] for a in plan["allocations"]}
     assert chosen == {"chat": "x2 TP2 fp8", "contracts": "x4 TP4 bf16"}
+
+
+def test_two_services_of_the_example_cannot_share_the_store_that_both_prefer() -> None:
+    """`support` and `assistant` would each take `cache` alone; one of them gives way."""
+    done = run("solve", "examples/kv-storage.yaml", "--json")
+    plan = json.loads(done.stdout)
+    stores = {a["service"]: a["storage"]["store"] for a in plan["allocations"]}
+    assert stores == {"support": "nvme", "assistant": "cache", "search": "nvme"}

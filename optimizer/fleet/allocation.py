@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from optimizer.fleet.candidates import CandidateTable
-from optimizer.fleet.plan import Allocation, BucketRoute, TargetOutcome
+from optimizer.fleet.plan import Allocation, BucketRoute, StorageUse, TargetOutcome
 from optimizer.fleet.prediction import Prediction
+from optimizer.fleet.storage_use import use_of_store
 
 __all__ = ["allocation_of"]
 
@@ -73,7 +76,16 @@ def allocation_of(
         e2e_ms=prediction.e2e_ms,
         targets=targets,
         margin=min(known) if known and len(known) == len(margins) else None,
+        storage=_stored(table, row, prediction.admitted_rate_rps),
         partial=partial,
         share=share,
         routes=routes,
     )
+
+
+def _stored(table: CandidateTable, row: int, admitted_rps: float) -> StorageUse | None:
+    """Return what is kept and loaded, where something is."""
+    if table.reuse.store[row] < 0:
+        return None
+    reuse = table.reuse.take(np.array([row]))
+    return use_of_store(table.spec, reuse, int(table.replicas[row]), admitted_rps)

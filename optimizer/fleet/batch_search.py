@@ -135,7 +135,7 @@ class _Search:
         found = np.zeros(len(rows))
         for members, process, _ in self._calls(rows, batches):
             found[members] = self.sizing.model.max_rate(process, Targets())
-        return found
+        return np.minimum(found, self.sizing.grid.reuse.rate_limit_rps[rows])
 
     def _breaks_idle(self, rows: IntArray) -> BoolArray:
         """Return which break an objective at vanishing load with their least batch."""
@@ -144,10 +144,9 @@ class _Search:
         for members, process, statistics in self._calls(rows, grid.least_batch[rows]):
             rate = _IDLE_SHARE * sizing.model.max_rate(process, Targets())
             metrics = sizing.model.evaluate(process, rate, statistics)
-            service = grid.service[rows[members]]
             broken[members] = False
             for statistic in statistics:
-                bound = sizing.targets.bounds[statistic][service]
+                bound = sizing.bound(statistic, rows[members])
                 broken[members] |= metrics.value(statistic) > bound
         return broken
 
@@ -161,7 +160,11 @@ class _Search:
             np.arange(len(rows)), service, performance, sizing.targets.bounds
         ):
             process = sizing.processes.process(
-                clock, service[members], performance[members], batches[members]
+                clock,
+                service[members],
+                performance[members],
+                batches[members],
+                prefix_hit_rate=grid.reuse.prefix_hit_rate[rows[members]],
             )
             kept = np.ones(len(members), dtype=np.bool_)
             for mask in sizing.model.refusals(process, statistics).values():

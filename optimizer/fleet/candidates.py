@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.fleet.inventory import Inventory
+from optimizer.fleet.reuse import Reuse
 from optimizer.fleet.targets import ServiceTargets
 from optimizer.spec.fleet_spec import FleetSpec
 from queue_models import QueueMetrics
@@ -29,9 +30,10 @@ class Verdict(IntEnum):
     NO_TIMING = 4  # the entry lacks the kind of timing that the queue model needs
     WEIGHTS = 5  # the weights are larger than the replica's memory
     BATCH = 6  # the accelerator's maximum batch is below the service's range
-    OUTSIDE_VALIDITY = 7  # the queue model does not hold for the pair
-    SLO = 8  # no positive rate keeps every objective
-    REPLICAS = 9  # more replicas needed than the service may have
+    STORE = 7  # what is kept for the service is more than the store holds
+    OUTSIDE_VALIDITY = 8  # the queue model does not hold for the pair
+    SLO = 9  # no positive rate keeps every objective
+    REPLICAS = 10  # more replicas needed than the service may have
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,9 @@ class CandidateTable:
     replicas, instances, cards
         Replicas needed for the service's whole load; accelerator instances and cards they take.
     cost_per_hour
-        Cost of those replicas.
+        Cost of those replicas, and of what they keep in and read from a store.
+    reuse
+        What is loaded from a store.
     metrics
         Predicted steady state of one replica at its share of the load.
     refusals
@@ -83,6 +87,7 @@ class CandidateTable:
     instances: IntArray
     cards: IntArray
     cost_per_hour: FloatArray
+    reuse: Reuse
     metrics: QueueMetrics
     refusals: dict[int, str]
 
@@ -103,6 +108,21 @@ class CandidateTable:
         """Rows that can serve their service."""
         return np.flatnonzero(self.verdict == Verdict.POSSIBLE)
 
+    @property
+    def admitted_rps(self) -> FloatArray:
+        """Requests of each candidate's service that come and are sized for [requests/s]."""
+        arriving = np.array([service.load.arrival_rate_rps for service in self.spec.services])
+        admitted: FloatArray = np.minimum(arriving, self.targets.rate_rps)[self.service]
+        return admitted
+
+    @property
+    def parts(self) -> IntArray:
+        """Equal parts that each candidate can be taken in: its replicas.
+
+        One where a store is kept for all of them.
+        """
+        return np.where(self.reuse.store >= 0, 1, self.replicas)
+
     def rows_of(self, service: int) -> IntArray:
         """Rows of a service, by index; they are consecutive."""
         first, last = np.searchsorted(self.service, [service, service + 1])
@@ -114,6 +134,14 @@ class CandidateTable:
         return self.spec.performance[entry].configuration if entry >= 0 else ""
 
     def place_of(self, row: int) -> str:
-        """Name the accelerator of a placed candidate, and the configuration on it."""
+        """Name the accelerator of a placed candidate, the configuration on it, and its store."""
         name = self.inventory.names[int(self.accelerator[row])]
-        return f"{name} {self.configuration_of(row)}".rstrip()
+        store, loading = self.store_of(row), ""
+        if store is not None:
+            loading = f"with {store}, {self.reuse.ratio[row]:.0%} recomputed"
+        return " ".join(part for part in (name, self.configuration_of(row), loading) if part)
+
+    def store_of(self, row: int) -> str | None:
+        """Name the store that a candidate loads from."""
+        store = int(self.reuse.store[row])
+        return self.spec.stores[store].name if store >= 0 else None

@@ -77,10 +77,14 @@ def _unknown(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
                 f"is of model {service.model!r} and class {service.service_class!r}, not "
                 f"{part.model!r} and {part.service_class!r}",
             )
+    stores = {store.name for store in spec.stores}
     for allocation in plan.allocations:
         place, service = allocation.accelerator, services.get(allocation.service)
         if place is None or service is None:
             continue
+        storage = allocation.storage
+        if storage is not None and (service.kv_reuse is None or storage.store not in stores):
+            yield Violation("plan", service.name, f"may not use a store {storage.store!r}")
         buckets = service.length_buckets
         measured = () if buckets is None else (m.accelerator for m in buckets.measured)
         if place not in accelerators:
@@ -100,7 +104,9 @@ def _unknown(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
 def _cost(facts: FleetFacts, allocation: Allocation) -> float:
     if allocation.accelerator is None:
         return 0.0
-    return facts.instances(allocation) * facts.price(allocation)
+    storage = facts.storage(allocation)
+    stored = 0.0 if storage is None else storage.cost_per_hour
+    return facts.instances(allocation) * facts.price(allocation) + stored
 
 
 def _sizes(facts: FleetFacts, plan: FleetPlan, costs: list[float]) -> Iterator[Violation]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation, FleetPlan, TargetOutcome
 from optimizer.fleet.processes import PairProcesses
+from optimizer.fleet.reuse import Reuse, loading_ms
 from optimizer.fleet.split_services import splits
 from optimizer.fleet.targets import ServiceTargets, latency_bound, statistic_of, targets_of
 from optimizer.fleet.violation import Violation
@@ -37,6 +38,7 @@ class _Asked:
     service: ServiceSpec  # with the lengths of what is routed here
     entry: int  # of spec.performance
     rate_rps: float  # of one replica
+    reuse: Reuse | None  # what is loaded from a store
     targets: tuple[TargetSpec, ...]
 
     @property
@@ -82,6 +84,7 @@ def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
                 _as_routed(service, allocation),
                 entries[service.model, allocation.accelerator, allocation.configuration],
                 rate / allocation.replicas,
+                facts.reuse(allocation),
                 targets_of(classes[service.service_class], service.model),
             )
         )
@@ -99,6 +102,14 @@ def _answers(facts: FleetFacts, plan: FleetPlan, asked: list[_Asked]) -> Iterato
     entry = np.array([one.entry for one in asked])
     batch = np.array([one.allocation.max_batch or 1 for one in asked])
     rates = np.array([one.rate_rps for one in asked])
+    hits = np.array(
+        [
+            one.service.load.prefix_hit_rate
+            if one.reuse is None
+            else float(one.reuse.prefix_hit_rate[0])
+            for one in asked
+        ]
+    )
     replicas = np.array([one.allocation.replicas for one in asked])
     of_each = [one.bounds for one in asked]
     bounds = {
@@ -112,11 +123,17 @@ def _answers(facts: FleetFacts, plan: FleetPlan, asked: list[_Asked]) -> Iterato
             entry[rows],
             batch[rows],
             np.where(processes.replicas_matter[rows], replicas[rows], 1),
+            hits[rows],
         )
         metrics = model.evaluate(process, rates[rows], statistics)
         found = {statistic: metrics.value(statistic) for statistic in statistics}
         for place, row in enumerate(rows.tolist()):
-            values = {s: float(value[place]) for s, value in found.items()}
+            loading = asked[row].reuse
+            values = {
+                s: float(value[place])
+                + (0.0 if loading is None else float(loading_ms(loading, s)[0]))
+                for s, value in found.items()
+            }
             yield from _broken(asked[row], values, stable=bool(metrics.stable[place]))
 
 

@@ -66,6 +66,7 @@ def _given(facts: FleetFacts, service: ServiceSpec, mine: list[Allocation]) -> I
         yield from _batch(service, allocation)
         yield from _memory(facts, allocation)
         yield from _quality(facts, service, allocation)
+        yield from _stored(facts, service, allocation)
 
 
 def _batch(service: ServiceSpec, allocation: Allocation) -> Iterator[str]:
@@ -100,6 +101,22 @@ def _quality(facts: FleetFacts, service: ServiceSpec, allocation: Allocation) ->
         ):
             if allowed is not None and precision not in allowed:
                 yield f"{what} in {precision}, which {owner.name} does not allow"
+
+
+def _stored(facts: FleetFacts, service: ServiceSpec, allocation: Allocation) -> Iterator[str]:
+    """Yield what is said of its store and is not so, or what the service does not allow."""
+    said, reuse = allocation.storage, service.kv_reuse
+    if said is None:
+        return
+    found = facts.storage(allocation)
+    assert found is not None
+    for name in ("reused_share", "quality", "loading_ms", "kept_gb", "read_gb_s", "cost_per_hour"):
+        one, other = getattr(said, name) or 0.0, getattr(found, name) or 0.0
+        if abs(one - other) > _SPREAD * max(1.0, abs(other)):
+            yield f"{name} {one:.9g} of {said.store}, not {other:.9g}"
+    least = None if reuse is None else reuse.minimum_quality
+    if least is not None and (found.quality or 0.0) < least - _SPREAD:
+        yield f"quality {found.quality:.6g}, at least {least:.6g} is wanted"
 
 
 def _spread(service: ServiceSpec, mine: list[Allocation], rate: float) -> Iterator[str]:

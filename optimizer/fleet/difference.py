@@ -34,7 +34,7 @@ class Change(StrEnum):
     NEW = "new"  # was not in the fleet
     MOVED = "moved"  # to other accelerators
     SCALED = "scaled"  # other numbers of replicas on the same accelerators
-    RESIZED = "resized"  # another configuration or maximum batch, or other shares of the load
+    RESIZED = "resized"  # another configuration, store or batch, or other shares of the load
     REPRICED = "repriced"  # the same, at another cost
 
 
@@ -47,6 +47,7 @@ class Placement(_Part):
 
     accelerator: str | None = Field(description="null: scaled to zero.")
     configuration: str = Field(default="", description="Of the model on it, in words.")
+    store: str | None = Field(default=None, description="That KV caches are loaded from.")
     replicas: int
     max_batch: int | None
     share: float = Field(description="Share of the service's load, 0 to 1.")
@@ -55,7 +56,9 @@ class Placement(_Part):
     @classmethod
     def of(cls, allocation: Allocation) -> Placement:
         """Take from an allocation what tells placements apart."""
-        return cls(**{name: getattr(allocation, name) for name in cls.model_fields})
+        given = {n: getattr(allocation, n) for n in cls.model_fields if n != "store"}
+        storage = allocation.storage
+        return cls(**given, store=None if storage is None else storage.store)
 
 
 class ServiceDifference(_Part):
@@ -199,7 +202,7 @@ def _sorted(placements: tuple[Placement, ...]) -> list[Placement]:
 def _alike(one: Placement, other: Placement) -> bool:
     """Whether two placements on one accelerator differ in nothing but cost."""
     same_share = math.isclose(one.share, other.share, abs_tol=1e-6)
-    kept = ("configuration", "max_batch", "replicas")
+    kept = ("configuration", "store", "max_batch", "replicas")
     return same_share and all(getattr(one, name) == getattr(other, name) for name in kept)
 
 

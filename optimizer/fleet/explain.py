@@ -47,6 +47,8 @@ class Option(_Part):
 
     accelerator: str | None
     configuration: str = ""
+    store: str | None = None
+    recompute_ratio: float | None = None
     max_batch: int
     state: OptionState
     replicas: int | None
@@ -113,8 +115,18 @@ def _is_chosen(table: CandidateTable, row: int, allocation: Allocation) -> bool:
     return (
         table.inventory.names[place] == allocation.accelerator
         and table.configuration_of(row) == allocation.configuration
+        and _loading(table, row) == _loading_said(allocation)
         and (int(table.max_batch[row]) or None) == allocation.max_batch
     )
+
+
+def _loading(table: CandidateTable, row: int) -> tuple[str | None, float]:
+    return table.store_of(row), float(table.reuse.ratio[row])
+
+
+def _loading_said(allocation: Allocation) -> tuple[str | None, float]:
+    storage = allocation.storage
+    return (None, 0.0) if storage is None else (storage.store, storage.recompute_ratio)
 
 
 def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Option:
@@ -140,6 +152,8 @@ def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Optio
     return Option(
         accelerator=table.inventory.names[int(table.accelerator[row])] if placed else None,
         configuration=table.configuration_of(row),
+        store=table.store_of(row),
+        recompute_ratio=float(table.reuse.ratio[row]) if table.store_of(row) else None,
         max_batch=int(table.max_batch[row]),
         state=state,
         replicas=replicas if sized else None,
@@ -194,8 +208,12 @@ def _verdict(
 
 
 def _place(one: Allocation | Option) -> str:
-    """Name an accelerator and the configuration on it."""
-    return f"{one.accelerator} {one.configuration}".rstrip()
+    """Name an accelerator, the configuration on it and the store it loads from."""
+    store, ratio = (one.store, one.recompute_ratio) if isinstance(one, Option) else (None, None)
+    if isinstance(one, Allocation) and one.storage is not None:
+        store, ratio = one.storage.store, one.storage.recompute_ratio
+    loading = f"with {store}, {ratio:.0%} recomputed" if store is not None else ""
+    return " ".join(part for part in (one.accelerator or "", one.configuration, loading) if part)
 
 
 def _split_verdict(plan: FleetPlan, allocations: tuple[Allocation, ...]) -> str:
@@ -217,4 +235,4 @@ def _why_dearer(plan: FleetPlan) -> str:
         return f"the objective is {plan.objective}, which also weighs moving"
     if plan.termination is not Reason.OPTIMAL:
         return "the solver stopped without proof"
-    return "those cards serve the fleet better elsewhere"
+    return "what they need serves the fleet better elsewhere"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from optimizer.fleet.inventory import Inventory
-from optimizer.fleet.plan import Allocation
+from optimizer.fleet.plan import Allocation, StorageUse
+from optimizer.fleet.reuse import Reuse, reuse_options
+from optimizer.fleet.storage_use import use_of_store
+from optimizer.fleet.stores import stores_of
 from optimizer.spec.accelerator import AcceleratorSpec
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.model import PerformanceSpec
@@ -25,6 +30,7 @@ class FleetFacts:
         inventory = Inventory.of(spec)
         self._machines = {a.name: a for a in spec.accelerators}
         self._services = {s.name: s for s in spec.services}
+        self._stores = {store.name: place for place, store in enumerate(spec.stores)}
         self._prices = dict(zip(inventory.names, inventory.cost_per_hour.tolist(), strict=True))
         self._memory = dict(zip(inventory.names, inventory.memory_gb.tolist(), strict=True))
         self._carbon = {r.name: r.carbon_g_per_kwh / _G_PER_KG for r in spec.regions}
@@ -59,6 +65,32 @@ class FleetFacts:
             return measured * allocation.replicas
         key = (allocation.model, machine.name, allocation.configuration)
         return self._entries[key].instances * allocation.replicas
+
+    def storage(self, allocation: Allocation) -> StorageUse | None:
+        """Return what its store, ratio and replicas amount to; None where nothing is loaded."""
+        reuse = self.reuse(allocation)
+        if reuse is None:
+            return None
+        return use_of_store(self.spec, reuse, allocation.replicas, allocation.admitted_rate_rps)
+
+    def reuse(self, allocation: Allocation) -> Reuse | None:
+        """Return what is loaded, by its store and ratio alone; None where nothing is."""
+        said = allocation.storage
+        if said is None:
+            return None
+        key = (allocation.model, allocation.accelerator or "", allocation.configuration)
+        service = self.spec.services.index(self.service(allocation))
+        _, options = reuse_options(
+            self.spec,
+            stores_of(self.spec),
+            np.array([service]),
+            np.array([self.spec.performance.index(self._entries[key])]),
+            np.array([said.recompute_ratio]),
+        )
+        found = np.flatnonzero(options.store == self._stores[said.store])
+        if not found.size:
+            raise KeyError(said.store)
+        return options.take(found)
 
     def price(self, allocation: Allocation) -> float:
         """Return the price of one instance per hour."""

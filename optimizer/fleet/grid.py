@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from optimizer.fleet.batch_limits import BatchLimits, largest_batches
 from optimizer.fleet.candidates import Verdict
 from optimizer.fleet.inventory import Inventory
+from optimizer.fleet.reuse import Reuse, reuse_options
+from optimizer.fleet.stores import stores_of
 from optimizer.fleet.weights import weights_gb
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.precision import Precision
@@ -35,6 +37,8 @@ class Grid:
     least_batch, batch_step
         Down to which smaller batches may be tried, and in which steps (0: powers of two);
         `max_batch` itself where it is not to be searched.
+    reuse
+        What is loaded from a store.
     """
 
     service: IntArray
@@ -44,6 +48,7 @@ class Grid:
     least_batch: IntArray
     batch_step: IntArray
     verdict: IntArray
+    reuse: Reuse
 
     @classmethod
     def of(
@@ -66,6 +71,8 @@ class Grid:
             Whether batches that a service leaves open may be smaller than the performance entry's.
         """
         service, accelerator, performance = _configurations(spec, rate_rps)
+        rows, reuse = _with_stores(spec, service, performance)
+        service, accelerator, performance = service[rows], accelerator[rows], performance[rows]
         batch = largest_batches(spec, rate_rps, service, performance)
         batch[performance < 0] = 0
         limits = BatchLimits.of(spec, search_open=search_open)
@@ -82,6 +89,7 @@ class Grid:
             verdict=np.where(np.repeat(fits, repeats), Verdict.POSSIBLE, Verdict.BATCH).astype(
                 np.int64
             ),
+            reuse=reuse.take(np.repeat(np.arange(len(service)), repeats)),
         )
         grid._rule_out(spec, inventory)
         return grid
@@ -96,6 +104,7 @@ class Grid:
             least_batch=max_batch,
             batch_step=self.batch_step[rows],
             verdict=np.full(len(rows), int(Verdict.POSSIBLE), dtype=np.int64),
+            reuse=self.reuse.take(rows),
         )
 
     def _rule_out(self, spec: FleetSpec, inventory: Inventory) -> None:
@@ -108,6 +117,7 @@ class Grid:
         with np.errstate(invalid="ignore"):
             too_large = weights[entry] > memory[entry]
         self.verdict[rows[too_large]] = Verdict.WEIGHTS
+        self.verdict[_overfull(spec, self.reuse)] = Verdict.STORE
         allowed = _allowed_precisions(spec)
         if allowed is not None:
             self.verdict[rows[~allowed[self.service[rows], entry]]] = Verdict.PRECISION
@@ -143,6 +153,27 @@ def _configurations(spec: FleetSpec, rate_rps: FloatArray) -> tuple[IntArray, In
     service = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
     placed = np.concatenate(rows) if rows else nowhere[:0]
     return service, placed[:, 0], placed[:, 1]
+
+
+def _with_stores(
+    spec: FleetSpec, service: IntArray, performance: IntArray
+) -> tuple[IntArray, Reuse]:
+    """Return the rows again, those of services that reuse KV caches once for each way to."""
+    reuses = np.array([s.kv_reuse is not None for s in spec.services], dtype=np.bool_)
+    base, rows = np.arange(len(service)), np.flatnonzero(reuses[service] & (performance >= 0))
+    alone = Reuse.none(spec, service)
+    if not len(rows) or not spec.stores:
+        return base, alone
+    row, options = reuse_options(spec, stores_of(spec), service[rows], performance[rows])
+    together = np.concatenate([base, rows[row]])
+    order = np.argsort(together, kind="stable")
+    return together[order], Reuse.concatenate([alone, options]).take(order)
+
+
+def _overfull(spec: FleetSpec, reuse: Reuse) -> IntArray:
+    """Return the rows that keep more than their store holds."""
+    holds = np.array([store.device.free_gb or np.inf for store in stores_of(spec)] or [np.inf])
+    return np.flatnonzero((reuse.store >= 0) & (reuse.kept_gb > holds[reuse.store]))
 
 
 def _replica_sizes(spec: FleetSpec, inventory: Inventory) -> tuple[FloatArray, FloatArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.reachable import best_reachable
+from optimizer.fleet.stores import stores_of
 from optimizer.fleet.weights import weights_gb
 from optimizer.spec.service import BatchRangeSpec
 
@@ -31,6 +32,8 @@ def why_not(table: CandidateTable, row: int) -> str:
             wanted = service.max_batch
             low = wanted.min if isinstance(wanted, BatchRangeSpec) else wanted
             return f"maximum batch {table.max_batch[row]}, below the service's least {low}"
+        case Verdict.STORE:
+            return _store(table, row)
         case Verdict.OUTSIDE_VALIDITY:
             return table.refusals[row]
         case Verdict.SLO:
@@ -70,6 +73,14 @@ def _precision(table: CandidateTable, row: int) -> str:
                 reasons.append(f"{what} in {came}, allowed: {', '.join(allowed)}")
                 break
     return "; ".join(reasons)
+
+
+def _store(table: CandidateTable, row: int) -> str:
+    store = stores_of(table.spec)[int(table.reuse.store[row])]
+    return (
+        f"{table.reuse.kept_gb[row]:.4g} GB are kept for it, {store.name} holds "
+        f"{store.device.free_gb:.4g} GB"
+    )
 
 
 def _weights(table: CandidateTable, row: int) -> str:

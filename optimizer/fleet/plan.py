@@ -76,6 +76,26 @@ class BucketRoute(_PlanPart):
     share: float = Field(description="Share of the bucket's requests, 0 to 1.")
 
 
+class StorageUse(_PlanPart):
+    """KV caches that an allocation keeps in a store and loads instead of computing them."""
+
+    store: str
+    recompute_ratio: float = Field(description="Share of the cached tokens computed all the same.")
+    reused_share: float = Field(
+        description="Share of all prompt tokens that is not computed, the accelerator's own prefix "
+        "cache included."
+    )
+    quality: float | None = Field(
+        default=None, description="Of the answers; null where it does not depend on the ratio."
+    )
+    loading_ms: float = Field(
+        description="Mean that loading adds to TTFT, over all requests; the latencies include it."
+    )
+    kept_gb: float = Field(description="Kept in the store, or in the local ones of all replicas.")
+    read_gb_s: float = Field(description="Mean of what is read [GB/s].")
+    cost_per_hour: float = Field(description="Of keeping, reading and writing.")
+
+
 class Allocation(_PlanPart):
     """What serves one service, or the part of it that is routed here where it splits."""
 
@@ -85,6 +105,7 @@ class Allocation(_PlanPart):
         "pipeline_parallel",
         "weight_precision",
         "kv_precision",
+        "storage",
     )
 
     service: str
@@ -119,6 +140,9 @@ class Allocation(_PlanPart):
     ttft_ms: float | None = Field(description="Mean time to first token, queueing included.")
     itl_ms: float | None = Field(description="Mean time between tokens.")
     e2e_ms: float | None = Field(description="Mean time from arrival to last token.")
+    storage: StorageUse | None = Field(
+        default=None, description="KV caches that it keeps in a store and loads."
+    )
     targets: tuple[TargetOutcome, ...] = Field(description="Every objective, with its margin.")
     margin: float | None = Field(description="Smallest margin; null without objectives.")
     partial: bool = Field(

@@ -97,6 +97,7 @@ def _row_process(
         table.performance[here],
         table.max_batch[here],
         np.where(processes.replicas_matter[service], replicas, 1),
+        table.reuse.prefix_hit_rate[here],
     )
     return process, statistics
 

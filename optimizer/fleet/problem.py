@@ -128,7 +128,7 @@ def _arrays(
     cost = np.zeros(len(owners))
     candidates = column_candidate[served]
     parts = np.ones(len(owners), dtype=np.int64)
-    parts[served] = np.maximum(table.replicas[candidates], 1)
+    parts[served] = np.maximum(table.parts[candidates], 1)
     # A column of a service that splits stands for one replica.
     pieces = np.ones(len(served))
     if split is not None:

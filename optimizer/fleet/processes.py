@@ -88,8 +88,12 @@ class PairProcesses:
         performance: IntArray,
         max_batch: IntArray,
         replicas: IntArray | None = None,
+        prefix_hit_rate: FloatArray | None = None,
     ) -> ServiceProcess:
-        """Return the process of these rows, which share a timing; of single replicas by default."""
+        """Return the process of these rows, which share a timing; of single replicas by default.
+
+        Their prefix hit rates are those of the services where no others are given.
+        """
         queue = self._queue[service]
         return ServiceProcess(
             self._clocks[clock].take(self._place[performance]),
@@ -100,7 +104,9 @@ class PairProcesses:
             replicas=1 if replicas is None else replicas,
             routing=self._routing[service],
             arrival_scv=self._arrival_scv[service],
-            prefix_hit_rate=self._prefix_hit_rate[service],
+            prefix_hit_rate=self._prefix_hit_rate[service]
+            if prefix_hit_rate is None
+            else prefix_hit_rate,
             **{name: values[performance] for name, values in self._engine.items()},
         )
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.processes import PairProcesses
+from optimizer.fleet.reuse import loading_ms
 from queue_models import Statistic, Targets
 from queue_models import get as get_queue_model
 
@@ -51,10 +52,15 @@ def _idle_values(table: CandidateTable) -> dict[Statistic, NDArray[np.float64]]:
         rows, table.service, table.performance, table.targets.bounds
     ):
         process = processes.process(
-            clock, table.service[chosen], table.performance[chosen], table.max_batch[chosen]
+            clock,
+            table.service[chosen],
+            table.performance[chosen],
+            table.max_batch[chosen],
+            prefix_hit_rate=table.reuse.prefix_hit_rate[chosen],
         )
         rate = _IDLE_SHARE * model.max_rate(process, Targets())
         metrics = model.evaluate(process, rate, statistics)
         for statistic in statistics:
-            idle[statistic][chosen] = metrics.value(statistic)
+            loading = loading_ms(table.reuse.take(chosen), statistic)
+            idle[statistic][chosen] = metrics.value(statistic) + loading
     return idle

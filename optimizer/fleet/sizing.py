@@ -15,6 +15,8 @@ from optimizer.fleet.grid import Grid
 from optimizer.fleet.inventory import Inventory
 from optimizer.fleet.processes import PairProcesses
 from optimizer.fleet.replica_search import fewest_replicas
+from optimizer.fleet.reuse import LOADING_DELAYS, loading_ms
+from optimizer.fleet.storage_use import storage_cost_per_hour
 from optimizer.fleet.targets import ServiceTargets
 from optimizer.spec.fleet_spec import FleetSpec
 from queue_models import (
@@ -42,6 +44,8 @@ _NOT_HELD = (
     "the model contradicts itself: by it, replicas that each see Poisson arrivals keep the "
     "objectives, and eight times as many with this routing and variability of arrivals do not"
 )
+# What is left of a bound that loading alone breaks [ms].
+_NO_TIME = 1e-9
 # Beyond this many replicas a candidate is arithmetic, not a plan; kept exact in floats.
 _MOST_REPLICAS = 2**40
 
@@ -156,8 +160,18 @@ class Sizing:
         """Return the process of some rows that share a timing."""
         grid = self.grid
         return self.processes.process(
-            clock, grid.service[rows], grid.performance[rows], grid.max_batch[rows], replicas
+            clock,
+            grid.service[rows],
+            grid.performance[rows],
+            grid.max_batch[rows],
+            replicas,
+            grid.reuse.prefix_hit_rate[rows],
         )
+
+    def bound(self, statistic: Statistic, rows: IntArray) -> FloatArray:
+        """Return what the queue model must keep: the objective less what loading takes [ms]."""
+        bound = self.targets.bounds[statistic][self.grid.service[rows]]
+        return np.maximum(bound - loading_ms(self.grid.reuse.take(rows), statistic), _NO_TIME)
 
     def _without_refused(
         self, rows: IntArray, process: ServiceProcess, statistics: tuple[Statistic, ...]
@@ -180,10 +194,11 @@ class Sizing:
         service = self.grid.service[rows]
         promised = self.targets.promised_throughput[service]
         targets = Targets(
-            tuple(Target(s, self.targets.bounds[s][service]) for s in statistics),
+            tuple(Target(s, self.bound(s, rows)) for s in statistics),
             promised_throughput=promised if promised.any() else None,
         )
-        return self._checked("max_rate", self.model.max_rate(process, targets), len(rows))
+        rate = self._checked("max_rate", self.model.max_rate(process, targets), len(rows))
+        return np.minimum(rate, self.grid.reuse.rate_limit_rps[rows])
 
     def _count_replicas(
         self, rows: IntArray, process: ServiceProcess
@@ -223,13 +238,15 @@ class Sizing:
             self.model,
             lambda pairs, replicas: self.process(rows[busy[pairs]], clock, replicas),
             load[busy],
-            {s: self.targets.bounds[s][service[busy]] for s in statistics},
+            {s: self.bound(s, rows[busy]) for s in statistics},
             self.targets.promised_throughput[service[busy]],
             alone[busy],
         )
         self._refuse(rows[found == 0], _NOT_HELD)
-        rows, service, found = (array[found > 0] for array in (rows, service, found))
-        self.replicas[rows] = np.maximum(found, self.least[service])
+        kept = found > 0
+        rows, service, load, found = rows[kept], service[kept], load[kept], found[kept]
+        fed = np.ceil(load / self.grid.reuse.rate_limit_rps[rows] * (1 - _ROUNDING))
+        self.replicas[rows] = np.maximum(np.maximum(found, fed), self.least[service])
         self.rate[rows] = self._max_rate(
             rows, self.process(rows, clock, self.replicas[rows]), statistics
         )
@@ -244,18 +261,20 @@ class Sizing:
         """Evaluate the rows at their share of the load and check the model against itself."""
         if not len(rows):
             return
-        service = self.grid.service[rows]
-        load = self.targets.rate_rps[service] / self.replicas[rows]
+        load = self.targets.rate_rps[self.grid.service[rows]] / self.replicas[rows]
         metrics = self.model.evaluate(process, load, statistics)
+        reuse = self.grid.reuse.take(rows)
         for name, values in self.means.items():
             values[rows] = self._checked(name, getattr(metrics, name), len(rows))
+        for metric in LOADING_DELAYS:
+            self.means[str(metric)][rows] += loading_ms(reuse, Statistic(metric))
         for statistic in statistics:
             value = self._checked(str(statistic), metrics.value(statistic), len(rows))
             if statistic.percentile is not None:
-                self.percentiles[statistic][rows] = value
+                self.percentiles[statistic][rows] = value + loading_ms(reuse, statistic)
             if not self.model.keeps_targets:
                 continue
-            broken = value > self.targets.bounds[statistic][service] * (1 + _SELF_CONSISTENCY)
+            broken = value > self.bound(statistic, rows) * (1 + _SELF_CONSISTENCY)
             for row in rows[broken].tolist():
                 self.refusals[row] = (
                     f"the model contradicts itself: its own inverse allows "
@@ -302,6 +321,9 @@ class Sizing:
         instances = np.where(placed, per_replica[grid.performance] * self.replicas, 0)
         cards = np.where(placed, inventory.cards[grid.accelerator] * instances, 0)
         cost = np.where(instances > 0, inventory.cost_per_hour[grid.accelerator] * instances, 0.0)
+        arriving = np.array([s.load.arrival_rate_rps for s in self.spec.services])
+        admitted = np.minimum(arriving, self.targets.rate_rps)[grid.service]
+        cost += storage_cost_per_hour(self.spec, grid.reuse, self.replicas, admitted)
         stable = self.means.pop("stable")
         return CandidateTable(
             spec=self.spec,
@@ -319,6 +341,7 @@ class Sizing:
             instances=instances,
             cards=cards,
             cost_per_hour=cost,
+            reuse=grid.reuse,
             metrics=QueueMetrics(stable=stable == 1.0, percentiles=self.percentiles, **self.means),
             refusals=self.refusals,
         )

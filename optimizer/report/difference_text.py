@@ -84,7 +84,8 @@ def placement_words(placement: Placement) -> str:
         return "scaled to zero"
     batch = "" if placement.max_batch is None else f" (batch {placement.max_batch})"
     place = f"{placement.accelerator} {placement.configuration}".rstrip()
-    return f"{placement.replicas} x {place}{batch}"
+    store = "" if placement.store is None else f" with {placement.store}"
+    return f"{placement.replicas} x {place}{store}{batch}"
 
 
 def _resources(resources: Iterable[ResourceDifference]) -> RenderableType:

@@ -38,10 +38,11 @@ def explanation_view(explanation: Explanation) -> RenderableType:
 
 
 def _best_of_each(options: tuple[Option, ...]) -> Iterator[tuple[Option, int]]:
-    """Yield the first option of each configuration and how many batches more it has."""
-    by_configuration: dict[tuple[str | None, str], list[Option]] = {}
+    """Yield the first option of each configuration and store, and how many more it has."""
+    by_configuration: dict[tuple[str | None, str, str | None], list[Option]] = {}
     for option in options:
-        by_configuration.setdefault((option.accelerator, option.configuration), []).append(option)
+        key = (option.accelerator, option.configuration, option.store)
+        by_configuration.setdefault(key, []).append(option)
     for mine in by_configuration.values():
         yield mine[0], len(mine) - 1
 
@@ -50,12 +51,14 @@ def _cells(option: Option, others: int) -> tuple[Text, ...]:
     reachable = "\n".join(
         f"{r.statistic} {number(r.best_ms)} of {number(r.bound_ms)}" for r in option.reachable
     )
-    placed, remark = option.accelerator is not None, option.detail
+    remark = option.detail
     if others:
-        more = f"{others} more batch{'es' if others > 1 else ''} tried, none better"
+        what = "batch" if option.store is None else "ratio"
+        what += ("es" if option.store is None else "s") if others > 1 else ""
+        more = f"{others} more {what} tried, none better"
         remark = f"{remark}; {more}" if remark else more
     return (
-        Text(f"{option.accelerator} {option.configuration}".rstrip() if placed else "none"),
+        Text(_place(option)),
         Text(option.state.value),
         Text(f"{option.max_batch}" if option.max_batch else "-"),
         Text("-" if option.replicas is None else f"{option.replicas}"),
@@ -64,3 +67,14 @@ def _cells(option: Option, others: int) -> tuple[Text, ...]:
         Text(reachable or "-"),
         Text(remark),
     )
+
+
+def _place(option: Option) -> str:
+    if option.accelerator is None:
+        return "none"
+    store = (
+        ""
+        if option.store is None
+        else f"with {option.store}, {option.recompute_ratio:.0%} recomputed"
+    )
+    return " ".join(part for part in (option.accelerator, option.configuration, store) if part)

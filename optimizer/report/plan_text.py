@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from optimizer.fleet.plan import Allocation, FleetPlan, ResourceUse, TargetOutcome
+from optimizer.fleet.plan import Allocation, FleetPlan, ResourceUse, StorageUse, TargetOutcome
 from optimizer.report.figures import number, percent
 from optimizer.report.long_table import LONG, LongTable
 
@@ -136,10 +136,13 @@ def _services(plan: FleetPlan, width: int) -> RenderableType:
         a.routes or 0 < a.share < 1 - _ROUNDING for a in plan.allocations
     ):
         hidden.add("share")
+    if all(a.storage is None for a in plan.allocations):
+        hidden.add("store")
     columns: tuple[tuple[str, Literal["left", "right"]], ...] = (
         ("service", "left"),
         ("class", "left"),
         ("accelerator", "left"),
+        ("store", "left"),
         ("share", "right"),
         ("repl.", "right"),
         ("batch", "right"),
@@ -184,6 +187,7 @@ def _service_cells(a: Allocation) -> tuple[Text, ...]:
         Text(a.service),
         Text(f"{a.service_class} ({a.priority})"),
         Text(f"{a.accelerator} {a.configuration}".rstrip() if a.accelerator else "none"),
+        Text("-" if a.storage is None else _store(a.storage)),
         Text(f"{a.share:.0%}"),
         Text(replicas, style="yellow" if a.partial else ""),
         Text("-" if a.max_batch is None else f"{a.max_batch}"),
@@ -194,6 +198,11 @@ def _service_cells(a: Allocation) -> tuple[Text, ...]:
         Text("-" if tightest is None else _target(tightest), style=style),
         Text(percent(a.margin), style=style),
     )
+
+
+def _store(storage: StorageUse) -> str:
+    ratio = storage.recompute_ratio
+    return f"{storage.store}, {ratio:.0%} recomputed" if ratio else storage.store
 
 
 def _target(target: TargetOutcome) -> str:

@@ -13,6 +13,7 @@ from optimizer.spec.model import ModelSpec, PerformanceSpec
 from optimizer.spec.options import OptimizerSpec
 from optimizer.spec.service import ServiceSpec
 from optimizer.spec.service_class import ServiceClassSpec
+from optimizer.spec.storage import StoreSpec
 
 __all__ = ["CURRENCY_PATTERN", "FleetSpec"]
 
@@ -42,6 +43,9 @@ class FleetSpec(SpecModel):
         default=(),
         strict=False,
         description="Budgets, power, carbon and quotas of the fleet, of a tenant or of a place.",
+    )
+    stores: tuple[StoreSpec, ...] = Field(
+        default=(), strict=False, description="Where KV caches can be kept for reuse."
     )
     models: tuple[ModelSpec, ...] = Field(strict=False, description="Models.")
     performance: tuple[PerformanceSpec, ...] = Field(

@@ -42,6 +42,11 @@ class ModelSpec(SpecModel):
         default=None,
         description="Bits per parameter as served; by default the catalogue's native precision.",
     )
+    kv_bytes_per_token: Positive | None = Field(
+        default=None,
+        description="KV cache of one token at 16 bits per number [bytes]; by default the "
+        "catalogue's.",
+    )
 
 
 class IterationTimingSpec(SpecModel):

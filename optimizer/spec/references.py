@@ -11,6 +11,7 @@ from optimizer.spec.coverage import check_coverage
 from optimizer.spec.finding import Finding
 from optimizer.spec.parts import Part
 from optimizer.spec.place_checks import check_places
+from optimizer.spec.storage_checks import check_storage
 from optimizer.spec.wording import show_path, suggestion
 
 __all__ = ["cross_check"]
@@ -40,6 +41,7 @@ def cross_check(data: object) -> Iterator[Finding]:
         check_configurations(fleet),
         check_consistency(fleet),
         check_coverage(fleet),
+        check_storage(fleet),
     )
 
 

@@ -12,6 +12,7 @@ from optimizer.spec.length_buckets import LengthBucketsSpec
 from optimizer.spec.lengths import LengthDistributionSpec, mean_length
 from optimizer.spec.options import AllocationMode
 from optimizer.spec.precision import AllowedPrecision
+from optimizer.spec.storage import KvReuseSpec
 
 __all__ = [
     "BatchRangeSpec",
@@ -174,5 +175,8 @@ class ServiceSpec(SpecModel):
         default=None,
         description="Its requests in buckets of prompt and output length, each with a rate of its "
         "own on every accelerator.",
+    )
+    kv_reuse: KvReuseSpec | None = Field(
+        default=None, description="KV caches that it may keep in a store and load again."
     )
     current: CurrentAllocationSpec | None = Field(default=None, description="What serves it today.")

@@ -14,7 +14,7 @@ __all__ = ["Cost"]
 
 
 class Cost(ResourceKind):
-    """What the instances cost per hour, in the fleet's currency."""
+    """What instances and stores cost per hour, in the fleet's currency."""
 
     name = "cost_per_hour"
     unit = ""
@@ -24,5 +24,7 @@ class Cost(ResourceKind):
         return table.cost_per_hour
 
     def of_allocation(self, facts: FleetFacts, allocation: Allocation) -> float:
-        """Return instances times the price of one."""
-        return facts.instances(allocation) * facts.price(allocation)
+        """Return instances times the price of one, and what a store costs."""
+        storage = facts.storage(allocation)
+        stored = 0.0 if storage is None else storage.cost_per_hour
+        return facts.instances(allocation) * facts.price(allocation) + stored

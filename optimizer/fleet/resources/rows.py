@@ -16,6 +16,8 @@ from optimizer.fleet.resources.cost import Cost
 from optimizer.fleet.resources.kind import ResourceKind
 from optimizer.fleet.resources.power import Power
 from optimizer.fleet.resources.scope import Scope
+from optimizer.fleet.resources.storage import StorageBandwidth, StorageCapacity
+from optimizer.fleet.stores import stores_of
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.options import CapacityMode
 
@@ -79,21 +81,21 @@ class ResourceRow:
 
 def resource_rows(table: CandidateTable) -> tuple[ResourceRow, ...]:
     """Return the row of every requirement of the fleet."""
-    of_candidates: dict[str, FloatArray] = {}
+    of_candidates: dict[ResourceKind, FloatArray] = {}
     rows = []
     for requirement in requirements(table.spec):
         kind = requirement.kind
-        if kind.name not in of_candidates:
-            of_candidates[kind.name] = kind.of_candidates(table)
+        if kind not in of_candidates:
+            of_candidates[kind] = kind.of_candidates(table)
         counted = requirement.scope.candidates(table)
-        usage = np.where(counted, of_candidates[kind.name], 0.0)
+        usage = np.where(counted, of_candidates[kind], 0.0)
         rows.append(ResourceRow(requirement, usage))
     return tuple(rows)
 
 
 def requirements(spec: FleetSpec) -> tuple[Requirement, ...]:
-    """Return every requirement of a fleet: capacities, cards without a limit, limits."""
-    return (*_capacities(spec), *_limits(spec))
+    """Return every requirement of a fleet: capacities, cards without a limit, limits, stores."""
+    return (*_capacities(spec), *_limits(spec), *_stores(spec))
 
 
 def _capacities(spec: FleetSpec) -> Iterator[Requirement]:
@@ -119,6 +121,18 @@ def _name_of_cards(scope: Scope) -> str:
         if (place := getattr(scope, key)) is not None
     ]
     return f"{scope.type}@{','.join(places)}" if places else f"{scope.type}"
+
+
+def _stores(spec: FleetSpec) -> Iterator[Requirement]:
+    """Yield what each store holds and how fast it is read."""
+    for place, store in enumerate(stores_of(spec)):
+        kept = StorageCapacity(place)
+        holds = store.device.free_gb if store.is_shared else store.total_gb
+        yield Requirement(store.name, kept, kept.unit, Scope(), np.inf if holds is None else holds)
+        if store.is_shared:
+            read = StorageBandwidth(place)
+            most = store.device.bandwidth_gb_s
+            yield Requirement(f"{store.name} bandwidth", read, read.unit, Scope(), most)
 
 
 def _limits(spec: FleetSpec) -> Iterator[Requirement]:
