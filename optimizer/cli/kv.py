@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from optimizer.cli import kv_device, kv_ratio, kv_restore
+from optimizer.cli import kv_device, kv_ratio, kv_restore, kv_reuse
 
 __all__ = ["app"]
 
@@ -14,3 +14,4 @@ app = typer.Typer(
 app.command("ratio")(kv_ratio.ratio)
 app.command("device")(kv_device.device)
 app.command("restore")(kv_restore.restore)
+app.command("reuse")(kv_reuse.reuse)

@@ -99,6 +99,11 @@ class CacheOptions:
         float, panel_option("--compression", "Factor by which it is stored smaller.", _CACHE)
     ] = 1.0
 
+    @property
+    def is_said(self) -> bool:
+        """Whether there is a word about the model."""
+        return any((self.model, self.layers, self.kv_elements_per_layer_token))
+
     def shape(self) -> KvShape:
         """Return the size per token.
 
@@ -152,6 +157,22 @@ class PrefillOptions:
     prefill_s_per_token2: Annotated[
         float | None, panel_option("--prefill-s-per-token2", "b of a t + b t² [s].", _PREFILL)
     ] = None
+
+    @property
+    def is_law(self) -> bool:
+        """Whether times of any length follow from it.
+
+        Raises
+        ------
+        typer.BadParameter
+            If a single time is given, which holds for one length.
+        """
+        if self.prefill_s is not None:
+            raise typer.BadParameter(
+                "prompts have many lengths: give --prefill-s-per-token and --prefill-s-per-token2",
+                param_hint="--prefill-s",
+            )
+        return (self.prefill_s_per_token, self.prefill_s_per_token2) != (None, None)
 
     def law(self, tokens: float) -> QuadraticPrefill:
         """Return the law; a single time is that of `tokens` tokens.
