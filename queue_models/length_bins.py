@@ -55,19 +55,19 @@ def lognormal_bins(mean: FloatArray, scv: FloatArray, bins: int) -> tuple[FloatA
     """Quantise lognormals, by partial moments E[X^k; X > x] = E[X^k] Phi(k s - z), z = Phi^-1."""
     from scipy.special import ndtr, ndtri
 
-    spread = np.log1p(scv)
-    s = np.sqrt(spread)[:, None]
+    # They scale with the mean, and services share their variability: each is computed once.
+    distinct, which = np.unique(scv, return_inverse=True)
+    s = np.sqrt(np.log1p(distinct))[:, None]
     z = -ndtri(upper_tails(bins))[None, :]  # from -inf to +inf
     tails = [ndtr(order * s - z) for order in (0, 1, 2)]
-    first = mean[:, None] * tails[1]
-    second = (mean**2 * (1.0 + scv))[:, None] * tails[2]
     mass = -np.diff(tails[0], axis=1)
-    return two_points(
-        np.broadcast_to(mass, (mean.size, bins)),
-        -np.diff(first, axis=1),
-        -np.diff(second, axis=1),
-        mean[:, None],
+    values, probabilities = two_points(
+        np.broadcast_to(mass, (distinct.size, bins)),
+        -np.diff(tails[1], axis=1),
+        -np.diff((1.0 + distinct)[:, None] * tails[2], axis=1),
+        np.ones((1, 1)),
     )
+    return mean[:, None] * values[which], probabilities[which]
 
 
 def geometric_bins(mean: FloatArray, scv: FloatArray, bins: int) -> tuple[FloatArray, FloatArray]:
