@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from queue_models.arrays import BoolArray, FloatArray
+from queue_models.arrays import BoolArray, FloatArray, IntArray
 from queue_models.errors import OutsideValidityError, ServiceProcessError
 from queue_models.process import OPTIONAL_FIELDS, ServiceProcess
 from queue_models.timing import Timing
@@ -158,12 +158,23 @@ class QueueMetrics:
 
     def reshape(self, shape: tuple[int, ...]) -> QueueMetrics:
         """Return the same metrics in another shape."""
+        return self._each(lambda values: values.reshape(shape))
+
+    def take(self, which: IntArray) -> QueueMetrics:
+        """Return the metrics of some pairs.
+
+        Parameters
+        ----------
+        which
+            Positions along the first axis.
+        """
+        return self._each(lambda values: values[which])
+
+    def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> QueueMetrics:
         arrays = {
-            f.name: getattr(self, f.name).reshape(shape)
-            for f in fields(self)
-            if f.name != "percentiles"
+            f.name: change(getattr(self, f.name)) for f in fields(self) if f.name != "percentiles"
         }
-        percentiles = {s: values.reshape(shape) for s, values in self.percentiles.items()}
+        percentiles = {s: change(values) for s, values in self.percentiles.items()}
         return QueueMetrics(**arrays, percentiles=percentiles)
 
     def value(self, statistic: Statistic) -> FloatArray:

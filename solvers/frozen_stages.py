@@ -70,4 +70,5 @@ def with_stages_frozen(
         np.append(problem.capacity, list(reached.values())),
         problem.group,
         unserved=problem.unserved,
+        links=problem.links,
     )

@@ -126,6 +126,34 @@ class Links:
         """Number of further columns k."""
         return len(self.cost)
 
+    def beside(self, other: Links) -> Links:
+        """Return the rows and further columns of both, this one's first.
+
+        Parameters
+        ----------
+        other
+            Over the same columns and rates.
+        """
+        vectors = {
+            name: np.concatenate([mine, theirs])
+            for (name, mine), (_, theirs) in zip(self.vectors(), other.vectors(), strict=True)
+        }
+        rates = [part.of_rates for part in (self, other)]
+        shape = next((part.shape for part in rates if part is not None), None)
+        if shape is not None:
+            parts = [
+                SparseColumns.from_any(np.zeros((links.rows, shape[1]))) if part is None else part
+                for part, links in zip(rates, (self, other), strict=True)
+            ]
+        return Links(
+            vectors.pop("row_lower"),
+            vectors.pop("row_upper"),
+            SparseColumns.stack([self.of_x, other.of_x]),
+            _diagonal(self.of_z, other.of_z),
+            of_rates=None if shape is None else SparseColumns.stack(parts),
+            **vectors,
+        )
+
     def vectors(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """Yield each vector with its name."""
         for name in _VECTORS:
@@ -175,6 +203,17 @@ class Links:
         """One line: sizes."""
         whole = int(self.integer.sum())
         return f"Links({self.rows} rows, {self.columns} further columns, {whole} of them whole)"
+
+
+def _diagonal(first: SparseColumns, second: SparseColumns) -> SparseColumns:
+    """Return two matrices as blocks of one."""
+    (rows, columns), (more_rows, more_columns) = first.shape, second.shape
+    return SparseColumns.from_triplets(
+        (rows + more_rows, columns + more_columns),
+        rows=np.concatenate([first.rows, second.rows + rows]),
+        columns=np.concatenate([first.columns, second.columns + columns]),
+        values=np.concatenate([first.values, second.values]),
+    )
 
 
 def _matrix(name: str, given: object, faults: list[str]) -> SparseColumns | None:

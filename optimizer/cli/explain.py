@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,10 @@ from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
 from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, write_data
+
+if TYPE_CHECKING:
+    from optimizer.fleet import Explanation, Repair, RepairStudy
+    from optimizer.spec import FleetSpec
 
 __all__ = ["explain"]
 
@@ -26,6 +30,22 @@ def explain(
         ),
     ] = None,
     *,
+    no_solver: Annotated[
+        bool,
+        typer.Option(
+            "--no-solver",
+            help="Look at each service's candidates alone: which objectives nothing can keep, and "
+            "by how much; which weights do not fit.",
+        ),
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Say instead which requirements keep everyone from being served, and the least "
+            "that would change it.",
+        ),
+    ] = False,
     options: SolveOptions,
     as_json: Json = False,
 ) -> None:
@@ -38,14 +58,40 @@ def explain(
       fleetopt explain examples/fleet.yaml
 
       fleetopt explain examples/fleet.yaml chat-premium --json
+
+      fleetopt explain examples/fleet.yaml --repair
     """
+    spec = read_fleet(fleet, **options.overrides())
+    if repair:
+        if services or no_solver:
+            raise typer.BadParameter("--repair concerns the whole fleet: give it alone")
+        _show_repair(spec, as_json=as_json)
+        return
+    if no_solver:
+        _show(spec, _candidates(spec, services), as_json=as_json)
+        return
     from optimizer.fleet import optimize
 
-    spec = read_fleet(fleet, **options.overrides())
     plan = optimize(spec)
     wanted = services or [service.service for service in plan.unserved]
     wanted = wanted or [service.name for service in spec.services]
-    explanations = [plan.explain(service) for service in wanted]
+    _show(spec, [plan.explain(service) for service in wanted], as_json=as_json)
+    if plan.termination == "infeasible":
+        raise typer.Exit(ExitCode.INFEASIBLE)
+
+
+def _candidates(spec: FleetSpec, services: list[str] | None) -> list[Explanation]:
+    """Explain services, by default those that nothing can serve, or all."""
+    from optimizer.fleet import build_problem, explain_candidates
+
+    problem = build_problem(spec)
+    names = [service.name for service in spec.services]
+    found = [explain_candidates(problem, name) for name in services or names]
+    hopeless = [one for one in found if not any(o.state == "possible" for o in one.options)]
+    return found if services else hopeless or found
+
+
+def _show(spec: FleetSpec, explanations: list[Explanation], *, as_json: bool) -> None:
     if as_json:
         import json
 
@@ -62,5 +108,56 @@ def explain(
             if number:
                 typer.echo()
             show(explanation_view(explanation))
-    if plan.termination == "infeasible":
-        raise typer.Exit(ExitCode.INFEASIBLE)
+
+
+def _show_repair(spec: FleetSpec, *, as_json: bool) -> None:
+    from optimizer.fleet import repair as study_repairs
+
+    study = study_repairs(spec)
+    if as_json:
+        import json
+
+        document = {"schema_version": 1, "fleet": spec.name, **_repair_document(study)}
+        write_data(json.dumps(document, indent=2, ensure_ascii=False) + "\n", None)
+    else:
+        from optimizer.report import repair_view
+
+        show(repair_view(study, spec.currency))
+
+
+def _repair_document(study: RepairStudy) -> dict[str, Any]:
+    conflict = study.conflict
+    return {
+        "feasible": study.feasible,
+        "conflict": None
+        if conflict is None
+        else {
+            "services": list(conflict.services),
+            "demands": [{"service": s, "demand": d.value} for s, d in conflict.demands],
+            "resources": list(conflict.rows),
+            "irreducible": conflict.irreducible,
+        },
+        "repairs": [_one_repair(repair) for repair in study.repairs],
+        "beyond_repair": [{"service": s, "reason": reason} for s, reason in study.beyond],
+    }
+
+
+def _one_repair(repair: Repair) -> dict[str, Any]:
+    resources = repair.resources
+    return {
+        "price_per_hour": repair.price_per_hour,
+        "price_at_least": None if resources is None else resources.lower_bound,
+        "proven_least": resources is None or resources.proven,
+        "relaxations": [
+            {"service": r.service, "kind": r.kind.value, "factor": r.factor}
+            for r in repair.relaxations
+        ],
+        "extensions": []
+        if resources is None
+        else [
+            {"resource": e.requirement.name, "unit": e.requirement.unit, "more": e.more,
+             "capacity": e.requirement.capacity, "price_per_hour": e.price}
+            for e in resources.extensions
+        ],
+        "set": [str(change) for change in repair.assignments],
+    }  # fmt: skip

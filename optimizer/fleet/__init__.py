@@ -6,7 +6,7 @@ from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.check import check_plan
 from optimizer.fleet.cost_stage import cost_stage
 from optimizer.fleet.difference import Change, PlanDifference, ServiceDifference, difference
-from optimizer.fleet.explain import Explanation, Option, OptionState, explain
+from optimizer.fleet.explain import Explanation, Option, OptionState, explain, explain_candidates
 from optimizer.fleet.one_pair import bare_pair, pair_data
 from optimizer.fleet.optimize import optimize, plan_of
 from optimizer.fleet.plan import (
@@ -20,6 +20,7 @@ from optimizer.fleet.plan import (
     UnservedService,
 )
 from optimizer.fleet.problem import FleetProblem, build_problem, problem_of
+from optimizer.fleet.repair import Repair, RepairStudy, repair
 from optimizer.fleet.replica import (
     OperatingPoint,
     ReplicaSize,
@@ -47,6 +48,8 @@ __all__ = [
     "PlanCheck",
     "PlanDifference",
     "Provenance",
+    "Repair",
+    "RepairStudy",
     "ReplicaSize",
     "ReplicaStudy",
     "ReplicaTarget",
@@ -65,10 +68,12 @@ __all__ = [
     "cost_stage",
     "difference",
     "explain",
+    "explain_candidates",
     "optimize",
     "pair_data",
     "plan_of",
     "problem_of",
+    "repair",
     "size_replica",
     "solve_each",
     "what_if",

@@ -15,10 +15,11 @@ from optimizer.fleet.plan import Allocation, FleetPlan
 from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.reachable import best_reachable
 from optimizer.fleet.resources import in_words
+from optimizer.fleet.unserved import why_impossible
 from optimizer.spec.options import Objective
 from solvers import CAPACITY_TOLERANCE, Reason
 
-__all__ = ["Explanation", "Option", "OptionState", "Reachable", "explain"]
+__all__ = ["Explanation", "Option", "OptionState", "Reachable", "explain", "explain_candidates"]
 
 
 class OptionState(StrEnum):
@@ -78,6 +79,45 @@ def explain(plan: FleetPlan, problem: FleetProblem, service: str) -> Explanation
     SpecError
         If the fleet has no such service; names the nearest.
     """
+    allocations = plan.allocations_of(service)
+    options = _options(problem, _index_of(problem, service), allocations)
+    return Explanation(
+        service=service,
+        currency=problem.table.spec.currency,
+        verdict=_verdict(plan, service, allocations, options),
+        options=tuple(options),
+    )
+
+
+def explain_candidates(problem: FleetProblem, service: str) -> Explanation:
+    """Explain what could serve a service, with the fleet to itself; no solver is asked.
+
+    Raises
+    ------
+    SpecError
+        If the fleet has no such service; names the nearest.
+    """
+    table = problem.table
+    index = _index_of(problem, service)
+    options = _options(problem, index, ())
+    possible = [option for option in options if option.state is OptionState.POSSIBLE]
+    if possible:
+        best = possible[0]
+        verdict = (
+            f"{len(possible)} of {len(options)} ways could serve it; the cheapest alone: "
+            f"{best.replicas} replica(s) on {best.accelerator} at {best.cost_per_hour:.4g} "
+            f"{table.spec.currency}/h"
+        )
+    elif any(option.state is OptionState.TOO_LARGE for option in options):
+        verdict = "nothing can serve it: what could is more than there is"
+    else:
+        verdict = f"nothing can serve it: {why_impossible(table, index)}"
+    return Explanation(
+        service=service, currency=table.spec.currency, verdict=verdict, options=tuple(options)
+    )
+
+
+def _index_of(problem: FleetProblem, service: str) -> int:
     table = problem.table
     names = [entry.name for entry in table.spec.services]
     if service not in names:
@@ -92,20 +132,21 @@ def explain(plan: FleetPlan, problem: FleetProblem, service: str) -> Explanation
                 )
             ]
         )
-    index = names.index(service)
-    allocations = plan.allocations_of(service)
+    return names.index(service)
+
+
+def _options(
+    problem: FleetProblem, service: int, allocations: tuple[Allocation, ...]
+) -> list[Option]:
+    """Return every way to serve a service, by state, then cost."""
+    table = problem.table
     options = [
         _option(problem, row, next((a for a in allocations if _is_chosen(table, row, a)), None))
-        for row in table.rows_of(index).tolist()
+        for row in table.rows_of(service).tolist()
     ]
     rank = {state: position for position, state in enumerate(OptionState)}
     options.sort(key=lambda o: (rank[o.state], o.cost_per_hour or 0.0))
-    return Explanation(
-        service=service,
-        currency=table.spec.currency,
-        verdict=_verdict(plan, service, allocations, options),
-        options=tuple(options),
-    )
+    return options
 
 
 def _is_chosen(table: CandidateTable, row: int, allocation: Allocation) -> bool:

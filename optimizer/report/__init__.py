@@ -7,6 +7,7 @@ from optimizer.report.explanation_text import explanation_view
 from optimizer.report.kv_text import device_view, ratio_view, restoration_view
 from optimizer.report.plan_text import plan_view
 from optimizer.report.plugin_text import description_view, plugin_view
+from optimizer.report.repair_text import repair_view
 from optimizer.report.replica_text import replica_view
 from optimizer.report.whatif_text import whatif_view
 
@@ -18,6 +19,7 @@ __all__ = [
     "plan_view",
     "plugin_view",
     "ratio_view",
+    "repair_view",
     "replica_view",
     "restoration_view",
     "whatif_view",

@@ -22,7 +22,7 @@ from optimizer.spec.loading import from_data
 from optimizer.spec.wording import kind_of, show_value, suggestion
 from optimizer.spec.yaml_document import read_yaml
 
-__all__ = ["Assignment", "Operation", "assigned", "parse_assignment"]
+__all__ = ["Assignment", "Operation", "assigned", "named_entry", "parse_assignment"]
 
 # Members by which an entry is known where its bracket holds one word, in the order they are asked.
 _IDENTITIES = ("name", "type", "metric", "model")
@@ -100,6 +100,14 @@ def parse_assignment(text: str, source: str = "--set") -> Assignment:
         _refuse(source, text, "must be PATH=VALUE, PATH*=FACTOR or PATH+=NUMBER")
     value = _plain_value(text[operator.end() :], text, source)
     return Assignment(path, Operation(operator.group(1)), value)
+
+
+def named_entry(section: str, name: str) -> str:
+    """Return the path of a list's entry by its name, in quotes where it needs them."""
+    if name.isdecimal() or name != name.strip() or any(mark in name for mark in "\"'[]=*,\\"):
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{section}["{escaped}"]'
+    return f"{section}[{name}]"
 
 
 def _plain_value(written: str, text: str, source: str) -> Any:

@@ -115,6 +115,24 @@ def test_defaults() -> None:
     assert Links([0], [1], [[1]]).columns == 0
 
 
+def test_two_linked_parts_side_by_side_hold_both() -> None:
+    """Rows of both, further columns of both, and neither knows the other's."""
+    first = Links([0.0], [1.0], [[1.0, 0.0]], [[2.0]], cost=[3.0], of_rates=[[1.0, 0.0, 4.0]])
+    second = Links([-1.0, 0.0], [5.0, 6.0], [[0.0, 1.0], [1.0, 1.0]], [[7.0, 0.0], [0.0, 8.0]],
+                   lower=[1.0, 2.0], integer=[True, False])  # fmt: skip
+    both = first.beside(second)
+    assert both == Links(
+        [0.0, -1.0, 0.0],
+        [1.0, 5.0, 6.0],
+        [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]],
+        [[2.0, 0.0, 0.0], [0.0, 7.0, 0.0], [0.0, 0.0, 8.0]],
+        of_rates=[[1.0, 0.0, 4.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]],
+        cost=[3.0, 0.0, 0.0],
+        lower=[0.0, 1.0, 2.0],
+        integer=[False, True, False],
+    )
+
+
 def test_comparing_and_pickling() -> None:
     """Problems with equal links are equal, also after a journey; a changed entry shows."""
     problem = _problem()

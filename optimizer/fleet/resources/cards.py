@@ -18,6 +18,7 @@ class Cards(ResourceKind):
 
     name = "cards"
     unit = "cards"
+    is_whole = True
 
     def of_candidates(self, table: CandidateTable) -> NDArray[np.float64]:
         """Return the cards of all replicas."""

@@ -29,6 +29,8 @@ class ResourceKind(ABC):
     """As in `limits[].measure`."""
     unit: ClassVar[str]
     """Unit of capacity and use; "" is the fleet's currency per hour."""
+    is_whole: ClassVar[bool] = False
+    """Whether it comes in whole pieces."""
 
     @abstractmethod
     def of_candidates(self, table: CandidateTable) -> FloatArray:
