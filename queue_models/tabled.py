@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
@@ -25,6 +26,10 @@ _MS_PER_S = 1000.0
 _HALVINGS = 50
 # Shares of the mean number in service between which its slope is taken.
 _FEWER, _MORE = 0.5, 1.5
+# Points in place of the distribution of prompt lengths.
+_PROMPT_POINTS = 8
+# Mean number of prompts that begin in an iteration, standing for none.
+_LEAST_BEGUN = 1e-9
 # Least share of an iteration that does not depend on its work: a table that rises faster than its
 # work would leave less than nothing for an empty iteration.
 _LEAST_BASE = 0.02
@@ -42,8 +47,8 @@ class TabledModel(QueueModel):
 
     At every rate the mean number in service n follows from n = rate K T(n), T(n) being the table's
     time for its share of work. Slopes are taken there: for decode tokens and KV tokens between half
-    and one and a half times that number, for prompt tokens between none and those of an iteration
-    that computes a prompt, since an iteration has either.
+    and one and a half times that number, for prompt tokens from none to as many as begin in an
+    iteration, a Poisson number of prompts.
     """
 
     name: ClassVar[str] = "tabled"
@@ -104,12 +109,39 @@ class TabledModel(QueueModel):
         return rate.reshape(service.shape)
 
 
+@dataclass(frozen=True, eq=False)
+class _Prompts:
+    """Computed prompt lengths of every pair and their probabilities, (P, Q)."""
+
+    lengths: FloatArray
+    shares: FloatArray
+
+    @classmethod
+    def of(cls, service: ServiceProcess, work: RequestWork) -> _Prompts:
+        """Return those of flat pairs."""
+        lengths, shares = service.input_lengths.quantised(_PROMPT_POINTS)
+        whole = service.input_tokens
+        computed = np.divide(
+            work.prefill_tokens, whole, out=np.zeros_like(work.prefill_tokens), where=whole > 0
+        )
+        return cls(lengths * computed[:, None], shares)
+
+    def mean(self) -> FloatArray:
+        """Return their means, (P,)."""
+        return np.asarray(np.einsum("pq,pq->p", self.lengths, self.shares))
+
+    def square(self) -> FloatArray:
+        """Return their second moments, (P,)."""
+        return np.asarray(np.einsum("pq,pq->p", self.lengths**2, self.shares))
+
+
 class _TableLaw:
     """Iteration times of flat pairs as functions of the number in service."""
 
     def __init__(self, service: ServiceProcess) -> None:
         assert isinstance(service.timing, TableTiming)
         self.table, self.work = service.timing, RequestWork.of(service)
+        self._prompts = _Prompts.of(service, self.work)
         self._kv = self.work.kv_prefill + self.work.kv_decode
         self._most = np.minimum(self.work.slots, self.work.budgeted_slots)
 
@@ -138,13 +170,8 @@ class _TableLaw:
             lambda s: (self.work.decode_tokens * s, none, kv), fewer, more, self.work.decode_tokens
         )
         per_kv = self._slope(lambda s: (decode, none, self._kv * s), fewer, more, self._kv)
-        room = np.maximum(self.work.chunk_tokens - decode, 1.0)
-        prompt = np.minimum(self.work.prefill_tokens * (1.0 + share), room)
         without = self.table.iteration_ms(decode, none, kv)
-        with_prompt = self.table.iteration_ms(decode, prompt, kv)
-        # Rounding may leave less than nothing for a hundredth of a token.
-        rise = np.maximum(with_prompt - without, 0.0)
-        per_prompt = np.divide(rise, prompt, out=np.zeros_like(prompt), where=prompt > 0)
+        per_prompt = self._prompt_slope(share, decode, kv, without)
         slopes = per_decode * decode + per_kv * kv
         # Slopes that would leave less for an empty iteration are cut down together.
         steep = without - slopes < _LEAST_BASE * without
@@ -152,6 +179,36 @@ class _TableLaw:
         base = without - kept * slopes
         law = IterationTiming(base, kept * per_decode, per_prompt, kept * per_kv)
         return without + per_prompt * self.work.prefill_tokens * share, law
+
+    def _prompt_slope(
+        self, share: FloatArray, decode: FloatArray, kv: FloatArray, without: FloatArray
+    ) -> FloatArray:
+        """Return ms per prompt token, over the numbers of prompts that iterations compute.
+
+        Prompts begin as a Poisson number per iteration, `share` on average: one of them is known by
+        its distribution, more by their mean and variance. What exceeds the budget is left to the
+        next iteration, at the same price.
+        """
+        room = np.maximum(self.work.chunk_tokens - decode, 1.0)
+        begun = np.maximum(share, _LEAST_BEGUN)
+        one = begun * np.exp(-begun)
+        more = np.maximum(-np.expm1(-begun) - one, 0.0)
+        mean, square = self._prompts.mean(), self._prompts.square()
+        some = more > _LEAST_BEGUN
+        of_more = np.where(some, more, 1.0)
+        middle = (begun - one) * mean / of_more
+        spread = ((begun - one) * square + begun**2 * mean**2) / of_more - middle**2
+        deviation = np.minimum(np.sqrt(np.maximum(spread, 0.0)), middle)
+        lengths = [*self._prompts.lengths.T, middle - deviation, middle + deviation]
+        chances = [*(self._prompts.shares.T * one), 0.5 * more * some, 0.5 * more * some]
+        tokens, extra = np.zeros_like(share), np.zeros_like(share)
+        for length, chance in zip(lengths, chances, strict=True):
+            prompt = np.minimum(length, room)
+            tokens += chance * prompt
+            # Rounding may leave less than nothing for a hundredth of a token.
+            rise = np.maximum(self.table.iteration_ms(decode, prompt, kv) - without, 0.0)
+            extra += chance * rise
+        return np.divide(extra, tokens, out=np.zeros_like(tokens), where=tokens > 0)
 
     def _slope(
         self, work_at: _WorkAt, fewer: FloatArray, more: FloatArray, tokens: FloatArray

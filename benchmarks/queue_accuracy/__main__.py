@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.queue_accuracy.configurations import GROUPS, random_configurations
 from benchmarks.queue_accuracy.reference_table import Row, rows_of, write_table
 from benchmarks.queue_accuracy.scoring import read_cases, scores, table_of
-from queue_models import get
+from queue_models import TableTiming, UnknownQueueModelError, get
 
 
 def main() -> None:
@@ -45,10 +45,22 @@ def _score(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.queue_accuracy score")
     parser.add_argument("tables", type=Path, nargs="+", help="CSV files of simulated references")
     parser.add_argument("--model", default="iteration-level", help="name of the queue model")
+    parser.add_argument("--table-model", default="tabled", help="the one for bent iteration times")
     chosen = parser.parse_args(arguments)
+    missing = [str(path) for path in chosen.tables if not path.is_file()]
+    if missing:
+        parser.error(f"no such table: {', '.join(missing)}")
+    try:
+        model, table_model = get(chosen.model), get(chosen.table_model)
+    except UnknownQueueModelError as error:
+        parser.error(str(error))
     for path in chosen.tables:
         print(path.name)
-        print(table_of(list(scores(get(chosen.model), read_cases(path)))))
+        found = []
+        for case in read_cases(path):
+            tabled = isinstance(case.service.timing, TableTiming)
+            found += scores(table_model if tabled else model, case)
+        print(table_of(found))
 
 
 def _rows(groups: tuple[str, ...], arguments: argparse.Namespace) -> Iterator[Row]:

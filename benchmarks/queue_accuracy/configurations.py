@@ -47,9 +47,11 @@ class Configuration:
     """An engine, what it is asked, and how its replicas are fed; times in ms.
 
     `kv_capacity` is in tokens per replica. A share `prefix_hit_rate` of every prompt, rounded down
-    and leaving at least one token, is in the cache already. `role` is aggregated, prefill or
-    decode; `routing` is random, round_robin or jsq (fewest outstanding requests); `arrival` is
-    poisson, gamma (with `arrival_scv`) or mmpp2. `loads` are parts of the capacity.
+    and leaving at least one token, is in the cache already. An iteration takes least_ms +
+    least_token_ms (tokens computed) where the linear law says less: its law is bent where
+    least_token_ms > 0. `role` is aggregated, prefill or decode; `routing` is random, round_robin or
+    jsq (fewest outstanding requests); `arrival` is poisson, gamma (with `arrival_scv`) or mmpp2.
+    `loads` are parts of the capacity.
     """
 
     group: str
@@ -70,6 +72,8 @@ class Configuration:
     prefix_hit_rate: float = 0.0
     draft_tokens: int = 0
     acceptance: float = 0.0
+    least_ms: float = 0.0
+    least_token_ms: float = 0.0
     role: str = "aggregated"
     loads: tuple[float, ...] = CORE_LOADS
 
@@ -86,6 +90,7 @@ GROUPS = (
     "speculative",
     "prefill_only",
     "decode_only",
+    "bent",
 )
 
 
@@ -138,6 +143,13 @@ def _of_group(core: Configuration, rng: np.random.Generator, number: int) -> Con
     if core.group == "speculative":
         drafts = int(rng.integers(1, 6))
         return replace(core, draft_tokens=drafts, acceptance=round(rng.uniform(0.5, 0.9), 2))
+    if core.group == "bent":
+        # Bound by memory up to some hundred tokens of an iteration, by computing beyond.
+        knee = _log_uniform(rng, 64, 512)
+        per_token = core.prefill_ms
+        least = max(core.base_ms - per_token * knee, 0.1 * core.base_ms)
+        memory = replace(core, decode_ms=round(0.1 * core.decode_ms, 6), prefill_ms=0.0)
+        return replace(memory, least_ms=round(least, 3), least_token_ms=per_token)
     return replace(core, role={"prefill_only": "prefill", "decode_only": "decode"}[core.group])
 
 

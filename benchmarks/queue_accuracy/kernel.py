@@ -31,6 +31,8 @@ class Engine(NamedTuple):
     decode_ms: float
     prefill_ms: float
     kv_ms: float
+    least_ms: float
+    least_token_ms: float
     max_batch: int
     chunk_tokens: int
     kv_capacity: float
@@ -217,11 +219,12 @@ def simulate(engine, requests, window, rng):
                 context[r] += prompt_tokens
                 sums[ALL_PROMPT] += prompt_tokens
                 began[r] = time
-                ends[r] = time + (
+                ends[r] = time + max(
                     engine.base_ms
                     + engine.decode_ms * decode_tokens
                     + engine.prefill_ms * prompt_tokens
-                    + engine.kv_ms * context[r]
+                    + engine.kv_ms * context[r],
+                    engine.least_ms + engine.least_token_ms * (decode_tokens + prompt_tokens),
                 )
 
         if arriving == count:

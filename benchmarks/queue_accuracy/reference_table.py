@@ -57,6 +57,8 @@ FEATURES = (
     "prefix_hit_rate",
     "draft_tokens",
     "acceptance",
+    "least_ms",
+    "least_token_ms",
     "in_histogram",
     "out_histogram",
     "capacity_rps_per_replica_hw",
@@ -170,6 +172,8 @@ def _configuration(row: dict[str, str]) -> Configuration:
         prefix_hit_rate=float(row.get("prefix_hit_rate") or 0),
         draft_tokens=int(row.get("draft_tokens") or 0),
         acceptance=float(row.get("acceptance") or 0),
+        least_ms=float(row.get("least_ms") or 0),
+        least_token_ms=float(row.get("least_token_ms") or 0),
         role=row.get("role") or "aggregated",
     )
 
@@ -211,6 +215,8 @@ def _described(configuration: Configuration) -> Row:
         "prefix_hit_rate": configuration.prefix_hit_rate,
         "draft_tokens": configuration.draft_tokens,
         "acceptance": configuration.acceptance,
+        "least_ms": configuration.least_ms,
+        "least_token_ms": configuration.least_token_ms,
         "in_histogram": _histogram(inputs),
         "out_histogram": _histogram(outputs),
     }

@@ -18,6 +18,7 @@ from queue_models import (
     Routing,
     ServiceProcess,
     Statistic,
+    TableTiming,
     Targets,
 )
 from queue_models.arrays import FloatArray
@@ -45,6 +46,15 @@ _ROUTING = {
     "jsq": Routing.LEAST_OUTSTANDING,
 }
 _ROLE = {"": Role.AGGREGATED} | {role.name.lower(): role for role in Role}
+
+_LAW = ("alpha", "beta_decode", "beta_prefill", "gamma_kv")
+
+# Points of the table of a bent law: decode tokens, prompt tokens, tokens in the KV cache.
+_AXES = (
+    np.concatenate([np.arange(0.0, 64.0, 8.0), np.arange(64.0, 513.0, 64.0)]),
+    np.concatenate([np.arange(0.0, 512.0, 32.0), np.geomspace(512.0, 65536.0, 24)]),
+    np.concatenate([[0.0], np.geomspace(1e3, 1e7, 9)]),
+)
 
 Row = Mapping[str, str]
 
@@ -75,14 +85,25 @@ class Score:
     largest: float
 
 
-def read_cases(path: Path) -> Case:
-    """Return the rows of a reference table whose arrivals the models know, at loads below 1."""
+def read_cases(path: Path) -> Iterator[Case]:
+    """Yield the rows of a reference table whose arrivals the models know, at loads below 1.
+
+    Those of linear iteration times are one case, those of bent ones another, with a table each.
+    """
     with path.open(encoding="utf-8") as file:
         rows = [
             row
             for row in csv.DictReader(file)
             if row["arrival"] != "mmpp2" and float(row["load"]) < 1
         ]
+    bent = [float(row.get("least_token_ms") or 0) > 0 for row in rows]
+    for kind in (False, True):
+        some = [row for row, is_bent in zip(rows, bent, strict=True) if is_bent == kind]
+        if some:
+            yield _case(some, bent=kind)
+
+
+def _case(rows: Sequence[Row], *, bent: bool) -> Case:
     bare = Case(ServiceProcess(IterationTiming(1, 0, 0), 1, 1, 1), np.zeros(0), rows)
     limit = np.inf if "role" in rows[0] else _SHARED_LIMIT
     cache = bare.column("kv_cap")
@@ -95,9 +116,7 @@ def read_cases(path: Path) -> Case:
         )
     }
     service = ServiceProcess(
-        IterationTiming(
-            *(bare.column(c) for c in ("alpha", "beta_decode", "beta_prefill", "gamma_kv"))
-        ),
+        _table_timing(bare) if bent else IterationTiming(*map(bare.column, _LAW)),
         Lengths.stack([_lengths(row, "in", limit) for row in rows]),
         Lengths.stack([_lengths(row, "out", limit) for row in rows]),
         bare.column("max_batch"),
@@ -111,6 +130,18 @@ def read_cases(path: Path) -> Case:
     )
     rate = bare.column("rate_rps_total") / bare.column("replicas")
     return Case(service, rate, rows)
+
+
+def _table_timing(rows: Case) -> TableTiming:
+    """Return a table of the bent law of every row."""
+    law = [rows.column(name) for name in _LAW]
+    least, per_token = rows.column("least_ms"), rows.column("least_token_ms")
+    shape = (-1, 1, 1, 1)
+    base, of_decode, of_prompt, of_cache = (part.reshape(shape) for part in law)
+    decode, prompt, cache = np.meshgrid(*_AXES, indexing="ij")
+    computed = least.reshape(shape) + per_token.reshape(shape) * (decode + prompt)
+    memory = base + of_decode * decode + of_prompt * prompt + of_cache * cache
+    return TableTiming(*_AXES, np.maximum(memory, computed))
 
 
 def _lengths(row: Row, side: str, limit: float) -> Lengths:

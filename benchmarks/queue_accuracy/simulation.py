@@ -109,6 +109,8 @@ def _engine(configuration: Configuration) -> kernel.Engine:
         decode_ms=float(configuration.decode_ms),
         prefill_ms=float(configuration.prefill_ms),
         kv_ms=float(configuration.kv_ms),
+        least_ms=float(configuration.least_ms),
+        least_token_ms=float(configuration.least_token_ms),
         max_batch=configuration.max_batch,
         chunk_tokens=configuration.chunk_tokens,
         kv_capacity=float(configuration.kv_capacity),
