@@ -195,7 +195,7 @@ def device(
 
         places = candidates.read()
         policy = use.policy(rules, overheads, ttft_budget_ms)
-        shape, law = cache.shape(), prefill.law(context_tokens)
+        shape, law = cache.shape(), prefill.law(context_tokens, cache.model)
         demand = KvDemand(shape=shape, tokens=context_tokens, prefill=law.time(context_tokens))
         study = study_devices(
             demand, places.devices, policy=policy, topology=places.topology, compute=places.compute

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optimizer.cli.option_groups import panel_option
+from optimizer.cli.output import tell
 
 if TYPE_CHECKING:
     from optimizer.errors import Fault
@@ -158,6 +159,16 @@ class PrefillOptions:
         float | None, panel_option("--prefill-s-per-token2", "b of a t + b t² [s].", _PREFILL)
     ] = None
 
+    profiles: Annotated[
+        str | None,
+        panel_option(
+            "--profiles", "Of --model in a database of `kv profiles`.", _PREFILL, "DATABASE"
+        ),
+    ] = None
+    accelerator: Annotated[
+        str | None, panel_option("--accelerator", "With --profiles: measured on it.", _PREFILL)
+    ] = None
+
     @property
     def is_law(self) -> bool:
         """Whether times of any length follow from it.
@@ -174,8 +185,20 @@ class PrefillOptions:
             )
         return (self.prefill_s_per_token, self.prefill_s_per_token2) != (None, None)
 
-    def law(self, tokens: float) -> QuadraticPrefill:
+    def law(
+        self, tokens: float, model: str | None = None, *, of_any_part: bool = False
+    ) -> QuadraticPrefill:
         """Return the law; a single time is that of `tokens` tokens.
+
+        Parameters
+        ----------
+        tokens
+            The context.
+        model
+            Whose profile is taken, with `--profiles`.
+        of_any_part
+            Whether parts of the context are asked for too: then a profile's fitted law is taken,
+            else its time of that context.
 
         Raises
         ------
@@ -185,10 +208,13 @@ class PrefillOptions:
         from optimizer.kv import QuadraticPrefill
         from optimizer.kv.ranges import Range, refuse_outside
 
+        if self.profiles is not None:
+            return self._profiled(tokens, model, of_any_part=of_any_part)
         by_law = (self.prefill_s_per_token, self.prefill_s_per_token2)
         if (self.prefill_s is None) == (by_law == (None, None)):
             raise typer.BadParameter(
-                "give either this, or --prefill-s-per-token and --prefill-s-per-token2",
+                "give either this, or --prefill-s-per-token and --prefill-s-per-token2, or "
+                "--profiles",
                 param_hint="--prefill-s",
             )
         wanted = Range("s", above=True, high=1e9)
@@ -200,6 +226,24 @@ class PrefillOptions:
             return QuadraticPrefill.through(1e3 * self.prefill_s, tokens)
         linear, quadratic = (1e3 * (value or 0.0) for value in by_law)
         return QuadraticPrefill(ms_per_token=linear, ms_per_token2=quadratic)
+
+    def _profiled(self, tokens: float, model: str | None, *, of_any_part: bool) -> QuadraticPrefill:
+        """Take the time, or the law, of a profiling database."""
+        from optimizer.kv import QuadraticPrefill
+        from optimizer.kv.profiles.lookup import profile_of
+
+        given = (self.prefill_s, self.prefill_s_per_token, self.prefill_s_per_token2)
+        if given != (None, None, None):
+            raise typer.BadParameter("leave out --prefill-s and its like", param_hint="--profiles")
+        if model is None:
+            raise typer.BadParameter("needs --model", param_hint="--profiles")
+        profile = profile_of(str(self.profiles), model, self.accelerator)
+        ends = profile.time(tokens)
+        if not of_any_part:
+            return QuadraticPrefill.through(ends.ms, tokens)
+        law, error = profile.law()
+        tell(f"fleetopt: prefill of {profile.what} by a law within {error:.1%} of its points")
+        return law
 
 
 @dataclass(frozen=True, kw_only=True)

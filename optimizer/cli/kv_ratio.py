@@ -51,7 +51,7 @@ def ratio(
         study = study_ratio(
             cache.shape(),
             context_tokens,
-            prefill.law(context_tokens),
+            prefill.law(context_tokens, cache.model),
             device.storage(),
             policy=rules.policy(),
             overheads=overheads.overheads(),

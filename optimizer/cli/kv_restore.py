@@ -85,7 +85,7 @@ def restore(
             storage = replace(storage, usd_per_gb_hour=retention.usd_per_gb_hour)
         task = RestorationTask(
             shape=cache.shape(),
-            prefill=prefill.law(prefix_tokens + suffix_tokens),
+            prefill=prefill.law(prefix_tokens + suffix_tokens, cache.model, of_any_part=True),
             prefix_tokens=prefix_tokens,
             suffix_tokens=suffix_tokens,
             bandwidth_gb_s=storage.bandwidth_gb_s,
