@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from optimizer.cli.exit_codes import ExitCode
-from optimizer.spec import loads
+from optimizer.fleet.estimates import with_estimates
+from optimizer.spec import load_slo, loads
 from tests.optimizer.cli.commands import REPOSITORY, run
 
 SIZE = (REPOSITORY / "docs/guides/size-one-replica.md").read_text(encoding="utf-8")
@@ -56,3 +57,24 @@ def test_the_examples_of_the_reference_are_valid_parts_of_a_fleet() -> None:
     )
     assert fleet.services[0].load.mean_output_tokens == pytest.approx(180)
     assert fleet.performance[0].iteration_table is not None
+
+
+def test_the_fleet_of_the_guide_on_estimates_is_estimated() -> None:
+    """Loads as it stands, and its only service gets entries on both accelerators."""
+    text = (REPOSITORY / "docs/guides/estimates.md").read_text(encoding="utf-8")
+    (fleet,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    made = with_estimates(loads(fleet)).performance
+    assert {entry.accelerator for entry in made} == {"H100"}
+    assert {entry.tensor_parallel for entry in made} == {2, 4, 8}
+
+
+def test_the_sheet_of_the_guide_on_slos_is_one(tmp_path: Path) -> None:
+    """It loads, and its commands exit with 0."""
+    text = (REPOSITORY / "docs/guides/slo-sheets.md").read_text(encoding="utf-8")
+    (sheet,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    path = tmp_path / "slo.yaml"
+    path.write_text(sheet, encoding="utf-8")
+    assert len(load_slo(path).objectives) == 4
+    for command in re.findall(r"^fleetopt (.*)$", text, re.MULTILINE):
+        done = run(*command.split(), "--estimates=linear" if "solve" in command else "-o-")
+        assert done.returncode == ExitCode.OK, done.stderr

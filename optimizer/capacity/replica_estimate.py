@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optimizer.capacity.concurrency import concurrency
@@ -64,13 +65,15 @@ class ReplicaEstimate:
 
     Parameters
     ----------
+    replica
+        What iteration times are computed from.
     timing
-        The law, and how far to trust it.
+        A linear law of them, and how far to trust it.
     max_batch
-        Requests of the given size that its KV cache holds, at most the engine's sequences.
+        Requests of the shortest kind that its KV cache holds, at most the engine's sequences.
     kv_capacity_tokens
-        Tokens of such requests that the cache holds; where windows drop old tokens, these count
-        as held.
+        Tokens of requests that the cache holds; where windows drop old tokens, these count as
+        held. The least over the kinds, which differ where layers do.
     chunk_tokens
         Tokens of an engine step.
     budget
@@ -79,6 +82,7 @@ class ReplicaEstimate:
         Formats it is served in.
     """
 
+    replica: Replica
     timing: TimingEstimate
     max_batch: int
     kv_capacity_tokens: float
@@ -98,7 +102,7 @@ class Unfit:
 def estimate_replica(
     model: ModelArchitecture,
     facts: AcceleratorFacts,
-    requests: RequestSize,
+    requests: Sequence[RequestSize],
     *,
     tensor_parallel: int = 1,
     precision: str | None = None,
@@ -112,7 +116,8 @@ def estimate_replica(
     model, facts
         The model and the accelerator.
     requests
-        What it serves: the law holds up to as many such requests as it holds.
+        What it may serve, at least one kind: those longer than the model allows, or than the cache
+        holds, are passed over unless all are.
     tensor_parallel
         Accelerators that divide each layer.
     precision, kv_dtype
@@ -123,8 +128,10 @@ def estimate_replica(
     Raises
     ------
     CapacityError
-        If a format is unknown or a degree out of its range; names the argument.
+        If a format is unknown, a degree out of its range or `requests` empty; names the argument.
     """
+    if not requests:
+        raise CapacityError("requests", list(requests), "must not be empty")
     chosen = settings or EngineSettings()
     weights = model.weights_in(precision)
     cache = kv_format(kv_dtype, model.architecture)
@@ -140,18 +147,22 @@ def estimate_replica(
         tensor_parallel=tensor_parallel,
         settings=chosen,
     )
-    held = 0.0
-    if budget.fits and budget.layout is not None:
-        held = concurrency(budget.layout, budget.blocks, requests.tokens).steady_state
-    if held < 1:
+    held = {
+        size: concurrency(budget.layout, budget.blocks, size.tokens).steady_state
+        for size in requests
+        if size.tokens <= model.max_context_tokens and budget.fits and budget.layout is not None
+    }
+    held = {size: places for size, places in held.items() if places >= 1}
+    if not held:
         return Unfit(_too_small(budget, requests))
-    max_batch = min(int(held), chosen.max_num_seqs)
+    max_batch = min(int(max(held.values())), chosen.max_num_seqs)
+    replica = single_replica(model, facts, weights, cache, layout, chosen)
     timing = estimate_timing(
-        single_replica(model, facts, weights, cache, layout, chosen),
+        replica,
         TimingRange(
             max_batch=max(max_batch, 2),
-            max_context_tokens=requests.tokens,
-            input_tokens=requests.input_tokens,
+            max_context_tokens=max(size.tokens for size in held),
+            input_tokens=max(size.input_tokens for size in held),
         ),
         prediction_log_sd(
             calibration().spread,
@@ -160,9 +171,10 @@ def estimate_replica(
         ),
     )
     return ReplicaEstimate(
+        replica=replica,
         timing=timing,
         max_batch=max_batch,
-        kv_capacity_tokens=held * requests.tokens,
+        kv_capacity_tokens=min(places * size.tokens for size, places in held.items()),
         chunk_tokens=chosen.max_num_batched_tokens,
         budget=budget,
         weights=weights,
@@ -207,21 +219,20 @@ def _obstacle(
     facts: AcceleratorFacts,
     layout: ParallelLayout,
     weights: WeightFormat,
-    requests: RequestSize,
+    requests: Sequence[RequestSize],
 ) -> str | None:
     if not has_times(facts):
         missing = "bandwidth_gb_s" if facts.bandwidth_gb_s is None else "fp16_tflops"
         return f"{missing} is not known"
     if layout.ranks > facts.max_scaleup_devices:
         return f"{layout.ranks} ranks, but its link joins {facts.max_scaleup_devices}"
-    if requests.tokens > model.max_context_tokens:
-        return (
-            f"requests of {requests.tokens} tokens are above the model's {model.max_context_tokens}"
-        )
+    shortest = min(size.tokens for size in requests)
+    if shortest > model.max_context_tokens:
+        return f"requests of {shortest:,} tokens are above the model's {model.max_context_tokens:,}"
     return layout_obstacle(model.architecture, layout, weights)
 
 
-def _too_small(budget: MemoryBudget, requests: RequestSize) -> str:
+def _too_small(budget: MemoryBudget, requests: Sequence[RequestSize]) -> str:
     stage = budget.tightest
     weights, other = stage.weight_bytes / 2**30, stage.activation_bytes / 2**30
     if not budget.fits:
@@ -229,4 +240,5 @@ def _too_small(budget: MemoryBudget, requests: RequestSize) -> str:
         return (
             f"weights {weights:.1f} GiB and activations {other:.1f} GiB leave {pool:.1f} GiB for KV"
         )
-    return f"KV pool of {budget.kv_pool_gib:.1f} GiB holds no request of {requests.tokens:,} tokens"
+    shortest = min(size.tokens for size in requests)
+    return f"KV pool of {budget.kv_pool_gib:.1f} GiB holds no request of {shortest:,} tokens"

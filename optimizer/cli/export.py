@@ -34,6 +34,7 @@ class Format(StrEnum):
     CSV = "csv"
     MPS = "mps"
     LP = "lp"
+    PROMETHEUS_RULES = "prometheus-rules"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +93,9 @@ def export(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="PLAN|FLEET",
-            help="A plan as JSON; for mps and lp a fleet; - for stdin.",
+            metavar="PLAN|FLEET|SHEET",
+            help="A plan as JSON; for mps and lp a fleet; for prometheus-rules an SLO sheet; - for "
+            "stdin.",
             show_default=False,
         ),
     ],
@@ -103,7 +105,8 @@ def export(
         typer.Option(
             "--format",
             help="kubernetes (Deployments), hpa and keda (bounds of autoscalers), kserve "
-            "(LLMInferenceServices), csv; mps and lp: a fleet's array problem.",
+            "(LLMInferenceServices), csv; mps and lp: a fleet's array problem; prometheus-rules: "
+            "alerts of an SLO sheet.",
             show_default=False,
         ),
     ],
@@ -112,7 +115,7 @@ def export(
     ] = None,
     cluster: ClusterOptions,
 ) -> None:
-    """Write a plan for a cluster or a spreadsheet, or a fleet's problem for another solver.
+    """Write a plan for a cluster or a spreadsheet, a fleet for another solver, SLOs as alerts.
 
     Under strict priorities the problem is solved first, and mps and lp hold its last stage: least
     cost with no more unserved than proven necessary.
@@ -122,9 +125,17 @@ def export(
       fleetopt solve examples/fleet.yaml --json | fleetopt export - --format kubernetes
 
       fleetopt export examples/fleet.yaml --format mps -o fleet.mps
+
+      fleetopt export examples/slo.yaml --format prometheus-rules -o slo.rules.yml
     """
     if format in (Format.MPS, Format.LP):
         write_data(_model(source, format), output)
+        return
+    if format is Format.PROMETHEUS_RULES:
+        from optimizer.report.prometheus_rules import prometheus_rules
+        from optimizer.spec import load_slo
+
+        write_data(prometheus_rules(load_slo(source)), output)
         return
     plan = read_plan(source)
     plan.require()

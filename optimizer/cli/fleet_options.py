@@ -33,6 +33,15 @@ QueueModelName = Annotated[
 class SolveOptions:
     """What the command line may say in place of the fleet's own `optimizer` options."""
 
+    slo: Annotated[
+        str | None,
+        typer.Option(
+            "--slo",
+            metavar="SHEET",
+            help="SLO sheet whose latencies and throughputs decide too: a YAML or JSON file.",
+            show_default=False,
+        ),
+    ] = None
     solver: Annotated[
         str | None,
         typer.Option("--solver", help="Solver, see `fleetopt solvers`.", show_default=False),
@@ -83,6 +92,22 @@ class SolveOptions:
             show_default=False,
         ),
     ] = None
+    estimates: Annotated[
+        str | None,
+        typer.Option(
+            "--estimates",
+            help="Times of pairs without performance data: allowed, linear or forbidden.",
+            show_default=False,
+        ),
+    ] = None
+    estimate_margin: Annotated[
+        float | None,
+        typer.Option(
+            "--estimate-margin",
+            help="Standard deviations by which estimated times are made slower.",
+            show_default=False,
+        ),
+    ] = None
     solver_option: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,8 +131,9 @@ class SolveOptions:
     ] = None
 
     def overrides(self) -> dict[str, object]:
-        """Return the options by field of the fleet's `optimizer`; None where not given."""
+        """Return the options by field of the fleet's `optimizer`, and `slo`; None: not given."""
         return {
+            "slo": self.slo,
             "solver": self.solver,
             "queue_model": self.queue_model,
             "objective": self.objective,
@@ -117,6 +143,8 @@ class SolveOptions:
             "capacity": self.capacity,
             "saturation_policy": self.saturation_policy,
             "unserved_penalty_per_hour": self.unserved_penalty,
+            "estimates": self.estimates,
+            "estimate_margin_sd": self.estimate_margin,
             "solver_options": _solver_options(self.solver_option),
             "time_limit_s": self.time_limit,
             "relative_gap": self.gap,
@@ -156,19 +184,22 @@ def _value(text: str) -> bool | int | float | str:
 
 
 def read_fleet(source: str, **overrides: object) -> FleetSpec:
-    """Load a fleet and replace the options given on the command line.
+    """Load a fleet, hold it to an SLO sheet, and replace options given on the command line.
 
     Raises
     ------
     SpecError
-        If the fleet is wrong.
+        If the fleet or the sheet is wrong.
     typer.BadParameter
         If an option's value is.
     """
     from optimizer.errors import SpecError
-    from optimizer.spec import load, with_options
+    from optimizer.spec import load, load_slo, with_options, with_slo_sheet
 
     fleet = load(source)
+    slo = overrides.pop("slo", None)
+    if slo is not None:
+        fleet = with_slo_sheet(fleet, load_slo(str(slo)))
     given = {name: value for name, value in overrides.items() if value is not None}
     if not given:
         return fleet

@@ -15,18 +15,22 @@ __all__ = ["schema"]
 
 def schema(
     *,
+    slo: Annotated[bool, typer.Option("--slo", help="Of SLO sheets instead of fleets.")] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write to this file.")
     ] = None,
 ) -> None:
-    """Print the JSON Schema of fleet files, for editors and other programs.
+    """Print the JSON Schema of fleet files, or of SLO sheets, for editors and other programs.
 
     For example:
 
       fleetopt schema
 
       fleetopt schema -o fleet.schema.json
-    """
-    from optimizer.spec import json_schema
 
-    write_data(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", output)
+      fleetopt schema --slo
+    """
+    from optimizer.spec import json_schema, slo_json_schema
+
+    described = slo_json_schema() if slo else json_schema()
+    write_data(json.dumps(described, indent=2, ensure_ascii=False) + "\n", output)

@@ -58,6 +58,8 @@ def allocation_of(
         pipeline_parallel=None if entry is None else entry.pipeline_parallel,
         weight_precision=None if entry is None else entry.weight_precision,
         kv_precision=None if entry is None else entry.kv_precision,
+        source=None if entry is None else entry.source,
+        log_sd=None if entry is None else entry.log_sd,
         replicas=replicas,
         replicas_needed=needed,
         instances=round(int(table.instances[row]) * part),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from optimizer.fleet.check_objectives import check_objectives
 from optimizer.fleet.check_services import check_services
+from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation, FleetPlan, ResourceUse, UnservedService
 from optimizer.fleet.resources import resource_uses
@@ -42,6 +43,7 @@ def check_plan(spec: FleetSpec, plan: FleetPlan) -> PlanCheck:
         Every violation found. A plan that says of itself that an objective is missed does not break
         that rule; one that says it is met, and is not, does.
     """
+    spec = with_estimates(spec)
     unknown = tuple(_unknown(spec, plan))
     if unknown:
         return PlanCheck(unknown, math.nan, ())

@@ -50,6 +50,8 @@ class Option(_Part):
     configuration: str = ""
     store: str | None = None
     recompute_ratio: float | None = None
+    source: str | None = None
+    log_sd: float | None = None
     max_batch: int
     state: OptionState
     replicas: int | None
@@ -190,11 +192,15 @@ def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Optio
         replicas, cards, cost = chosen.replicas, chosen.cards, chosen.cost_per_hour
     asked = verdict in (Verdict.POSSIBLE, Verdict.SLO, Verdict.REPLICAS)
     placed = int(table.accelerator[row]) >= 0
+    place = int(table.performance[row])
+    entry = table.spec.performance[place] if place >= 0 else None
     return Option(
         accelerator=table.inventory.names[int(table.accelerator[row])] if placed else None,
         configuration=table.configuration_of(row),
         store=table.store_of(row),
         recompute_ratio=float(table.reuse.ratio[row]) if table.store_of(row) else None,
+        source=None if entry is None else entry.source,
+        log_sd=None if entry is None else entry.log_sd,
         max_batch=int(table.max_batch[row]),
         state=state,
         replicas=replicas if sized else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.estimates import why_not_estimated
 from optimizer.fleet.reachable import best_reachable
 from optimizer.fleet.stores import stores_of
 from optimizer.fleet.weights import weights_gb
@@ -19,7 +20,9 @@ def why_not(table: CandidateTable, row: int) -> str:
         case Verdict.POSSIBLE:
             return ""
         case Verdict.NO_PERFORMANCE:
-            return f"no performance data for {service.model}"
+            place = table.inventory.names[int(table.accelerator[row])]
+            reason = why_not_estimated(table.spec, service.model, place)
+            return f"no performance data for {service.model}, {reason}"
         case Verdict.PINNED:
             return f"the service is pinned to {service.accelerator}"
         case Verdict.PRECISION:

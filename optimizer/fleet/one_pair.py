@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel
 
 from optimizer.errors import Fault, SpecError
+from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.targets import targets_of
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.model import PerformanceSpec
@@ -69,6 +70,7 @@ def pair_data(
     SpecError
         If a name is unknown, or none is given where there are several; its path is the argument.
     """
+    fleet = with_estimates(fleet)
     chosen = None if own_load and service is None else _service(fleet, service, model)
     of_model = model or (chosen.model if chosen is not None else None)
     if of_model is None:

@@ -106,6 +106,8 @@ class Allocation(_PlanPart):
         "weight_precision",
         "kv_precision",
         "storage",
+        "source",
+        "log_sd",
     )
 
     service: str
@@ -121,6 +123,14 @@ class Allocation(_PlanPart):
     pipeline_parallel: int | None = Field(default=None, description="Stages of layers.")
     weight_precision: str | None = Field(default=None, description="As the weights are served.")
     kv_precision: str | None = Field(default=None, description="Of the KV cache.")
+    source: str | None = Field(
+        default=None, description="Where the times of this configuration come from, as stated."
+    )
+    log_sd: float | None = Field(
+        default=None,
+        description="Uncertainty of estimated times: standard deviation of the logarithm of true "
+        "over stated; null where they were measured.",
+    )
     replicas: int
     replicas_needed: int = Field(description="Replicas that keep every objective at full load.")
     instances: int = Field(description="Accelerator instances, all replicas together.")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from optimizer.errors import ModelError
 from optimizer.fleet.batch_search import search_batches
 from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.grid import Grid
 from optimizer.fleet.inventory import Inventory
 from optimizer.fleet.processes import PairProcesses
@@ -56,7 +57,7 @@ def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> Candida
     Parameters
     ----------
     spec
-        A validated fleet.
+        A validated fleet; pairs without performance data are estimated where that is allowed.
     queue_model
         Name of a registered queue model; by default the fleet's own option.
 
@@ -72,6 +73,7 @@ def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> Candida
     ModelError
         If the model's answers have the wrong shape or are not numbers.
     """
+    spec = with_estimates(spec)
     model = get_queue_model(queue_model or spec.optimizer.queue_model)
     inventory = Inventory.of(spec)
     targets = ServiceTargets.of(spec)

@@ -66,12 +66,17 @@ class TimingEstimate:
     log_sd: float
     linear_misfit: float
 
+    @property
+    def total_log_sd(self) -> float:
+        """Both together, in quadrature."""
+        return float(np.hypot(self.log_sd, self.linear_misfit))
+
     def quantile(self, deviations: float) -> IterationTiming:
         """Return the law slower by so many standard deviations (negative: faster).
 
         The computed law's misfit counts as part of the deviation.
         """
-        factor = np.exp(deviations * np.hypot(self.log_sd, self.linear_misfit))
+        factor = np.exp(deviations * self.total_log_sd)
         timing = self.timing
         return IterationTiming(
             timing.base_ms * factor,

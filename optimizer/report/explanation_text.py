@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
@@ -52,6 +53,9 @@ def _cells(option: Option, others: int) -> tuple[Text, ...]:
         f"{r.statistic} {number(r.best_ms)} of {number(r.bound_ms)}" for r in option.reachable
     )
     remark = option.detail
+    if option.log_sd is not None:
+        estimated = f"estimated, within {math.expm1(option.log_sd):.0%}"
+        remark = f"{estimated}; {remark}" if remark else estimated
     if others:
         what = "batch" if option.store is None else "ratio"
         what += ("es" if option.store is None else "s") if others > 1 else ""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from io import StringIO
 from typing import Any
 
 from optimizer.fleet.plan import Allocation, FleetPlan
 from optimizer.report.kubernetes_names import label_value, object_names
+from optimizer.report.quoted_yaml import quoted_yaml
 
 __all__ = ["MANIFESTS", "ManifestSettings", "manifests"]
 
@@ -251,20 +251,10 @@ def manifests(plan: FleetPlan, kind: str, settings: ManifestSettings) -> str:
 
     Notes
     -----
-    Every text is quoted: what reads as a number or a truth value in one version of YAML or the
-    other stays a text.
+    Every text is quoted.
     """
-    from ruamel.yaml import YAML
-
-    writer = YAML()
-    writer.width = 4096  # long arguments stay on their line
-    writer.indent(mapping=2, sequence=4, offset=2)
-    text = StringIO()
-    text.write(f"# {_comment(plan)}\n")
-    for variant in _variants(plan, settings):
-        text.write("---\n")
-        writer.dump(_quoted(MANIFESTS[kind](variant)), text)
-    return text.getvalue()
+    documents = (quoted_yaml(MANIFESTS[kind](variant)) for variant in _variants(plan, settings))
+    return f"# {_comment(plan)}\n" + "".join(f"---\n{document}" for document in documents)
 
 
 def _comment(plan: FleetPlan) -> str:
@@ -285,13 +275,3 @@ def _variants(plan: FleetPlan, settings: ManifestSettings) -> Iterator[_Variant]
     ]
     for name, allocation in zip(object_names(unique), placed, strict=True):
         yield _Variant(name, allocation, settings)
-
-
-def _quoted(value: Any) -> Any:
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
-    if isinstance(value, dict):
-        return {key: _quoted(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_quoted(member) for member in value]
-    return DoubleQuotedScalarString(value) if isinstance(value, str) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -118,6 +119,7 @@ def _facts(served: list[Allocation]) -> Iterator[str]:
             a.service for a in served if admitted[a.service] < a.arrival_rate_rps * (1 - _ROUNDING)
         )
     )
+    yield from _estimates(served)
     for names, what in (
         (missing, "predicted to miss an objective"),
         (refusing, f"refusing more than {_REFUSED:.0%} of requests at a full queue"),
@@ -126,6 +128,18 @@ def _facts(served: list[Allocation]) -> Iterator[str]:
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             yield f"{len(names)} {what}: {shown}"
+
+
+def _estimates(served: list[Allocation]) -> Iterator[str]:
+    """Yield what rests on times that nobody measured."""
+    spreads = {a.service: a.log_sd for a in served if a.log_sd is not None}
+    if spreads:
+        names = list(spreads)
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        yield (
+            f"{len(names)} with estimated times, true ones within "
+            f"{math.expm1(max(spreads.values())):.0%} two times in three: {shown}"
+        )
 
 
 def _services(plan: FleetPlan, width: int) -> RenderableType:

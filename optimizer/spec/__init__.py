@@ -28,6 +28,7 @@ from optimizer.spec.model import (
 from optimizer.spec.options import (
     AllocationMode,
     CapacityMode,
+    EstimatesPolicy,
     Objective,
     OptimizerSpec,
     PartialService,
@@ -37,7 +38,7 @@ from optimizer.spec.options import (
     UnservedPolicy,
 )
 from optimizer.spec.overriding import with_options
-from optimizer.spec.schema import json_schema
+from optimizer.spec.schema import json_schema, slo_json_schema
 from optimizer.spec.service import (
     BatchRangeSpec,
     CurrentAllocationSpec,
@@ -47,6 +48,9 @@ from optimizer.spec.service import (
     ServiceSpec,
 )
 from optimizer.spec.service_class import ServiceClassSpec, SloMetric, SloSpec, TargetSpec
+from optimizer.spec.slo_application import with_slo_sheet
+from optimizer.spec.slo_loading import load_slo, slo_from_data
+from optimizer.spec.slo_sheet import ObjectiveMetric, ObjectiveSpec, SloSheetSpec
 from optimizer.spec.value_range import parse_range
 
 __all__ = [
@@ -57,6 +61,7 @@ __all__ = [
     "CapacityMode",
     "CapacitySpec",
     "CurrentAllocationSpec",
+    "EstimatesPolicy",
     "Fault",
     "FleetSpec",
     "IterationTableSpec",
@@ -70,6 +75,8 @@ __all__ = [
     "MeasuredRatesSpec",
     "ModelSpec",
     "Objective",
+    "ObjectiveMetric",
+    "ObjectiveSpec",
     "OptimizerSpec",
     "PartialService",
     "PerformanceSpec",
@@ -83,6 +90,7 @@ __all__ = [
     "ServiceClassSpec",
     "ServiceSpec",
     "SloMetric",
+    "SloSheetSpec",
     "SloSpec",
     "SpecError",
     "SpeculativeDecodingSpec",
@@ -96,10 +104,14 @@ __all__ = [
     "load",
     "load_inferno",
     "load_melange",
+    "load_slo",
     "loads",
     "looks_like_inferno",
     "looks_like_melange",
     "parse_assignment",
     "parse_range",
+    "slo_from_data",
+    "slo_json_schema",
     "with_options",
+    "with_slo_sheet",
 ]

@@ -48,6 +48,16 @@ class AcceleratorSpec(SpecModel):
     bandwidth_gb_s: Positive | None = Field(
         default=None, description="Memory bandwidth of all its cards together [GB/s]."
     )
+    fp16_tflops: Positive | None = Field(
+        default=None,
+        description="Dense 16-bit matrix throughput of all its cards together [TFLOPS]; with "
+        "memory and bandwidth, enough for estimates without a catalogue entry.",
+    )
+    link_gb_s: Positive | None = Field(
+        default=None,
+        description="Bandwidth of the link between cards, per card and direction [GB/s]; by "
+        "default the catalogue's. Without either, estimates keep replicas within one instance.",
+    )
     power: PowerSpec | None = Field(
         default=None,
         description="Power of one instance; by default the catalogue's thermal design power per "

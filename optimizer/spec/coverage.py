@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from optimizer.spec.finding import Finding
-from optimizer.spec.options import PriorityMode, UnservedPolicy
+from optimizer.spec.options import EstimatesPolicy, PriorityMode, UnservedPolicy
 from optimizer.spec.parts import Part
 from optimizer.spec.wording import listed
 
 __all__ = ["check_coverage", "check_penalties"]
+
+# Of an accelerator that names no catalogue entry: what estimates need.
+_ACCELERATOR_FACTS = ("memory_gb", "bandwidth_gb_s", "fp16_tflops")
 
 
 def check_coverage(fleet: Part) -> Iterator[Finding]:
@@ -64,7 +67,7 @@ def _is_priced(entry: str) -> bool:
 
 def _performance(fleet: Part) -> Iterator[Finding]:
     models, accelerators = set(fleet.names("models")), set(fleet.names("accelerators"))
-    given: dict[str, list[str]] = {}
+    given = _estimated(fleet)
     for entry in fleet.entries("performance"):
         model, accelerator = entry.text("model"), entry.text("accelerator")
         if model is not None and accelerator is not None:
@@ -87,8 +90,35 @@ def _performance(fleet: Part) -> Iterator[Finding]:
             ("performance",),
             f"no entry for model {model!r} on any accelerator; needed by "
             f"{'service' if len(services) == 1 else 'services'} {listed(map(repr, services))}",
-            hint=f"add {{model: {model}, accelerator: ..., max_batch: ..., iteration: {{...}}}}",
+            hint=f"add {{model: {model}, accelerator: ..., max_batch: ..., iteration: {{...}}}}"
+            + _way_to_estimates(fleet, model),
         )
+
+
+def _estimated(fleet: Part) -> dict[str, list[str]]:
+    """Return the accelerators on which each model can be estimated."""
+    if fleet.part("optimizer").text("estimates") == EstimatesPolicy.FORBIDDEN:
+        return {}
+    machines = [
+        name
+        for one in fleet.entries("accelerators")
+        if (name := one.text("name")) is not None
+        and (one.has("catalog") or all(one.has(key) for key in _ACCELERATOR_FACTS))
+    ]
+    known = [one for one in fleet.entries("models") if one.has("catalog") or one.has("config")]
+    names = [name for one in known if (name := one.text("name")) is not None]
+    return {name: list(machines) for name in names if machines}
+
+
+def _way_to_estimates(fleet: Part, model: str) -> str:
+    """Say what is missing for an estimate, where estimates are allowed."""
+    if fleet.part("optimizer").text("estimates") == EstimatesPolicy.FORBIDDEN:
+        return ", or allow estimates"
+    entry = next((one for one in fleet.entries("models") if one.text("name") == model), None)
+    if entry is not None and not (entry.has("catalog") or entry.has("config")):
+        return "; to have it estimated, give the model a `catalog` entry or a `config`"
+    facts = ", ".join(_ACCELERATOR_FACTS)
+    return f"; to have it estimated, give accelerators a `catalog` entry or {facts}"
 
 
 def _objectives(fleet: Part) -> Iterator[Finding]:

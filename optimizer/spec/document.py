@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, NoReturn, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from optimizer.errors import Fault
 from optimizer.spec.finding import MOST_FINDINGS, Finding, Path
@@ -109,7 +109,12 @@ class _Order:
         return tuple(key)
 
 
-def parse(source_text: SourceText, document_format: DocumentFormat | None = None) -> Document:
+def parse(
+    source_text: SourceText,
+    document_format: DocumentFormat | None = None,
+    wanted: str = "must describe a fleet",
+    hint: str = "`fleetopt init` writes an example",
+) -> Document:
     """Parse the text of a document.
 
     Parameters
@@ -118,6 +123,8 @@ def parse(source_text: SourceText, document_format: DocumentFormat | None = None
         The text and its name.
     document_format
         `yaml` or `json`; by default by the suffix of the name, then by how the text begins.
+    wanted, hint
+        What to say of an empty one.
 
     Raises
     ------
@@ -126,7 +133,7 @@ def parse(source_text: SourceText, document_format: DocumentFormat | None = None
     """
     text, source = source_text.text, source_text.name
     if not text.strip():
-        _refuse_empty(source)
+        refuse(source, f"is empty: {wanted}", hint=hint)
     lines: Lines
     if (document_format or _format_of(source_text)) == "json":
         data, findings = read_json(text, source)
@@ -134,12 +141,8 @@ def parse(source_text: SourceText, document_format: DocumentFormat | None = None
     else:
         data, findings, lines = read_yaml(text, source)
     if data is None and not findings:
-        _refuse_empty(source)
+        refuse(source, f"is empty: {wanted}", hint=hint)
     return Document(data, source, tuple(findings), lines)
-
-
-def _refuse_empty(source: str) -> NoReturn:
-    refuse(source, "is empty: must describe a fleet", hint="`fleetopt init` writes an example")
 
 
 def _format_of(source_text: SourceText) -> DocumentFormat:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from optimizer.spec.base import NAME_PATTERN
 from optimizer.spec.field_lookup import FieldPlace, keys_of, locate_field, places_of_key
 from optimizer.spec.finding import UNREADABLE, Finding, Path
-from optimizer.spec.fleet_spec import CURRENCY_PATTERN
+from optimizer.spec.fleet_spec import CURRENCY_PATTERN, FleetSpec
 from optimizer.spec.service_class import STATISTIC_PATTERN
+from optimizer.spec.slo_sheet import DURATION_PATTERN, LABEL_PATTERN
 from optimizer.spec.wording import kind_of, listed, nearest, suggestion
 
 __all__ = ["explain"]
@@ -20,6 +21,8 @@ __all__ = ["explain"]
 _PATTERNS = {
     NAME_PATTERN: ("must be one line without control characters", ""),
     CURRENCY_PATTERN: ("must be a currency of ISO 4217", "write three capitals, such as USD"),
+    DURATION_PATTERN: ("must be a duration as Prometheus has it", "write it as 5m or 30s"),
+    LABEL_PATTERN: ("must be a label's name: letters, digits and _", "write it as namespace"),
     STATISTIC_PATTERN: ("must be mean, or a percentile from p1 to p99.9999", "write it as p95"),
 }
 _BOUNDS = {
@@ -40,7 +43,9 @@ _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?
 _MOST_BITS_OF_NUMBER = 1024
 
 
-def explain(error: ValidationError, within: Path = ()) -> Iterator[Finding]:
+def explain(
+    error: ValidationError, within: Path = (), root: type[BaseModel] = FleetSpec
+) -> Iterator[Finding]:
     """Turn each complaint about a `FleetSpec`, or a part of one, into a finding.
 
     Parameters
@@ -50,9 +55,11 @@ def explain(error: ValidationError, within: Path = ()) -> Iterator[Finding]:
         reader has already refused are left out.
     within
         Path of the part.
+    root
+        Model of the whole document.
     """
     for details in error.errors(include_url=False):
-        place = locate_field((*within, *details["loc"]))
+        place = locate_field((*within, *details["loc"]), root)
         if details["input"] is UNREADABLE or _is_of_other_kind(details, place):
             continue
         yield _explain(details, place)
@@ -151,7 +158,8 @@ def _hint_of_kind(kind: str, value: object, place: FieldPlace) -> str:
     if kind == "tuple_type":
         return "begin each entry with '- ' (in JSON, put the entries in brackets)"
     if kind == "model_type" and isinstance(value, list | tuple) and not place.path:
-        return "begin with the key accelerators:"
+        required = (key for key, field in keys_of(place.model).items() if field.is_required())
+        return f"begin with the key {next(required)}:"
     return ""
 
 

@@ -57,7 +57,7 @@ class FieldPlace:
     def part(self) -> type[BaseModel] | None:
         """Model of the field's value, or of the entries of its list."""
         if self.field is None:
-            return None if self.path else FleetSpec
+            return None if self.path else self.model
         return next(iter(_models_in(self.field.annotation)), None)
 
     @property
@@ -86,15 +86,15 @@ def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
-def locate_field(location: tuple[str | int, ...]) -> FieldPlace:
-    """Follow a location of pydantic's through the spec.
+def locate_field(location: tuple[str | int, ...], root: type[BaseModel] = FleetSpec) -> FieldPlace:
+    """Follow a location of pydantic's through the spec, or through another document's model.
 
     Beside the document's own steps, such a location names the alternative where a field takes
     values of several kinds.
     """
     path: list[str | int] = []
-    place = FieldPlace((), FleetSpec, None)
-    model: type[BaseModel] | None = FleetSpec
+    place = FieldPlace((), root, None)
+    model: type[BaseModel] | None = root
     for step in location:
         if isinstance(step, int):
             path.append(step)

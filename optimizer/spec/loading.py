@@ -53,8 +53,11 @@ def load(
     SpecError
         With every fault found, in document order.
     """
-    if isinstance(source, str | os.PathLike) and _is_inferno_folder(source):
-        return load_inferno(source)
+    if isinstance(source, str | os.PathLike):
+        if _is_inferno_folder(source):
+            return load_inferno(source)
+        fleet = _native_or_foreign(parse(read_text(source), format))
+        return _with_configs_beside(fleet, Path(source).parent)
     return _native_or_foreign(parse(read_text(source), format))
 
 
@@ -80,6 +83,19 @@ def loads(
         With every fault found, in document order.
     """
     return _native_or_foreign(parse(SourceText(source, text.removeprefix("\ufeff")), format))
+
+
+def _with_configs_beside(fleet: FleetSpec, folder: Path) -> FleetSpec:
+    """Let relative paths of models' configurations start at the fleet file's folder."""
+    if all(model.config is None for model in fleet.models):
+        return fleet
+    models = tuple(
+        model
+        if model.config is None
+        else model.model_copy(update={"config": str(folder / model.config)})
+        for model in fleet.models
+    )
+    return fleet.model_copy(update={"models": models})
 
 
 def _is_inferno_folder(path: str | os.PathLike[str]) -> bool:

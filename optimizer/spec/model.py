@@ -29,6 +29,13 @@ class ModelSpec(SpecModel):
         default=None,
         description="Entry of the built-in catalogue (a hub id such as meta-llama/Llama-3.1-8B).",
     )
+    config: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="Path of a Hugging Face `config.json`, instead of a catalogue entry: what "
+        "estimates are made from. Relative paths start at the fleet file's folder.",
+    )
     parameters: Positive | None = Field(
         default=None, description="Number of parameters, all experts included."
     )
@@ -193,6 +200,14 @@ class PerformanceSpec(SpecModel):
     source: str | None = Field(
         default=None, max_length=2000, description="Where the figures come from."
     )
+    log_sd: float | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        allow_inf_nan=False,
+        description="Uncertainty of the times: standard deviation of the logarithm of true over "
+        "stated. Estimates carry it; measurements need none.",
+    )
 
     @property
     def parallel_cards(self) -> int | None:
@@ -218,7 +233,7 @@ class PerformanceSpec(SpecModel):
         settings = [" ".join(words)] if words else []
         if self.kv_precision is not None:
             settings.append(f"KV {self.kv_precision.value}")
-        if self.kv_capacity_tokens is not None:
+        if self.kv_capacity_tokens is not None and self.log_sd is None:
             settings.append(f"KV of {self.kv_capacity_tokens:g} tokens")
         if self.chunk_tokens is not None:
             settings.append(f"chunks of {self.chunk_tokens}")

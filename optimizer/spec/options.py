@@ -11,6 +11,7 @@ from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
 __all__ = [
     "AllocationMode",
     "CapacityMode",
+    "EstimatesPolicy",
     "Objective",
     "OptimizerSpec",
     "PartialService",
@@ -70,6 +71,14 @@ class PartialService(StrEnum):
 
     OVERLOAD = "overload"  # all of its load arrives; latencies are what that gives
     SHED = "shed"  # only the rate that keeps the SLOs is admitted, the rest is refused
+
+
+class EstimatesPolicy(StrEnum):
+    """Whether pairs of model and accelerator without performance data are estimated."""
+
+    ALLOWED = "allowed"  # tables of computed times
+    LINEAR = "linear"  # linear laws fitted to them: faster to solve, less exact
+    FORBIDDEN = "forbidden"
 
 
 class ThroughputTarget(StrEnum):
@@ -140,6 +149,22 @@ class OptimizerSpec(SpecModel):
         default=ThroughputTarget.FLOOR,
         strict=False,
         description="How targets on a service's throughput enter its size.",
+    )
+    estimates: EstimatesPolicy = Field(
+        default=EstimatesPolicy.ALLOWED,
+        strict=False,
+        description="Whether pairs of model and accelerator without a performance entry get one "
+        "that is computed from the model's architecture and the accelerator's facts: allowed, with "
+        "tables of iteration times; linear, with linear laws only, which solve several times "
+        "faster, with rates off by a factor of two for mixtures of experts; forbidden.",
+    )
+    estimate_margin_sd: float = Field(
+        default=0.0,
+        ge=0,
+        le=4,
+        allow_inf_nan=False,
+        description="Standard deviations by which estimated times are made slower: with 1, five "
+        "in six true times are faster.",
     )
     transition_penalty: NonNegative = Field(
         default=0.1,

@@ -6,9 +6,11 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from optimizer.spec.base import SpecModel
 from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.slo_sheet import SloSheetSpec
 
-__all__ = ["json_schema"]
+__all__ = ["json_schema", "slo_json_schema"]
 
 
 class _TitlesOfModelsOnly(GenerateJsonSchema):
@@ -25,7 +27,16 @@ def json_schema() -> dict[str, Any]:
     It says which keys and kinds of values there are, and their ranges. It cannot say that names
     must refer to something, nor what one part needs of another: `load` checks those too.
     """
-    schema: JsonSchemaValue = FleetSpec.model_json_schema(
+    return _schema_of(FleetSpec)
+
+
+def slo_json_schema() -> dict[str, Any]:
+    """Describe SLO sheets as JSON Schema, draft 2020-12."""
+    return _schema_of(SloSheetSpec)
+
+
+def _schema_of(model: type[SpecModel]) -> dict[str, Any]:
+    schema: JsonSchemaValue = model.model_json_schema(
         by_alias=True, schema_generator=_TitlesOfModelsOnly
     )
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema}

@@ -43,7 +43,9 @@ def test_missing_performance_is_a_reason_not_a_hole() -> None:
     data["performance"] = data["performance"][:1]
     table = build_candidates(fleet(data))
     assert verdicts(table) == {"A": Verdict.POSSIBLE, "B": Verdict.NO_PERFORMANCE}
-    assert reasons(table)["B"] == "no performance data for m"
+    assert reasons(table)["B"] == (
+        "no performance data for m, no estimate: the model has neither `catalog` nor `config`"
+    )
 
 
 def test_weights_that_do_not_fit_are_refused_with_both_sizes() -> None:

@@ -1,0 +1,97 @@
+"""`--slo` and `export --format prometheus-rules` on the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from optimizer.cli import main
+from optimizer.cli.exit_codes import ExitCode
+from tests.conftest import REPOSITORY
+
+Run = Callable[..., tuple[int, str, str]]
+FLEET = REPOSITORY / "examples" / "fleet.yaml"
+SHEET = REPOSITORY / "examples" / "slo.yaml"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process; return exit status, stdout and stderr."""
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fleetopt", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        captured = capsys.readouterr()
+        return int(exited.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_a_sheet_decides_a_plan(run: Run, tmp_path: Path) -> None:
+    """Its objectives are among the targets of every allocation; the rest is noted."""
+    sheet = tmp_path / "slo.yaml"
+    sheet.write_text(
+        "objectives: [{metric: itl_ms, target: 25}, {metric: success_percent, target: 99}]",
+        encoding="utf-8",
+    )
+    code, out, _ = run(
+        "solve", FLEET, "--slo", sheet, "--json", "--queue-model", "lps", "--estimates", "forbidden"
+    )
+    assert code == 0
+    plan = json.loads(out)
+    placed = [one for one in plan["allocations"] if one["accelerator"] is not None]
+    assert placed
+    for allocation in placed:
+        bounds = {(t["metric"], t["statistic"]): t["bound"] for t in allocation["targets"]}
+        assert bounds["itl_ms", "mean"] == 25
+    assert any("success_percent at least 99" in note for note in plan["notes"])
+
+
+def test_alert_rules(run: Run, tmp_path: Path) -> None:
+    """To standard output, or to a file."""
+    code, out, err = run("export", SHEET, "--format", "prometheus-rules")
+    assert (code, err) == (0, "")
+    assert out.startswith("groups:")
+    path = tmp_path / "slo.rules.yml"
+    assert run("export", SHEET, "--format", "prometheus-rules", "-o", path)[0] == 0
+    assert path.read_text(encoding="utf-8") == out
+
+
+def test_the_schema_of_sheets(run: Run) -> None:
+    """Draft 2020-12, objectives required."""
+    code, out, _ = run("schema", "--slo")
+    assert code == 0
+    assert json.loads(out)["required"] == ["objectives"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty: must be an SLO sheet"),
+        ("objectives: []", "objectives"),
+        ("objektives: []", "did you mean 'objectives'"),
+        ("objectives: [{metric: ttft_ms, target: -1}]", "must be greater than 0"),
+        ("objectives: [{metric: ttft_ms, target: .nan}]", "must be a finite number"),
+        ("objectives: [{metric: ttft_ms, target: 1, class: none}]", "has no such class"),
+    ],
+)
+def test_wrong_sheets_are_told(run: Run, tmp_path: Path, text: str, words: str) -> None:
+    """One line each, exit 3, nothing solved."""
+    path = tmp_path / "slo.yaml"
+    path.write_text(text, encoding="utf-8")
+    code, out, err = run("solve", FLEET, "--slo", path)
+    assert (code, out) == (ExitCode.SPEC_INVALID, "")
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_an_absent_sheet_is_told(run: Run, tmp_path: Path) -> None:
+    """Its name, exit 3."""
+    code, _, err = run("export", tmp_path / "absent.yaml", "--format", "prometheus-rules")
+    assert code == ExitCode.SPEC_INVALID
+    assert "absent.yaml" in err
