@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="File to write; .json writes JSON, anything else YAML."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of YAML.")]
+
 app = typer.Typer(help="Turn another system's description into a fleet file.", no_args_is_help=True)
 
 
@@ -32,13 +38,8 @@ def melange(
         ),
     ],
     *,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="File to write; .json writes JSON, anything else YAML."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of YAML.")] = False,
+    output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Import an input of Mélange as a service in length buckets that splits its load.
 
@@ -63,13 +64,8 @@ def inferno(
         ),
     ],
     *,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="File to write; .json writes JSON, anything else YAML."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of YAML.")] = False,
+    output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Import an inferno / Workload Variant Autoscaler system; lists what has no counterpart.
 

@@ -6,7 +6,7 @@ it keeps per token, which is read from the configuration alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["Convention", "convention"]
 
@@ -71,16 +71,15 @@ _QWEN2 = Convention(query_bias=True, bias_everywhere=False)
 _QWEN3 = Convention(head_norms=True)
 _DEEPSEEK = Convention(router_vectors=1)
 _GEMMA3 = Convention(head_norms=True, norms=4, tied=True, sliding_period=6)
-_GPT2 = Convention(
+# Before Llama: biases everywhere, layer norms with biases, feed-forwards without a gate.
+_BIASED = Convention(
     query_bias=True,
     output_bias=True,
     feed_forward_bias=True,
     layer_norm_bias=True,
     gated=False,
-    learned_positions=True,
-    rotary=False,
-    tied=True,
 )
+_GPT2 = replace(_BIASED, learned_positions=True, rotary=False, tied=True)
 _CONVENTIONS: dict[str, Convention] = {
     "qwen2": _QWEN2,
     "qwen2_moe": _QWEN2,
@@ -108,55 +107,14 @@ _CONVENTIONS: dict[str, Convention] = {
     "cohere": Convention(norms=1, tied=True),
     "cohere2": Convention(norms=1, tied=True, sliding_period=4),
     "olmo2": Convention(head_norms=True),
-    "phi": Convention(
-        query_bias=True,
-        output_bias=True,
-        feed_forward_bias=True,
-        lm_head_bias=True,
-        norms=1,
-        layer_norm_bias=True,
-        gated=False,
-    ),
+    "phi": replace(_BIASED, lm_head_bias=True, norms=1),
     "falcon": Convention(norms=1, layer_norm_bias=True, gated=False, tied=True, context=2048),
     "gpt2": _GPT2,
     "gpt_bigcode": _GPT2,
-    "opt": Convention(
-        query_bias=True,
-        output_bias=True,
-        feed_forward_bias=True,
-        layer_norm_bias=True,
-        gated=False,
-        learned_positions=True,
-        position_offset=2,
-        rotary=False,
-        tied=True,
-    ),
-    "bloom": Convention(
-        query_bias=True,
-        output_bias=True,
-        feed_forward_bias=True,
-        layer_norm_bias=True,
-        gated=False,
-        rotary=False,
-        tied=True,
-        embedding_norm=True,
-        context=2048,
-    ),
-    "gpt_neox": Convention(
-        query_bias=True,
-        output_bias=True,
-        feed_forward_bias=True,
-        layer_norm_bias=True,
-        gated=False,
-    ),
-    "starcoder2": Convention(
-        query_bias=True,
-        output_bias=True,
-        feed_forward_bias=True,
-        layer_norm_bias=True,
-        gated=False,
-        tied=True,
-    ),
+    "opt": replace(_GPT2, position_offset=2),
+    "bloom": replace(_BIASED, rotary=False, tied=True, embedding_norm=True, context=2048),
+    "gpt_neox": _BIASED,
+    "starcoder2": replace(_BIASED, tied=True),
     "mpt": Convention(gated=False, rotary=False, tied=True),
     "nemotron": Convention(gated=False, layer_norm_bias=True),
     "nemotron_h": Convention(gated=False, norms=1, rotary=False),

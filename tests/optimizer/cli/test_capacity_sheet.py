@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from optimizer.cli import main
 from optimizer.cli.exit_codes import ExitCode
+from tests.optimizer.cli.in_process import Run
 
-Run = Callable[..., tuple[int, str, str]]
 NAMES = ["memory", "kv", "concurrency", "roofline", "batch", "scaling", "cost", "break-even"]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; return exit status, stdout and stderr."""
-
-    def call(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fleetopt", "capacity", "sheet", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as exited:
-            main()
-        captured = capsys.readouterr()
-        return int(exited.value.code or 0), captured.out, captured.err
-
-    return call
+def run(run: Run) -> Run:
+    """Run `fleetopt capacity sheet`; return exit status, stdout and stderr."""
+    return partial(run, "capacity", "sheet")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.cli import main
 from optimizer.cli.exit_codes import ExitCode
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.optimizer.cli.in_process import Run, called, document
 
 SHAPE = ("--layers", "10", "--kv-elements-per-layer-token", "50000")  # 1 MB a token in fp16
 RATIO = (
@@ -33,40 +28,6 @@ RESTORE = (
     "kv", "restore", *SHAPE, "--prefix-tokens", "1000", "--suffix-tokens", "100",
     "--prefill-s-per-token", "0.001", "--bandwidth-gb-s", "1",
 )  # fmt: skip
-
-
-def called(arguments: tuple[str | Path, ...]) -> int:
-    """Run the command in this process; return its exit status."""
-    before = sys.argv
-    sys.argv = ["fleetopt", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as exited:
-        return int(exited.code or 0)
-    finally:
-        sys.argv = before
-    return 0
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; return exit status, stdout and stderr."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        status = called(arguments)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
-def document(run: Run, *arguments: str | Path) -> dict[str, Any]:
-    """The JSON document of a call that answers."""
-    status, out, err = run(*arguments, "--json")
-    assert status == ExitCode.OK, err
-    read: dict[str, Any] = json.loads(out)
-    assert read["schema_version"] == 1
-    return read
 
 
 def test_a_ratio_by_hand(run: Run) -> None:

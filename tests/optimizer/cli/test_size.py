@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer import build_candidates, load
-from optimizer.cli import main
 from optimizer.cli.exit_codes import ExitCode
 from tests.optimizer.cli.commands import REPOSITORY
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.optimizer.cli.in_process import Run, called, document
 
 EXAMPLE = REPOSITORY / "examples" / "fleet.yaml"
 CHAT = ("size", EXAMPLE, "--service", "chat-premium", "--accelerator", "H100")
@@ -25,40 +20,6 @@ BY_HAND = (
     "size", "--base-ms", "8", "--decode-ms-per-token", "0.05", "--prefill-ms-per-token", "0.03",
     "--max-batch", "256", "--input-tokens", "512", "--output-tokens", "128",
 )  # fmt: skip
-
-
-def called(arguments: tuple[str | Path, ...]) -> int:
-    """Run the command in this process; return its exit status."""
-    before = sys.argv
-    sys.argv = ["fleetopt", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as exited:
-        return int(exited.code or 0)
-    finally:
-        sys.argv = before
-    return 0
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; return exit status, stdout and stderr."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        status = called(arguments)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
-def document(run: Run, *arguments: str | Path) -> dict[str, Any]:
-    """The JSON document of a call that answers."""
-    status, out, err = run(*arguments, "--json")
-    assert status == ExitCode.OK, err
-    read: dict[str, Any] = json.loads(out)
-    assert read["schema_version"] == 1
-    return read
 
 
 def test_a_pair_of_a_fleet_is_sized_as_the_plan_sizes_it(run: Run) -> None:

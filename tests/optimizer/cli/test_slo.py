@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from optimizer.cli import main
 from optimizer.cli.exit_codes import ExitCode
 from tests.conftest import REPOSITORY
+from tests.optimizer.cli.in_process import Run
 
-Run = Callable[..., tuple[int, str, str]]
 FLEET = REPOSITORY / "examples" / "fleet.yaml"
 SHEET = REPOSITORY / "examples" / "slo.yaml"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; return exit status, stdout and stderr."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fleetopt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exited:
-            main()
-        captured = capsys.readouterr()
-        return int(exited.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 def test_a_sheet_decides_a_plan(run: Run, tmp_path: Path) -> None:
