@@ -62,7 +62,7 @@ def test_parts_are_made_and_removed(example: FleetSpec) -> None:
     fleet = changed(
         example, "services[0].max_batch={min: 4, max: 16}", "services[0].replicas.max=null"
     )
-    assert fleet.services[0].max_batch.model_dump() == {"min": 4, "max": 16}
+    assert fleet.services[0].max_batch.model_dump(exclude_none=True) == {"min": 4, "max": 16}
     assert fleet.services[0].replicas.max is None
 
 
