@@ -49,7 +49,11 @@ class SolveOptions:
     queue_model: QueueModelName = None
     objective: Annotated[
         str | None,
-        typer.Option("--objective", help="cost or inferno-value.", show_default=False),
+        typer.Option(
+            "--objective",
+            help="cost, power, carbon, weighted, lexicographic or inferno-value.",
+            show_default=False,
+        ),
     ] = None
     allocation: Annotated[
         str | None,

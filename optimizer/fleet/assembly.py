@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.fleet.allocation import allocation_of
+from optimizer.fleet.fleet_facts import FleetFacts
+from optimizer.fleet.objective import counted_kinds
 from optimizer.fleet.plan import (
     Allocation,
     FleetPlan,
+    ObjectiveStage,
     Provenance,
     ResourceUse,
     Stage,
@@ -20,11 +23,13 @@ from optimizer.fleet.plan import (
 )
 from optimizer.fleet.prediction import predict_partial, predict_whole, target_outcomes
 from optimizer.fleet.problem import FleetProblem
-from optimizer.fleet.resources import resource_uses
+from optimizer.fleet.resources import KINDS, Scope, resource_uses
 from optimizer.fleet.split_assembly import split_allocations
+from optimizer.fleet.transition import transition_of
 from optimizer.fleet.unserved import why_unserved
+from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.options import SaturationPolicy
-from solvers import AllocationProblem, SolveResult, saturate
+from solvers import AllocationProblem, Reason, SolveResult, saturate
 
 __all__ = ["assemble"]
 
@@ -43,7 +48,10 @@ def _with_best_effort(
 
 
 def assemble(
-    problem: FleetProblem, result: SolveResult, blockers: tuple[UnservedService, ...] = ()
+    problem: FleetProblem,
+    result: SolveResult,
+    blockers: tuple[UnservedService, ...] = (),
+    objective_stages: tuple[ObjectiveStage, ...] = (),
 ) -> FleetPlan:
     """Turn a solver's answer into a plan.
 
@@ -51,6 +59,8 @@ def assemble(
     ----------
     blockers
         Where the fleet is infeasible: the services that make it so.
+    objective_stages
+        With a lexicographic objective: what each stage reached.
     """
     table, options = problem.table, problem.table.spec.optimizer
     allocations: tuple[Allocation, ...] = ()
@@ -65,13 +75,14 @@ def assemble(
         resources = resource_uses(table.spec, allocations)
         unserved = _unserved(problem, allocations, resources)
     solver = result.statistics.solver
+    facts = FleetFacts(table.spec)
     finite = np.isfinite
     return FleetPlan(
         fleet=table.spec.name,
         currency=table.spec.currency,
         termination=result.termination.reason,
         limit=result.termination.limit,
-        detail=_detail(result, blockers),
+        detail=_detail(table.spec, result, blockers),
         objective=options.objective.value,
         total_cost_per_hour=None
         if result.x is None
@@ -81,6 +92,10 @@ def assemble(
         dual_bound=result.dual_bound if finite(result.dual_bound) else None,
         relative_gap=result.relative_gap if finite(result.relative_gap) else None,
         stages=_stages(result, allocations, unserved),
+        objective_stages=objective_stages,
+        power_kw=_total(facts, allocations, "power_kw"),
+        carbon_kg_per_hour=_total(facts, allocations, "carbon_kg_per_hour"),
+        transition=transition_of(facts, allocations) if result.x is not None else None,
         allocations=allocations,
         unserved=unserved,
         resources=resources,
@@ -91,6 +106,14 @@ def assemble(
         notes=_notes(problem),
         provenance=_provenance(problem, result),
     )
+
+
+def _total(facts: FleetFacts, allocations: tuple[Allocation, ...], kind: str) -> float | None:
+    """Return the fleet's power or carbon, where a limit or the objective counts it."""
+    spec = facts.spec
+    if kind not in counted_kinds(spec):
+        return None
+    return KINDS[kind].used(facts, Scope(), allocations)
 
 
 def _notes(problem: FleetProblem) -> tuple[str, ...]:
@@ -106,8 +129,17 @@ def _notes(problem: FleetProblem) -> tuple[str, ...]:
     )
 
 
-def _detail(result: SolveResult, blockers: tuple[UnservedService, ...]) -> str:
+def _detail(spec: FleetSpec, result: SolveResult, blockers: tuple[UnservedService, ...]) -> str:
     if not blockers:
+        change = spec.optimizer.transition
+        limits = {
+            name: getattr(change, name)
+            for name in ("most_moved", "most_started", "most_stopped")
+            if getattr(change, name) is not None
+        }
+        if result.termination.reason is Reason.INFEASIBLE and limits:
+            said = ", ".join(f"{name}: {most}" for name, most in limits.items())
+            return f"even with services unserved, no plan is within reach of today's by {said}"
         return result.termination.detail
     names = ", ".join(blocker.service for blocker in blockers)
     return f"every service must be served, and no room or no way is left for: {names}"
@@ -187,14 +219,16 @@ def _allocation(problem: FleetProblem, row: int, parts: int | None) -> Allocatio
     replicas = needed if parts is None else min(parts, needed)
     partial = replicas < needed
     prediction = predict_partial(table, row, replicas) if partial else predict_whole(table, row)
+    spares = 0 if partial else table.spec.services[int(table.service[row])].spares
+    carrying = max(replicas - spares, 0)
     return allocation_of(
         table,
         row,
         replicas,
         needed=needed,
         prediction=prediction,
-        targets=target_outcomes(table, row, replicas, prediction),
-        max_rate_rps=replicas * float(table.rate_per_replica_rps[row]),
+        targets=target_outcomes(table, row, carrying, prediction),
+        max_rate_rps=carrying * float(table.rate_per_replica_rps[row]),
         partial=partial,
     )
 

@@ -15,7 +15,8 @@ from optimizer.fleet.check_services import check_services
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation, FleetPlan, ResourceUse, UnservedService
-from optimizer.fleet.resources import resource_uses
+from optimizer.fleet.resources import KINDS, Scope, resource_uses
+from optimizer.fleet.transition import transition_of
 from optimizer.fleet.violation import PlanCheck, Violation
 from optimizer.spec.fleet_spec import FleetSpec
 
@@ -56,7 +57,7 @@ def check_plan(spec: FleetSpec, plan: FleetPlan) -> PlanCheck:
         *check_objectives(facts, plan),
         *_sizes(facts, plan, costs),
         *_resources(plan, resources),
-        *_totals(plan, total),
+        *_totals(facts, plan, total),
         *_stages(spec, plan),
     )
     return PlanCheck(violations, total, resources)
@@ -140,11 +141,27 @@ def _resources(plan: FleetPlan, found: tuple[ResourceUse, ...]) -> Iterator[Viol
             yield Violation("resource", use.name, f"{other} said, {use.used:.9g} used")
 
 
-def _totals(plan: FleetPlan, total: float) -> Iterator[Violation]:
+def _totals(facts: FleetFacts, plan: FleetPlan, total: float) -> Iterator[Violation]:
+    """Find money, power, carbon and changes that are not those of the allocations."""
     if plan.total_cost_per_hour is not None and not _agree(plan.total_cost_per_hour, total):
         yield Violation(
             "total", "total_cost_per_hour", f"{plan.total_cost_per_hour:.9g}, not {total:.9g}"
         )
+
+    for name in ("power_kw", "carbon_kg_per_hour"):
+        said = getattr(plan, name)
+        found = KINDS[name].used(facts, Scope(), plan.allocations)
+        if said is not None and not _agree(said, found):
+            yield Violation("total", name, f"{said:.9g}, not {found:.9g}")
+    change = transition_of(facts, plan.allocations) if plan.found else None
+    if change is not None and plan.transition is not None:
+        for name in ("moved", "started", "stopped", "cost", "cost_per_hour", "ready_after_s"):
+            said, found = getattr(plan.transition, name), getattr(change, name)
+            same = said == found if isinstance(said, tuple) else _agree(said, found)
+            if not same:
+                yield Violation("total", f"transition.{name}", f"{said}, not {found}")
+    elif change != plan.transition:
+        yield Violation("total", "transition", "is left out" if change else "is not asked for")
 
 
 def _stages(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:

@@ -37,7 +37,8 @@ class _Asked:
     allocation: Allocation
     service: ServiceSpec  # with the lengths of what is routed here
     entry: int  # of spec.performance
-    rate_rps: float  # of one replica
+    carrying: int  # replicas, without spares
+    rate_rps: float  # of all of them
     reuse: Reuse | None  # what is loaded from a store
     targets: tuple[TargetSpec, ...]
 
@@ -66,13 +67,15 @@ def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
             continue
         service = facts.service(allocation)
         measured = _measured_load(service, allocation)
+        # In whole service the load fits without the spares.
+        spares = 0 if _gets_less(facts, allocation) else service.spares
+        carrying = max(allocation.replicas - spares, 1)
         if measured is not None:
-            if measured > allocation.replicas * (1 + _CARRIED) and allocation.slo_met:
+            if measured > carrying * (1 + _CARRIED) and allocation.slo_met:
                 yield Violation(
                     "slo",
                     service.name,
-                    f"a load of {measured:.9g} replicas on {allocation.replicas} of "
-                    f"{allocation.accelerator}",
+                    f"a load of {measured:.9g} replicas on {carrying} of {allocation.accelerator}",
                 )
             continue
         rate = allocation.admitted_rate_rps
@@ -83,7 +86,8 @@ def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
                 allocation,
                 _as_routed(service, allocation),
                 entries[service.model, allocation.accelerator, allocation.configuration],
-                rate / allocation.replicas,
+                carrying,
+                rate,
                 facts.reuse(allocation),
                 targets_of(classes[service.service_class], service.model),
             )
@@ -101,7 +105,8 @@ def _answers(facts: FleetFacts, plan: FleetPlan, asked: list[_Asked]) -> Iterato
     here = np.arange(len(asked))
     entry = np.array([one.entry for one in asked])
     batch = np.array([one.allocation.max_batch or 1 for one in asked])
-    rates = np.array([one.rate_rps for one in asked])
+    replicas = np.array([one.carrying for one in asked])
+    rates = np.array([one.rate_rps for one in asked]) / replicas
     hits = np.array(
         [
             one.service.load.prefix_hit_rate
@@ -110,7 +115,6 @@ def _answers(facts: FleetFacts, plan: FleetPlan, asked: list[_Asked]) -> Iterato
             for one in asked
         ]
     )
-    replicas = np.array([one.allocation.replicas for one in asked])
     of_each = [one.bounds for one in asked]
     bounds = {
         statistic: np.array([each.get(statistic, np.inf) for each in of_each])
@@ -157,6 +161,11 @@ def _broken(one: _Asked, values: dict[Statistic, float], *, stable: bool) -> Ite
                     f"{_name(target)} is said to be met on {allocation.accelerator}, and is "
                     f"{value:.6g} ms where {bound:.6g} ms is wanted",
                 )
+
+
+def _gets_less(facts: FleetFacts, allocation: Allocation) -> bool:
+    """Whether a service that chooses got fewer replicas than it needs."""
+    return allocation.partial and not splits(facts.spec, facts.service(allocation))
 
 
 def _same(said: TargetOutcome, target: TargetSpec) -> bool:

@@ -16,7 +16,7 @@ from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.reachable import best_reachable
 from optimizer.fleet.resources import in_words
 from optimizer.fleet.unserved import why_impossible
-from optimizer.spec.options import Objective
+from optimizer.spec.objective import Objective
 from solvers import CAPACITY_TOLERANCE, Reason
 
 __all__ = ["Explanation", "Option", "OptionState", "Reachable", "explain", "explain_candidates"]

@@ -96,6 +96,13 @@ class FleetFacts:
         """Return the price of one instance per hour."""
         return float(self._prices[self.machine(allocation).name])
 
+    def start_up_s(self, allocation: Allocation) -> float:
+        """Return the time until a new replica serves [s]."""
+        entry = self.performance(allocation)
+        if entry is None or entry.start_up_s is None:
+            return self.spec.optimizer.transition.start_up_s
+        return entry.start_up_s
+
     def memory_gb(self, allocation: Allocation) -> float:
         """Return the memory of one replica [GB]; NaN where unknown."""
         instances = self.instances(allocation) / max(allocation.replicas, 1)

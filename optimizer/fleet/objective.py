@@ -1,4 +1,4 @@
-"""What is minimised: a coefficient per candidate."""
+"""What is minimised: a coefficient per candidate, and per service that stays unserved."""
 
 from __future__ import annotations
 
@@ -6,18 +6,85 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.fleet.candidates import CandidateTable
-from optimizer.spec.options import Objective
+from optimizer.fleet.resources import KINDS
+from optimizer.fleet.today import Today
+from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.objective import Objective, ObjectiveWeightsSpec, StageMeasure
 
-__all__ = ["objective_coefficients"]
+__all__ = ["counted_kinds", "first_measure", "objective_coefficients", "unserved_coefficients"]
 
 FloatArray = NDArray[np.float64]
 
+_KIND_OF = {"power": "power_kw", "carbon": "carbon_kg_per_hour"}
 
-def objective_coefficients(table: CandidateTable) -> FloatArray:
-    """Return (candidates,), the objective of taking each candidate [money/h]."""
-    if table.spec.optimizer.objective is Objective.INFERNO_VALUE:
-        return _inferno_value(table)
-    return table.cost_per_hour
+
+def first_measure(table: CandidateTable) -> StageMeasure | None:
+    """Return what is minimised, first of several; None for inferno's value."""
+    options = table.spec.optimizer
+    match options.objective:
+        case Objective.INFERNO_VALUE:
+            return None
+        case Objective.LEXICOGRAPHIC:
+            return options.stages[0].minimise
+        case _:
+            return StageMeasure(options.objective.value)
+
+
+def counted_kinds(spec: FleetSpec) -> frozenset[str]:
+    """Return the kinds of resource that a limit or the objective of a fleet counts.
+
+    Carbon counts power too.
+    """
+    options = spec.optimizer
+    measures: set[str] = {options.objective.value, *(s.minimise.value for s in options.stages)}
+    if StageMeasure.WEIGHTED in measures and options.weights is not None:
+        measures |= {name for name in ("power", "carbon") if getattr(options.weights, name) > 0}
+    kinds = {limit.measure.value for limit in spec.limits}
+    kinds |= {_KIND_OF[name] for name in measures if name in _KIND_OF}
+    return frozenset(kinds | ({"power_kw"} if "carbon_kg_per_hour" in kinds else set()))
+
+
+def objective_coefficients(table: CandidateTable, measure: StageMeasure | None) -> FloatArray:
+    """Return (candidates,), what taking all the replicas of each candidate counts for.
+
+    Money per hour for cost, weighted, transition and inferno's value (None); kW; kg CO2e per hour.
+    """
+    match measure:
+        case None:
+            return _inferno_value(table)
+        case StageMeasure.COST:
+            return table.cost_per_hour + Today.of(table).cost_per_hour
+        case StageMeasure.TRANSITION:
+            return Today.of(table).cost_per_hour
+        case StageMeasure.POWER:
+            return KINDS[_KIND_OF["power"]].of_candidates(table)
+        case StageMeasure.CARBON:
+            return KINDS[_KIND_OF["carbon"]].of_candidates(table)
+        case StageMeasure.WEIGHTED:
+            weights = table.spec.optimizer.weights or ObjectiveWeightsSpec()
+            total = weights.cost * objective_coefficients(table, StageMeasure.COST)
+            for part, weight in (
+                (StageMeasure.POWER, weights.power),
+                (StageMeasure.CARBON, weights.carbon),
+            ):
+                if weight > 0:
+                    total = total + weight * objective_coefficients(table, part)
+            return total
+
+
+def unserved_coefficients(table: CandidateTable, measure: StageMeasure | None) -> FloatArray:
+    """Return (services,), what leaving each unserved counts for, apart from penalties.
+
+    Its replicas of today are stopped.
+    """
+    options = table.spec.optimizer
+    if measure in (None, StageMeasure.POWER, StageMeasure.CARBON):
+        return np.zeros(len(table.spec.services))
+    weight = 1.0
+    if measure is StageMeasure.WEIGHTED and options.weights is not None:
+        weight = options.weights.cost
+    prices = options.transition
+    return weight * Today.of(table).of_service * prices.cost_per_stop / prices.horizon_h
 
 
 def _inferno_value(table: CandidateTable) -> FloatArray:
@@ -34,7 +101,7 @@ def _inferno_value(table: CandidateTable) -> FloatArray:
     replicas = np.zeros(len(spec.services), dtype=np.int64)
     cost = np.zeros(len(spec.services))
     for index, service in enumerate(spec.services):
-        current = service.current
+        current = service.only_current
         if current is None or current.accelerator is None:
             continue
         accelerator[index] = names[current.accelerator]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from optimizer.errors import PlanError
 from optimizer.fleet.assembly import assemble
 from optimizer.fleet.check import check_plan
+from optimizer.fleet.objective_stages import as_a_whole, stage_outcome, with_stage
 from optimizer.fleet.plan import FleetPlan, UnservedService
 from optimizer.fleet.problem import FleetProblem, build_problem
 from optimizer.fleet.split_tightening import tightened
@@ -92,14 +94,18 @@ def plan_of(
     cancel: CancelFlag | None = None,
 ) -> FleetPlan:
     """Solve a fleet's array problem and turn the answer into a plan; see `optimize`."""
-    result = _solve(problem, progress, cancel)
-    for _ in range(_MOST_TIGHTENINGS):
-        lowered = tightened(problem, result)
-        if lowered is None or (cancel is not None and cancel.is_set()):
+    problem, result = _solve_tightened(problem, progress, cancel)
+    outcomes = []
+    for done, stage in pairwise((*problem.table.spec.optimizer.stages, None)):
+        if result.x is None or done is None:
             break
-        problem = lowered
-        result = _solve(problem, progress, cancel)
-    plan = assemble(problem, result, _blockers(problem, result))
+        outcomes.append(stage_outcome(done, result))
+        if stage is not None:
+            earlier = result
+            following = with_stage(problem, result, done, stage)
+            problem, result = _solve_tightened(following, progress, cancel, start=result)
+            result = as_a_whole(earlier, result)
+    plan = assemble(problem, result, _blockers(problem, result), tuple(outcomes))
     if plan.found:
         check_plan(problem.table.spec, plan).require()
     plan._statistics = result.statistics
@@ -107,10 +113,28 @@ def plan_of(
     return plan
 
 
+def _solve_tightened(
+    problem: FleetProblem,
+    progress: Callable[[Progress], None] | None,
+    cancel: CancelFlag | None,
+    start: SolveResult | None = None,
+) -> tuple[FleetProblem, SolveResult]:
+    """Solve, and solve again while the answer's mixes break an objective; see `tightened`."""
+    result = _solve(problem, progress, cancel, start)
+    for _ in range(_MOST_TIGHTENINGS):
+        lowered = tightened(problem, result)
+        if lowered is None or (cancel is not None and cancel.is_set()):
+            break
+        problem = lowered
+        result = _solve(problem, progress, cancel)
+    return problem, result
+
+
 def _solve(
     problem: FleetProblem,
     progress: Callable[[Progress], None] | None,
     cancel: CancelFlag | None,
+    start: SolveResult | None = None,
 ) -> SolveResult:
     options = problem.table.spec.optimizer
     if problem.arrays is None:
@@ -141,6 +165,7 @@ def _solve(
         relative_gap=options.relative_gap,
         seed=options.seed,
         threads=options.threads,
+        start=None if start is None else start.x,
         progress=progress,
         cancel=cancel,
         **own,
@@ -162,10 +187,13 @@ def _blockers(problem: FleetProblem, result: SolveResult) -> tuple[UnservedServi
 
     Those that nothing can serve; without any, those that are left out once services may be.
     """
+    options = problem.table.spec.optimizer
     if result.termination.reason is not Reason.INFEASIBLE:
         return ()
     if problem.impossible:
         return tuple(why_unserved(problem, service, {}) for service in problem.impossible)
+    if options.unserved is UnservedPolicy.ALLOWED:
+        return ()  # no service is to blame: nothing need be served
     relaxed = optimize(
         problem.table.spec,
         queue_model=problem.table.queue_model,

@@ -29,6 +29,8 @@ __all__ = [
     "Allocation",
     "BucketRoute",
     "FleetPlan",
+    "ObjectiveStage",
+    "PlanTransition",
     "Provenance",
     "ResourceUse",
     "Stage",
@@ -206,6 +208,31 @@ class ResourceUse(_PlanPart):
     free: int | float | None
 
 
+class PlanTransition(_PlanPart):
+    """What changes from today's plan, and what that costs once."""
+
+    moved: tuple[str, ...] = Field(
+        description="Services that run today, and will on an accelerator where they do not."
+    )
+    started: int = Field(description="Replicas that do not run today.")
+    stopped: int = Field(description="Replicas that run today and do not go on.")
+    cost: float = Field(description="One-off money, in the fleet's currency.")
+    cost_per_hour: float = Field(
+        description="The same spread over the horizon; not part of total_cost_per_hour."
+    )
+    ready_after_s: float = Field(description="Longest start-up time of what is started [s].")
+
+
+class ObjectiveStage(_PlanPart):
+    """One stage of a lexicographic objective; later bounds hold given the earlier stages."""
+
+    minimise: str
+    value: float = Field(description="Of the answer to this stage, in the measure's unit per hour.")
+    dual_bound: float | None = Field(description="Proven: no plan reaches less.")
+    tolerance: float = Field(description="How much of it later stages might give up, relative.")
+    proven: bool
+
+
 class Stage(_PlanPart):
     """One stage of the strict priorities; later bounds hold given the earlier stages."""
 
@@ -240,6 +267,13 @@ class FleetPlan(_PlanPart):
     give equal documents.
     """
 
+    _when_used: ClassVar[tuple[str, ...]] = (
+        "objective_stages",
+        "power_kw",
+        "carbon_kg_per_hour",
+        "transition",
+    )
+
     schema_version: Literal[1] = 1
     fleet: str
     currency: str
@@ -260,6 +294,16 @@ class FleetPlan(_PlanPart):
     )
     relative_gap: float | None = Field(description="(primal - dual) / |primal|; null if unknown.")
     stages: tuple[Stage, ...] = ()
+    objective_stages: tuple[ObjectiveStage, ...] = Field(
+        default=(), description="What each stage of a lexicographic objective reached."
+    )
+    power_kw: float | None = Field(
+        default=None, description="Of the accelerators, at their predicted utilisation."
+    )
+    carbon_kg_per_hour: float | None = Field(default=None, description="Of that power.")
+    transition: PlanTransition | None = Field(
+        default=None, description="What changes from today's plan."
+    )
     allocations: tuple[Allocation, ...] = ()
     unserved: tuple[UnservedService, ...] = ()
     resources: tuple[ResourceUse, ...] = ()

@@ -8,16 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.fleet.candidates import CandidateTable
-from optimizer.fleet.objective import objective_coefficients
+from optimizer.fleet.columns import Columns
+from optimizer.fleet.objective import (
+    first_measure,
+    objective_coefficients,
+    unserved_coefficients,
+)
 from optimizer.fleet.resources import ResourceRow, resource_rows
 from optimizer.fleet.sizing import build_candidates
 from optimizer.fleet.split_demand import SplitDemand, with_split_demand
 from optimizer.fleet.split_problem import split_part
 from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.objective import StageMeasure
 from optimizer.spec.options import PriorityMode, UnservedPolicy
 from solvers import AllocationProblem, SparseColumns
 
-__all__ = ["FleetProblem", "build_problem", "problem_of"]
+__all__ = ["FleetProblem", "build_problem", "column_costs", "problem_of"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -38,9 +44,11 @@ class FleetProblem:
         The capacity rows, in order; those without a limit are not rows of the problem.
     rows
         (m,), index into `resources` of each row of the problem.
-    column_candidate
-        (n,), row of the table that each column stands for: all the replicas that the service
-        needs or, of services that split, one replica; -1: the service stays unserved.
+    columns
+        What each column stands for: all the replicas of a candidate that the service needs or,
+        of services that split, one replica; or that the service stays unserved.
+    measure
+        What is minimised; None for inferno's value.
     arrays
         The problem itself; its groups are the services. None where some service has neither a
         possible candidate nor the right to stay unserved: then the problem is infeasible, and
@@ -56,11 +64,17 @@ class FleetProblem:
     table: CandidateTable
     resources: tuple[ResourceRow, ...]
     rows: IntArray
-    column_candidate: IntArray
+    columns: Columns
+    measure: StageMeasure | None
     arrays: AllocationProblem | None
     impossible: tuple[int, ...]
     demand: SplitDemand | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def column_candidate(self) -> IntArray:
+        """Return (n,), row of the table that each column stands for; -1: unserved."""
+        return self.columns.candidate
 
 
 def build_problem(spec: FleetSpec, queue_model: str | None = None) -> FleetProblem:
@@ -74,18 +88,40 @@ def problem_of(table: CandidateTable) -> FleetProblem:
     Columns are ordered by service, then objective, then the order of the spec, so that solvers
     which break ties by position prefer what the user listed first; "unserved" comes last.
     """
-    options = table.spec.optimizer
     table, demand = with_split_demand(table)
-    objective = objective_coefficients(table)
+    measure = first_measure(table)
+    columns = _columns(table, demand, objective_coefficients(table, measure))
+    services = np.arange(len(table.spec.services))
+    impossible = tuple(np.setdiff1d(services, columns.owner).tolist())
     resources = resource_rows(table)
+    rows = np.flatnonzero([np.isfinite(r.capacity) for r in resources])
+    return FleetProblem(
+        table=table,
+        resources=resources,
+        rows=rows,
+        columns=columns,
+        measure=measure,
+        arrays=None
+        if impossible
+        else _arrays(columns, measure, [resources[r] for r in rows], demand),
+        impossible=impossible,
+        demand=demand,
+    )
+
+
+def _columns(table: CandidateTable, demand: SplitDemand | None, objective: FloatArray) -> Columns:
+    options = table.spec.optimizer
     possible = table.possible
+    counted = np.zeros(len(table.spec.services), dtype=np.bool_)
     if demand is not None:
-        counted = np.isin(table.service[possible], demand.services)
-        possible = possible[~counted | np.isin(possible, demand.rows)]
+        mine = np.isin(table.service[possible], demand.services)
+        possible = possible[~mine | np.isin(possible, demand.rows)]
     order = np.lexsort(
         (possible, np.round(objective[possible], _TIE_DECIMALS), table.service[possible])
     )
     candidates = possible[order]
+    if demand is not None:
+        counted[np.intersect1d(demand.services, table.service[candidates])] = True
     services = np.arange(len(table.spec.services))
     may_stay = options.unserved is UnservedPolicy.ALLOWED
     owners = np.concatenate([table.service[candidates], services if may_stay else services[:0]])
@@ -93,57 +129,37 @@ def problem_of(table: CandidateTable) -> FleetProblem:
         [candidates, np.full(len(owners) - len(candidates), -1, dtype=np.int64)]
     )
     by_owner = np.argsort(owners, kind="stable")
-    owners, column_candidate = owners[by_owner], column_candidate[by_owner]
-    impossible = tuple(np.setdiff1d(services, owners).tolist())
-    rows = np.flatnonzero([np.isfinite(r.capacity) for r in resources])
-    return FleetProblem(
-        table=table,
-        resources=resources,
-        rows=rows,
-        column_candidate=column_candidate,
-        arrays=None
-        if impossible
-        else _arrays(
-            table, objective, [resources[r] for r in rows], owners, column_candidate, demand
-        ),
-        impossible=impossible,
-        demand=demand,
-    )
+    return Columns(table, column_candidate[by_owner], owners[by_owner], counted)
+
+
+def column_costs(columns: Columns, measure: StageMeasure | None) -> FloatArray:
+    """Return (n,), what a measure counts for each column; with the penalties of weighted ones."""
+    table = columns.table
+    unserved = unserved_coefficients(table, measure)
+    if table.spec.optimizer.priorities is PriorityMode.WEIGHTED:
+        unserved = unserved + _penalties(table.spec)
+    return columns.spread(objective_coefficients(table, measure), unserved)
 
 
 def _arrays(
-    table: CandidateTable,
-    objective: FloatArray,
+    columns: Columns,
+    measure: StageMeasure | None,
     resources: list[ResourceRow],
-    owners: IntArray,
-    column_candidate: IntArray,
     demand: SplitDemand | None,
 ) -> AllocationProblem:
-    unserved = column_candidate < 0
-    served = np.flatnonzero(~unserved)
+    table, owners, unserved = columns.table, columns.owner, columns.unserved
     split = None
     if demand is not None:
-        split = split_part(table, demand, column_candidate, owners, _priced(table.spec))
+        split = split_part(table, demand, columns.candidate, owners, _priced(table.spec))
     strict = table.spec.optimizer.priorities is PriorityMode.STRICT and bool(unserved.any())
-    cost = np.zeros(len(owners))
-    candidates = column_candidate[served]
-    parts = np.ones(len(owners), dtype=np.int64)
-    parts[served] = np.maximum(table.parts[candidates], 1)
-    # A column of a service that splits stands for one replica.
-    pieces = np.ones(len(served))
-    if split is not None:
-        pieces = np.where(split.groups[owners[served]], parts[served], 1)
-    cost[served] = objective[candidates] / pieces
-    if not strict:
-        cost[unserved] = _penalties(table.spec)[owners[unserved]]
-    usage = [resource.usage[candidates] / pieces for resource in resources]
+    usage = [columns.spread(resource.usage, resource.unserved) for resource in resources]
     entries = [np.flatnonzero(row) for row in usage]
     return AllocationProblem(
-        cost=cost,
+        cost=column_costs(columns, measure),
         usage=SparseColumns.from_triplets(
             (len(resources), len(owners)),
             rows=np.repeat(np.arange(len(resources)), [len(e) for e in entries]),
-            columns=served[np.concatenate(entries)] if entries else [],
+            columns=np.concatenate(entries) if entries else [],
             values=np.concatenate([row[e] for row, e in zip(usage, entries, strict=True)])
             if entries
             else [],
@@ -152,7 +168,7 @@ def _arrays(
         group=owners,
         priority=_priorities(table.spec) if strict else None,
         unserved=unserved if unserved.any() else None,
-        parts=parts if split is None else None,
+        parts=columns.replicas if split is None else None,
         split=split,
     )
 

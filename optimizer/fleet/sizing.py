@@ -109,6 +109,7 @@ class Sizing:
 
     def __post_init__(self) -> None:
         n = len(self.grid.service)
+        self.spares = np.array([s.spares for s in self.spec.services], dtype=np.int64)
         self.least = np.array([s.replicas.min for s in self.spec.services], dtype=np.int64)
         self.most = np.array(
             [
@@ -214,7 +215,7 @@ class Sizing:
             np.divide(load, rate, out=np.zeros_like(load), where=rate > 0) * (1 - _ROUNDING)
         )
         replicas = np.maximum(np.minimum(needed, _MOST_REPLICAS), load > 0).astype(np.int64)
-        replicas = np.maximum(replicas, self.least[service])
+        replicas = np.maximum(replicas + self.spares[service], self.least[service])
         too_many = (replicas > self.most[service]) | (needed > _MOST_REPLICAS)
         # Where replicas are not like single ones, another count may do: `_spread` finds it.
         searched = self.processes.replicas_matter[service] & (replicas > 1)
@@ -248,14 +249,21 @@ class Sizing:
         kept = found > 0
         rows, service, load, found = rows[kept], service[kept], load[kept], found[kept]
         fed = np.ceil(load / self.grid.reuse.rate_limit_rps[rows] * (1 - _ROUNDING))
-        self.replicas[rows] = np.maximum(np.maximum(found, fed), self.least[service])
+        self.replicas[rows] = np.maximum(
+            np.maximum(found, fed) + self.spares[service], self.least[service]
+        )
         self.rate[rows] = self._max_rate(
-            rows, self.process(rows, clock, self.replicas[rows]), statistics
+            rows, self.process(rows, clock, self._carrying(rows)), statistics
         )
         too_many = self.replicas[rows] > self.most[service]
         self.grid.verdict[rows[too_many]] = Verdict.REPLICAS
         rows = rows[~too_many]
-        self._predict(rows, self.process(rows, clock, self.replicas[rows]), statistics)
+        self._predict(rows, self.process(rows, clock, self._carrying(rows)), statistics)
+
+    def _carrying(self, rows: IntArray) -> IntArray:
+        """Return the replicas that carry the load: all but the spares, at least 1."""
+        carrying: IntArray = self.replicas[rows] - self.spares[self.grid.service[rows]]
+        return np.maximum(carrying, 1)
 
     def _predict(
         self, rows: IntArray, process: ServiceProcess, statistics: tuple[Statistic, ...]
@@ -263,7 +271,8 @@ class Sizing:
         """Evaluate the rows at their share of the load and check the model against itself."""
         if not len(rows):
             return
-        load = self.targets.rate_rps[self.grid.service[rows]] / self.replicas[rows]
+        service = self.grid.service[rows]
+        load = self.targets.rate_rps[service] / self._carrying(rows)
         metrics = self.model.evaluate(process, load, statistics)
         reuse = self.grid.reuse.take(rows)
         for name, values in self.means.items():

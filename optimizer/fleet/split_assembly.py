@@ -50,8 +50,8 @@ def split_allocations(
 def _most(part: SplitUnits, table: CandidateTable) -> float:
     """Return the largest rate of the same mix that keeps every objective."""
     if part.load > 0:
-        return part.rate * part.replicas / part.load
-    return part.replicas * float(table.rate_per_replica_rps[part.row])
+        return part.rate * part.carrying / part.load
+    return part.carrying * float(table.rate_per_replica_rps[part.row])
 
 
 def _allocation(
@@ -64,10 +64,10 @@ def _allocation(
 ) -> Allocation:
     table, row = problem.table, part.row
     total = float(table.targets.rate_rps[int(table.service[row])])
-    targets = target_outcomes(table, row, part.replicas, prediction, carried_rps)
+    targets = target_outcomes(table, row, part.carrying, prediction, carried_rps)
     if table.performance[row] < 0:
         # Measured rates keep the objectives by what they are; there is no figure to show.
-        met = part.load <= part.replicas * (1.0 + 2.0 * RATE_TOLERANCE)
+        met = part.load <= part.carrying * (1.0 + 2.0 * RATE_TOLERANCE)
         targets = tuple(_as_measured(target, met) for target in targets)
     return allocation_of(
         table,

@@ -159,9 +159,10 @@ class _Collector:
         return len(self.owner) - 1
 
     def _use(self, row: int, service: int, load: float) -> None:
-        least = max(self.table.spec.services[service].replicas.min, 1)
+        entry = self.table.spec.services[service]
+        needed = math.ceil(load * (1 - _ROUNDING)) + entry.spares
         self.verdict[row] = Verdict.POSSIBLE
-        self.replicas[row] = max(math.ceil(load * (1 - _ROUNDING)), least)
+        self.replicas[row] = max(needed, entry.replicas.min, 1)
         self.rows.append(row)
 
     def finish(self, services: IntArray) -> tuple[CandidateTable, SplitDemand]:

@@ -56,6 +56,8 @@ def split_part(
         least.append(service.replicas.min)
         most.append(np.inf if service.replicas.max is None else service.replicas.max)
     sheds = spec.optimizer.partial_service is PartialService.SHED and (column_candidate < 0).any()
+    spares = np.array([s.spares for s in spec.services], dtype=np.int64)[owners]
+    spares[column_candidate < 0] = 0
     owner, rates = demand.owner[items], table.targets.rate_rps
     per_rate = np.divide(penalties, rates, out=np.zeros(len(rates)), where=rates > 0)
     return Split(
@@ -65,6 +67,7 @@ def split_part(
         edge_item=number[demand.edge_item],
         edge_column=column[demand.edge_row],
         edge_rate=demand.edge_rate,
+        spares=spares if spares.any() else None,
         unserved_cost=per_rate[owner] if sheds else None,
         most_different=kinds,
         lower_total=least,

@@ -13,7 +13,7 @@ import numpy as np
 from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.split_prediction import kept_rates
 from optimizer.fleet.split_units import split_units, use_of
-from solvers import AllocationProblem, SolveResult, Split
+from solvers import SolveResult, Split
 
 __all__ = ["tightened"]
 
@@ -37,7 +37,7 @@ def tightened(problem: FleetProblem, result: SolveResult) -> FleetProblem | None
     kept = kept_rates(problem.table, [use_of(problem, one) for one in units])
     factor: dict[int, float] = {}
     for one, most in zip(units, kept, strict=True):
-        if one.rate > most * one.replicas * (1 + _KEPT):
+        if one.rate > most * one.carrying * (1 + _KEPT):
             factor[one.row] = one.load * most / one.rate if most > 0 else _HALF
     return _with_lower_rates(problem, factor) if factor else None
 
@@ -64,16 +64,7 @@ def _with_lower_rates(problem: FleetProblem, factor: dict[int, float]) -> FleetP
     ]
     return dataclasses.replace(
         problem,
-        arrays=AllocationProblem(
-            arrays.cost,
-            arrays.usage,
-            arrays.capacity,
-            arrays.group,
-            priority=arrays.priority,
-            unserved=arrays.unserved,
-            weight=arrays.weight,
-            split=lowered,
-        ),
+        arrays=dataclasses.replace(arrays, split=lowered),
         demand=dataclasses.replace(demand, edge_rate=demand.edge_rate * scale[demand.edge_row]),
         notes=(*problem.notes, *notes),
     )

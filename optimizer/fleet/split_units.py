@@ -27,6 +27,8 @@ class SplitUnits:
         Row of the candidate table.
     replicas
         Replicas bought, >= 1.
+    spares
+        Those of them that carry nothing.
     items, rates
         Items of the split demand, and what comes here of each [requests/s].
     edge_rates
@@ -35,9 +37,15 @@ class SplitUnits:
 
     row: int
     replicas: int
+    spares: int
     items: IntArray  # of the split demand
     rates: FloatArray
     edge_rates: FloatArray
+
+    @property
+    def carrying(self) -> int:
+        """Replicas that carry the load, at least 1."""
+        return max(self.replicas - self.spares, 1)
 
     @property
     def rate(self) -> float:
@@ -69,6 +77,7 @@ def split_units(problem: FleetProblem, x: IntArray, rates: FloatArray) -> list[S
             SplitUnits(
                 row=int(problem.column_candidate[column]),
                 replicas=int(x[column]),
+                spares=problem.table.spec.services[int(arrays.group[column])].spares,
                 items=items[split.edge_item[edges]],
                 rates=rates[edges],
                 edge_rates=split.edge_rate[edges],
@@ -96,4 +105,4 @@ def use_of(problem: FleetProblem, part: SplitUnits) -> SplitUse:
             ("output_tokens", buckets.output_tokens, column),
         ):
             lengths[name] = LengthMoments.of(np.array(tokens, dtype=np.float64)[place], part.rates)
-    return SplitUse(part.row, part.replicas, part.rate, part.load, **lengths)
+    return SplitUse(part.row, part.carrying, part.rate, part.load, **lengths)

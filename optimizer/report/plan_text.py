@@ -82,6 +82,8 @@ def _verdict(plan: FleetPlan) -> RenderableType:
         )
     if plan.unserved:
         text.append(f", {len(plan.unserved)} unserved", style="red")
+    for line in (*_objective_stages(plan), *_totals(plan), *_transition(plan)):
+        text.append(f"\n{line}")
     for fact in _facts(whole):
         text.append(f"\n{fact}", style="yellow")
     for stage in plan.stages:
@@ -96,7 +98,11 @@ def _verdict(plan: FleetPlan) -> RenderableType:
 def _proof(plan: FleetPlan) -> str:
     if plan.relative_gap is None:
         return "no bound proven"
-    name = "cost" if plan.objective == "cost" else f"{plan.objective} {plan.primal_bound:,.4g}"
+    name = f"{plan.objective} {plan.primal_bound:,.4g}"
+    if plan.objective in ("cost", "power", "carbon"):
+        name = plan.objective
+    elif plan.objective_stages:
+        name = ", then ".join(stage.minimise for stage in plan.objective_stages)
     given = ""
     if any(allocation.partial for allocation in plan.allocations):
         given = " for the services served whole"
@@ -105,6 +111,47 @@ def _proof(plan: FleetPlan) -> str:
     if plan.termination.value == "optimal":
         return f"{name} proven optimal{given} (gap {plan.relative_gap:.4%})"
     return f"{name} at most {plan.relative_gap:.2%} above the best possible{given}"
+
+
+def _objective_stages(plan: FleetPlan) -> Iterator[str]:
+    """Yield what each stage of a lexicographic objective reached."""
+    for place, stage in enumerate(plan.objective_stages, start=1):
+        proof = "proven least" if stage.proven else "not proven least"
+        given = " given the stages before" if place > 1 else ""
+        slack = f"; {stage.tolerance:.2%} of it might be given up" if stage.tolerance else ""
+        yield f"stage {place}: {stage.minimise} {stage.value:,.4g}, {proof}{given}{slack}"
+
+
+def _totals(plan: FleetPlan) -> Iterator[str]:
+    """Yield power and carbon, where the fleet counts them."""
+    if plan.power_kw is not None:
+        carbon = plan.carbon_kg_per_hour
+        yield f"power {plan.power_kw:,.4g} kW" + (
+            "" if carbon is None else f", carbon {carbon:,.4g} kg CO2e/h"
+        )
+
+
+def _transition(plan: FleetPlan) -> Iterator[str]:
+    """Yield what changes from today's plan."""
+    change = plan.transition
+    if change is None:
+        return
+    names = f" ({_few(change.moved)})" if change.moved else ""
+    cost = ""
+    if change.cost > 0:
+        cost = (
+            f"; {change.cost:,.2f} {plan.currency} once, {change.cost_per_hour:,.2f} "
+            f"{plan.currency}/h over the horizon"
+        )
+    ready = f"; ready after {change.ready_after_s:,.0f} s" if change.ready_after_s else ""
+    yield (
+        f"transition: {len(change.moved)} moved{names}, {change.started} replicas started, "
+        f"{change.stopped} stopped{cost}{ready}"
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _facts(served: list[Allocation]) -> Iterator[str]:
@@ -126,8 +173,7 @@ def _facts(served: list[Allocation]) -> Iterator[str]:
         (limited, "sized for less than arrives (a throughput target replaces the load)"),
     ):
         if names:
-            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            yield f"{len(names)} {what}: {shown}"
+            yield f"{len(names)} {what}: {_few(names)}"
 
 
 def _estimates(served: list[Allocation]) -> Iterator[str]:

@@ -25,11 +25,17 @@ from optimizer.spec.model import (
     PrefillDecodeTimingSpec,
     SpeculativeDecodingSpec,
 )
+from optimizer.spec.objective import (
+    Objective,
+    ObjectiveStageSpec,
+    ObjectiveWeightsSpec,
+    StageMeasure,
+    TransitionSpec,
+)
 from optimizer.spec.options import (
     AllocationMode,
     CapacityMode,
     EstimatesPolicy,
-    Objective,
     OptimizerSpec,
     PartialService,
     PriorityMode,
@@ -77,6 +83,8 @@ __all__ = [
     "Objective",
     "ObjectiveMetric",
     "ObjectiveSpec",
+    "ObjectiveStageSpec",
+    "ObjectiveWeightsSpec",
     "OptimizerSpec",
     "PartialService",
     "PerformanceSpec",
@@ -94,8 +102,10 @@ __all__ = [
     "SloSpec",
     "SpecError",
     "SpeculativeDecodingSpec",
+    "StageMeasure",
     "TargetSpec",
     "ThroughputTarget",
+    "TransitionSpec",
     "UnservedPolicy",
     "assigned",
     "dump",

@@ -7,6 +7,7 @@ from itertools import chain
 
 from optimizer.spec.finding import Finding
 from optimizer.spec.length_checks import check_lengths
+from optimizer.spec.objective_checks import check_objective
 from optimizer.spec.parts import Part
 from optimizer.spec.place_checks import check_power
 from optimizer.spec.service import BatchRangeSpec, ReplicaRangeSpec
@@ -31,6 +32,7 @@ def check_consistency(fleet: Part) -> Iterator[Finding]:
         *(check_buckets(service) for service in fleet.entries("services")),
         check_split_objective(fleet),
         check_power(fleet),
+        check_objective(fleet),
     )
 
 
@@ -96,13 +98,13 @@ def _service(service: Part) -> Iterator[Finding]:
     yield from _range(service.part("replicas"), ReplicaRangeSpec.model_fields["min"].default)
     yield from _range(service.part("max_batch"), BatchRangeSpec.model_fields["min"].default)
     yield from check_lengths(service.part("load"))
-    current = service.part("current")
-    if (current.number("replicas") or 0) > 0 and not current.has("accelerator"):
-        yield Finding(
-            (*current.path, "accelerator"),
-            "is missing",
-            hint="say which accelerator the current replicas are on",
-        )
+    for current in service.one_or_more("current"):
+        if (current.number("replicas") or 0) > 0 and not current.has("accelerator"):
+            yield Finding(
+                (*current.path, "accelerator"),
+                "is missing",
+                hint="say which accelerator the current replicas are on",
+            )
 
 
 def _range(limits: Part, default_min: int) -> Iterator[Finding]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from optimizer.spec.inferno_reader import Record
+from optimizer.spec.objective import Objective
 from optimizer.spec.options import (
     CapacityMode,
-    Objective,
     PriorityMode,
     SaturationPolicy,
     ThroughputTarget,

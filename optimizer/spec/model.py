@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from optimizer.spec.base import Milliseconds, Name, Positive, SpecModel, Tokens
+from optimizer.spec.base import Milliseconds, Name, NonNegative, Positive, SpecModel, Tokens
 from optimizer.spec.precision import Precision
 
 __all__ = [
@@ -165,6 +165,11 @@ class PerformanceSpec(SpecModel):
     )
     max_batch: int = Field(
         ge=1, le=65536, description="Most requests in service together on one replica."
+    )
+    start_up_s: NonNegative | None = Field(
+        default=None,
+        description="Time until a new replica serves [s]; by default "
+        "`optimizer.transition.start_up_s`.",
     )
     max_batch_at_output_tokens: Positive | None = Field(
         default=None,

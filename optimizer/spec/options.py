@@ -7,12 +7,17 @@ from enum import StrEnum
 from pydantic import Field
 
 from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
+from optimizer.spec.objective import (
+    Objective,
+    ObjectiveStageSpec,
+    ObjectiveWeightsSpec,
+    TransitionSpec,
+)
 
 __all__ = [
     "AllocationMode",
     "CapacityMode",
     "EstimatesPolicy",
-    "Objective",
     "OptimizerSpec",
     "PartialService",
     "PriorityMode",
@@ -20,13 +25,6 @@ __all__ = [
     "ThroughputTarget",
     "UnservedPolicy",
 ]
-
-
-class Objective(StrEnum):
-    """What is minimised over the services that are served."""
-
-    COST = "cost"  # money per hour
-    INFERNO_VALUE = "inferno-value"  # money per hour plus inferno's penalty for moving
 
 
 class AllocationMode(StrEnum):
@@ -100,7 +98,23 @@ class OptimizerSpec(SpecModel):
         default="auto", description="Queue model, see `fleetopt queue-models`."
     )
     objective: Objective = Field(
-        default=Objective.COST, strict=False, description="What is minimised."
+        default=Objective.COST,
+        strict=False,
+        description="What is minimised: cost (per hour), power (kW), carbon (kg CO2e per hour), "
+        "weighted (a sum, see weights), lexicographic (one after another, see stages), or "
+        "inferno-value.",
+    )
+    weights: ObjectiveWeightsSpec | None = Field(
+        default=None, description="With a weighted objective or stage: what counts how much."
+    )
+    stages: tuple[ObjectiveStageSpec, ...] = Field(
+        default=(),
+        strict=False,
+        description="With a lexicographic objective: what is minimised first, second, ...",
+    )
+    transition: TransitionSpec = Field(
+        default_factory=TransitionSpec,
+        description="What changing from today's plan costs, and how much may change.",
     )
     allocation: AllocationMode = Field(
         default=AllocationMode.CHOOSE,

@@ -9,8 +9,10 @@ from optimizer.spec.coverage import check_penalties
 from optimizer.spec.document import Document
 from optimizer.spec.explanation import explain
 from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.objective_checks import check_objective
 from optimizer.spec.options import OptimizerSpec
 from optimizer.spec.parts import Part
+from optimizer.spec.place_checks import check_power
 from optimizer.spec.split_checks import check_split_objective
 
 __all__ = ["with_options"]
@@ -40,7 +42,12 @@ def with_options(fleet: FleetSpec, **options: object) -> FleetSpec:
         raise SpecError(document.faults(explain(error, ("optimizer",)))) from error
     result = fleet.model_copy(update={"optimizer": changed})
     whole = Part((), result.model_dump(by_alias=True))
-    found = [*check_penalties(whole), *check_split_objective(whole)]
+    found = [
+        *check_penalties(whole),
+        *check_split_objective(whole),
+        *check_objective(whole),
+        *check_power(whole),
+    ]
     if found:
         raise SpecError(document.faults(found))
     return result

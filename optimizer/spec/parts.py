@@ -41,6 +41,14 @@ class Part:
             for n, value in enumerate(section.value):
                 yield Part((*section.path, n), value)
 
+    def one_or_more(self, key: str) -> Iterator[Part]:
+        """Entries of the list under a key, or what is there instead of a list."""
+        section = self.part(key)
+        if isinstance(section.value, list | tuple):
+            yield from self.entries(key)
+        elif self.has(key):
+            yield section
+
     def has(self, key: str) -> bool:
         """Whether something other than null is under a key."""
         value = self.part(key).value

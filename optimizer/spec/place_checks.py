@@ -7,6 +7,7 @@ from itertools import chain
 
 from optimizer.spec.finding import Finding
 from optimizer.spec.limits import LimitMeasure
+from optimizer.spec.objective_checks import needs_carbon, needs_power
 from optimizer.spec.parts import Part
 from optimizer.spec.wording import listed, show_path, suggestion
 
@@ -36,8 +37,8 @@ def check_places(fleet: Part) -> Iterator[Finding]:
 def check_power(fleet: Part) -> Iterator[Finding]:
     """Find power curves and carbon intensities that a limit or the objective needs."""
     measures = {limit.text("measure") for limit in fleet.entries("limits")}
-    of_carbon = LimitMeasure.CARBON_KG_PER_HOUR in measures
-    if not of_carbon and LimitMeasure.POWER_KW not in measures:
+    of_carbon = LimitMeasure.CARBON_KG_PER_HOUR in measures or needs_carbon(fleet)
+    if not of_carbon and LimitMeasure.POWER_KW not in measures and not needs_power(fleet):
         return
     for accelerator in fleet.entries("accelerators"):
         if not accelerator.has("power") and not _catalogued_power(accelerator):

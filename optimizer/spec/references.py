@@ -89,6 +89,15 @@ def _repeated_names(fleet: Part) -> Iterator[Finding]:
         "measure",
     )
     for service in fleet.entries("services"):
+        yield from _repeated(
+            (
+                (entry, (entry.text("accelerator"), entry.number("max_batch")))
+                for entry in service.entries("current")
+                if entry.text("accelerator") is not None
+            ),
+            "another entry is for this accelerator and maximum batch",
+            "accelerator",
+        )
         measured = service.part("length_buckets").entries("measured")
         yield from _repeated(
             ((entry, entry.text("accelerator")) for entry in measured),
@@ -131,7 +140,8 @@ def _unknown_names(fleet: Part) -> Iterator[Finding]:
         yield from _unknown(known, service, "model", "models")
         yield from _unknown(known, service, "class", "classes")
         yield from _unknown(known, service, "accelerator", "accelerators")
-        yield from _unknown(known, service.part("current"), "accelerator", "accelerators")
+        for current in service.one_or_more("current"):
+            yield from _unknown(known, current, "accelerator", "accelerators")
         for measured in service.part("length_buckets").entries("measured"):
             yield from _unknown(known, measured, "accelerator", "accelerators")
     yield from check_places(fleet)

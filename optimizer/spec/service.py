@@ -112,6 +112,9 @@ class CurrentAllocationSpec(SpecModel):
     )
 
 
+CurrentAllocations = Annotated[tuple[CurrentAllocationSpec, ...], Field(strict=False)]
+
+
 class ServiceSpec(SpecModel):
     """A model served to one class of users."""
 
@@ -179,4 +182,29 @@ class ServiceSpec(SpecModel):
     kv_reuse: KvReuseSpec | None = Field(
         default=None, description="KV caches that it may keep in a store and load again."
     )
-    current: CurrentAllocationSpec | None = Field(default=None, description="What serves it today.")
+    spares: int = Field(
+        default=0,
+        ge=0,
+        le=10**6,
+        description="Replicas beyond those that its load needs: so many may fail and every "
+        "objective still holds.",
+    )
+    current: CurrentAllocationSpec | CurrentAllocations | None = Field(
+        default=None,
+        description="What serves it today: one allocation, or a list of several where it splits.",
+    )
+
+    @property
+    def only_current(self) -> CurrentAllocationSpec | None:
+        """What serves it today, where that is at most one allocation."""
+        current = self.current
+        if isinstance(current, tuple):
+            return current[0] if len(current) == 1 else None
+        return current
+
+    @property
+    def deployed(self) -> tuple[CurrentAllocationSpec, ...]:
+        """What serves it today, as a list of those with an accelerator and replicas."""
+        current = self.current
+        listed = current if isinstance(current, tuple) else () if current is None else (current,)
+        return tuple(c for c in listed if c.accelerator is not None and c.replicas > 0)

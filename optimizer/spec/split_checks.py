@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from optimizer.spec.finding import Finding
-from optimizer.spec.options import AllocationMode, Objective
+from optimizer.spec.objective import Objective
+from optimizer.spec.options import AllocationMode
 from optimizer.spec.parts import Part
 
 __all__ = ["check_buckets", "check_split_objective"]
@@ -28,6 +29,15 @@ def check_split_objective(fleet: Part) -> Iterator[Finding]:
             "have several",
             "with allocation: split, set objective: cost",
         )
+    for service in fleet.entries("services"):
+        if options.text("objective") == Objective.INFERNO_VALUE and (
+            len(list(service.entries("current"))) > 1
+        ):
+            yield Finding(
+                (*service.path, "current"),
+                "has several allocations, and the objective inferno-value knows one per service",
+                hint="set objective: cost, with prices in optimizer.transition",
+            )
 
 
 def check_buckets(service: Part) -> Iterator[Finding]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation
+from optimizer.fleet.resources.scope import Scope
 
 __all__ = ["ResourceKind"]
 
@@ -39,6 +42,27 @@ class ResourceKind(ABC):
         Of a service that splits a candidate's replicas use equal parts of it. Impossible
         candidates may use anything.
         """
+
+    def of_unserved(self, table: CandidateTable) -> FloatArray | None:
+        """Return (services,), what leaving each unserved uses; None: nothing."""
+        del table
+        return None
+
+    def used(self, facts: FleetFacts, scope: Scope, allocations: Sequence[Allocation]) -> float:
+        """Return what a plan's allocations use within a scope.
+
+        Raises
+        ------
+        KeyError
+            If the fleet does not have what an allocation names.
+        """
+        return math.fsum(
+            self.of_allocation(facts, allocation)
+            for allocation in allocations
+            if allocation.accelerator is not None
+            and scope.has_accelerator(facts.machine(allocation))
+            and scope.has_service(facts.service(allocation))
+        )
 
     @abstractmethod
     def of_allocation(self, facts: FleetFacts, allocation: Allocation) -> float:

@@ -10,7 +10,7 @@ from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation
 from optimizer.fleet.power_curve import power_curve
 from optimizer.fleet.resources.kind import ResourceKind
-from optimizer.fleet.split_services import splits
+from optimizer.fleet.split_services import by_counts
 from optimizer.spec.options import SaturationPolicy
 
 __all__ = ["Power"]
@@ -33,10 +33,7 @@ class Power(ResourceKind):
         spec = table.spec
         curves = [power_curve(a) for a in spec.accelerators]
         in_parts = spec.optimizer.saturation_policy is not SaturationPolicy.NONE
-        varies = np.array(
-            [in_parts or splits(spec, s) or s.length_buckets is not None for s in spec.services]
-        )[table.service]
-        known = np.isfinite(table.metrics.utilization) & ~varies
+        known = np.isfinite(table.metrics.utilization) & ~by_counts(table) & (not in_parts)
         utilization = np.where(known, table.metrics.utilization, 1.0)
         watts = np.zeros(len(table))
         for place, curve in enumerate(curves):

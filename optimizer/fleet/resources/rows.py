@@ -12,6 +12,7 @@ from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.inventory import Inventory
 from optimizer.fleet.resources.carbon import Carbon
 from optimizer.fleet.resources.cards import Cards
+from optimizer.fleet.resources.changes import ReplicasStarted, ReplicasStopped, ServicesMoved
 from optimizer.fleet.resources.cost import Cost
 from optimizer.fleet.resources.kind import ResourceKind
 from optimizer.fleet.resources.power import Power
@@ -23,7 +24,18 @@ from optimizer.spec.options import CapacityMode
 
 __all__ = ["KINDS", "Requirement", "ResourceRow", "requirements", "resource_rows"]
 
-KINDS: dict[str, ResourceKind] = {kind.name: kind for kind in (Cards(), Cost(), Power(), Carbon())}
+KINDS: dict[str, ResourceKind] = {
+    kind.name: kind
+    for kind in (
+        Cards(),
+        Cost(),
+        Power(),
+        Carbon(),
+        ServicesMoved(),
+        ReplicasStarted(),
+        ReplicasStopped(),
+    )
+}
 """Every kind of resource, by name. A new one is a file in this package and an entry here."""
 
 FloatArray = NDArray[np.float64]
@@ -63,10 +75,13 @@ class ResourceRow:
     usage
         (candidates,), of all the replicas of each; of a service that splits, one replica uses an
         equal part.
+    unserved
+        (services,), of leaving each unserved; None: nothing.
     """
 
     requirement: Requirement
     usage: FloatArray
+    unserved: FloatArray | None = None
 
     @property
     def name(self) -> str:
@@ -89,13 +104,16 @@ def resource_rows(table: CandidateTable) -> tuple[ResourceRow, ...]:
             of_candidates[kind] = kind.of_candidates(table)
         counted = requirement.scope.candidates(table)
         usage = np.where(counted, of_candidates[kind], 0.0)
-        rows.append(ResourceRow(requirement, usage))
+        rows.append(ResourceRow(requirement, usage, kind.of_unserved(table)))
     return tuple(rows)
 
 
 def requirements(spec: FleetSpec) -> tuple[Requirement, ...]:
-    """Return every requirement of a fleet: capacities, cards without a limit, limits, stores."""
-    return (*_capacities(spec), *_limits(spec), *_stores(spec))
+    """Return every requirement of a fleet.
+
+    Capacities, cards without a limit, limits, stores, changes from today's plan.
+    """
+    return (*_capacities(spec), *_limits(spec), *_stores(spec), *_changes(spec))
 
 
 def _capacities(spec: FleetSpec) -> Iterator[Requirement]:
@@ -147,3 +165,14 @@ def _limits(spec: FleetSpec) -> Iterator[Requirement]:
             scope=scope,
             capacity=limit.at_most,
         )
+
+
+def _changes(spec: FleetSpec) -> Iterator[Requirement]:
+    limits = spec.optimizer.transition
+    for name, most in (
+        ("services_moved", limits.most_moved),
+        ("replicas_started", limits.most_started),
+        ("replicas_stopped", limits.most_stopped),
+    ):
+        if most is not None:
+            yield Requirement(name, KINDS[name], KINDS[name].unit, Scope(), float(most))

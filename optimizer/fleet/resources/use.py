@@ -24,14 +24,7 @@ def used(
     KeyError
         If the fleet does not have what an allocation names.
     """
-    scope = requirement.scope
-    total = math.fsum(
-        requirement.kind.of_allocation(facts, allocation)
-        for allocation in allocations
-        if allocation.accelerator is not None
-        and scope.has_accelerator(facts.machine(allocation))
-        and scope.has_service(facts.service(allocation))
-    )
+    total = requirement.kind.used(facts, requirement.scope, allocations)
     return _whole(total, requirement)
 
 
@@ -65,4 +58,4 @@ def in_words(requirement: Requirement, amount: float) -> str:
 
 
 def _whole(amount: float, requirement: Requirement) -> int | float:
-    return int(amount) if requirement.unit == "cards" and amount == int(amount) else amount
+    return int(amount) if requirement.kind.is_whole and amount == int(amount) else amount

@@ -28,7 +28,7 @@ def test_options_replace_those_of_the_fleet() -> None:
         ),
         ({"seed": -1}, "<options>: optimizer.seed = -1: must be at least 0"),
         ({"time_limit_s": 0}, "optimizer.time_limit_s = 0: must be greater than 0 (s)"),
-        ({"objective": "cst"}, "must be one of cost, inferno-value: did you mean 'cost'?"),
+        ({"objective": "cst"}, "lexicographic, inferno-value: did you mean 'cost'?"),
         ({"priorities": "weighted"}, "classes[0].unserved_penalty_per_hour: is missing"),
     ],
 )

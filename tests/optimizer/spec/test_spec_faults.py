@@ -104,7 +104,7 @@ RANGES = [
     ("percentile as number", "statistic: p95", "statistic: 95", "classes[0].slos[0].targets[0]"
      ".statistic", "95", "write it as p95"),
     ("unknown option", STRICT, "objective: costs", "optimizer.objective", "'costs'",
-     "must be one of cost, inferno-value: did you mean 'cost'?"),
+     "lexicographic, inferno-value: did you mean 'cost'?"),
     ("small currency", "name: test fleet", "currency: usd", "currency", "'usd'", "three capitals"),
 ]
 KEYS = [
