@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from optimizer.cli import kv_device, kv_profiles, kv_ratio, kv_restore, kv_reuse
+from optimizer.cli import kv_device, kv_profiles, kv_ratio, kv_restore, kv_reuse, kv_study
 
 __all__ = ["app"]
 
@@ -16,3 +16,4 @@ app.command("device")(kv_device.device)
 app.command("restore")(kv_restore.restore)
 app.command("reuse")(kv_reuse.reuse)
 app.add_typer(kv_profiles.app, name="profiles")
+app.command("study")(kv_study.study)

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.test_kv import Run, run
-
-__all__ = ["run"]
+from tests.optimizer.cli.in_process import Run
 
 MODEL = "meta-llama/Llama-2-7b-hf"
 

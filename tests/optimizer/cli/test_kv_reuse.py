@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.test_kv import Run, run
-
-__all__ = ["run"]
+from tests.optimizer.cli.in_process import Run
 
 LINES = [
     {"timestamp": 1000 * k, "input_length": 1024, "output_length": 10, "hash_ids": [0, k % 3 + 1]}
