@@ -215,6 +215,8 @@ def _read(model: str | os.PathLike[str] | Mapping[str, Any]) -> Architecture:
     if not isinstance(model, str | os.PathLike):
         raise CapacityError("model", model, "must be a hub id, a path or a mapping of fields")
     text = os.fspath(model)
+    if not text:
+        raise CapacityError("model", text, "must be a hub id or a path")
     path = Path(text)
     if text.endswith(".json") or path.is_dir() or isinstance(model, os.PathLike):
         return read_architecture(read_configuration(path), text)

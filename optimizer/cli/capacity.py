@@ -23,6 +23,7 @@ from optimizer.cli.capacity_options import (
     Utilization,
     engine_settings,
     read_model,
+    request_mix,
     whole_numbers,
 )
 from optimizer.cli.exit_codes import ExitCode
@@ -30,7 +31,7 @@ from optimizer.cli.fleet_options import Json
 from optimizer.cli.output import show, tell, write_data
 
 if TYPE_CHECKING:
-    from optimizer.capacity import KVCacheDetail, ModelArchitecture
+    from optimizer.capacity import KVCacheDetail, MemoryBudget, ModelArchitecture
 
 __all__ = ["app"]
 
@@ -154,6 +155,15 @@ def memory(
     shared_prefix: Annotated[
         int, typer.Option("--shared-prefix", help="Tokens that all requests share at the start.")
     ] = 0,
+    mix: Annotated[
+        str | None,
+        typer.Option(
+            "--mix",
+            metavar="IN:OUT[:WEIGHT],...",
+            help="Prompt and answer lengths of kinds of requests, and their shares.",
+            show_default=False,
+        ),
+    ] = None,
     engine: EngineName = "vllm",
     utilization: Utilization = 0.9,
     batched_tokens: BatchedTokens = 8192,
@@ -167,6 +177,8 @@ def memory(
       fleetopt capacity memory meta-llama/Llama-3.1-8B H100-SXM --utilization 0.95
 
       fleetopt capacity memory openai/gpt-oss-120b H200-SXM --tensor-parallel 2 --json
+
+      fleetopt capacity memory meta-llama/Llama-3.1-8B H100-SXM --mix 500:100:3,4000:300
     """
     from optimizer.capacity import concurrency, kv_format, memory_budget, tensor_parallel_obstacle
     from optimizer.capacity.errors import CapacityError
@@ -191,6 +203,7 @@ def memory(
         settings=settings,
     )
     lengths = whole_numbers(contexts, "--context-lengths")
+    mixed = {} if mix is None else _mixed(budget, mix, shared_prefix)
     entries = [
         concurrency(
             budget.layout,
@@ -203,11 +216,14 @@ def memory(
         if budget.layout is not None and budget.fits
     ]
     if as_json:
-        _print_json(_memory_document(found.model_id, facts.name, weights.name, budget, entries))
+        document = _memory_document(found.model_id, facts.name, weights.name, budget, entries)
+        _print_json({**document, **({"mix": mixed} if mix is not None else {})})
     else:
         from optimizer.report.capacity_text import budget_view
 
         show(budget_view(f"{found.model_id} on {facts.name}, {weights.name}", budget, entries))
+        for name, requests in mixed.items():
+            typer.echo(f"requests of the mix while decoding, {name}: {requests:.1f}")
     if not budget.fits:
         raise typer.Exit(ExitCode.INFEASIBLE)
 
@@ -380,6 +396,25 @@ def _memory_document(
         "kv_tokens": budget.kv_tokens,
         "budget": asdict(budget),
         "concurrency": [asdict(entry) for entry in entries],
+    }
+
+
+def _mixed(budget: MemoryBudget, mix: str, shared_prefix: int) -> dict[str, float]:
+    """Count requests of a mix of lengths that the pool holds, on average and nearly always."""
+    from optimizer.capacity import concurrency_for_lengths
+
+    kinds = request_mix(mix)
+    if budget.layout is None or not budget.fits:
+        return {}
+    return {
+        name: concurrency_for_lengths(
+            budget.layout,
+            budget.blocks,
+            kinds,
+            quantile=quantile,
+            shared_prefix_tokens=shared_prefix,
+        )
+        for name, quantile in (("mean", None), ("p99", 0.99))
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from optimizer.capacity import EngineSettings, ModelArchitecture
+    from optimizer.capacity import EngineSettings, ModelArchitecture, RequestLengths
 
 __all__ = [
     "BatchSize",
@@ -21,8 +21,12 @@ __all__ = [
     "Utilization",
     "engine_settings",
     "read_model",
+    "request_mix",
     "whole_numbers",
 ]
+
+# Prompt, answer and share of a kind of requests.
+_KIND_FIGURES = 3
 
 Model = Annotated[
     str,
@@ -96,6 +100,24 @@ def engine_settings(
         max_num_batched_tokens=batched_tokens,
         max_num_seqs=max_sequences,
     )
+
+
+def request_mix(text: str) -> list[RequestLengths]:
+    """Kinds of requests of a list such as `500:100:3,4000:300`: prompt, answer, share."""
+    from optimizer.capacity import RequestLengths
+
+    kinds = []
+    for part in text.split(","):
+        figures = part.strip().split(":")
+        try:
+            lengths = [int(figure) for figure in figures[:2]]
+            weight = float(figures[2]) if len(figures) == _KIND_FIGURES else 1.0
+            prompt, answer = lengths
+        except ValueError as error:
+            wanted = "prompt:answer or prompt:answer:share, as in 500:100:3,4000:300"
+            raise typer.BadParameter(f"'{part}': {wanted}", param_hint="--mix") from error
+        kinds.append(RequestLengths(input_tokens=prompt, output_tokens=answer, weight=weight))
+    return kinds
 
 
 def whole_numbers(text: str, option: str) -> list[int]:

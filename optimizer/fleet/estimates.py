@@ -110,7 +110,12 @@ def why_not_estimated(spec: FleetSpec, model: str, accelerator: str) -> str:
 
 
 def _served(spec: FleetSpec) -> set[str]:
-    return {service.model for service in spec.services}
+    """Models of services that need iteration times: rates in length buckets may be measured."""
+    return {
+        service.model
+        for service in spec.services
+        if service.length_buckets is None or not service.length_buckets.measured
+    }
 
 
 def _is_known(model: ModelSpec) -> bool:

@@ -70,13 +70,14 @@ def pair_data(
     SpecError
         If a name is unknown, or none is given where there are several; its path is the argument.
     """
-    fleet = with_estimates(fleet)
     chosen = None if own_load and service is None else _service(fleet, service, model)
     of_model = model or (chosen.model if chosen is not None else None)
     if of_model is None:
         _refuse(fleet, "model", "is missing", f"models: {listed(m.name for m in fleet.models)}")
     _named(fleet, fleet.models, of_model, "model")
     wanted = accelerator or (chosen.accelerator if chosen is not None else None)
+    if not any(e.model == of_model and wanted in (None, e.accelerator) for e in fleet.performance):
+        fleet = with_estimates(fleet)
     entry = _entry(fleet, of_model, wanted)
     machine = _named(fleet, fleet.accelerators, entry.accelerator, "accelerator")
     data: dict[str, Any] = {

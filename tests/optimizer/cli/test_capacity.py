@@ -188,3 +188,31 @@ def test_mistakes_get_a_message_and_a_code(
     found, _, err = run(*arguments, stdin=stdin)
     assert found == code
     assert message in " ".join(err.split())
+
+
+def test_a_mix_of_lengths_holds_fewer_nearly_always_than_on_average(run: Run) -> None:
+    """Requests of 500 and 4,000 tokens: between the extremes, and less at the 99th percentile."""
+    code, out, _ = run("memory", LLAMA, "H100-SXM", "--mix", "500:100:3,4000:300", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["kv_tokens"] / 4300 < document["mix"]["p99"] < document["mix"]["mean"]
+    assert document["mix"]["mean"] < document["kv_tokens"] / 550
+    assert (
+        "requests of the mix while decoding, mean"
+        in run("memory", LLAMA, "H100-SXM", "--mix", "500:100")[1]
+    )
+
+
+@pytest.mark.parametrize("mix", ["", "500", "a:b", "500:100:x", "500:0", "-1:5", "500:100:0"])
+def test_a_wrong_mix_is_told(run: Run, mix: str) -> None:
+    """Exit 2 and what is wanted."""
+    code, out, err = run("memory", LLAMA, "H100-SXM", "--mix", mix)
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert "Traceback" not in err
+
+
+def test_a_model_without_a_name_is_told(run: Run) -> None:
+    """Not read as the folder it is called from."""
+    code, _, err = run("model", "")
+    assert code == ExitCode.USAGE
+    assert "model = ''" in err

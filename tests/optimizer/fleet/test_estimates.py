@@ -19,6 +19,7 @@ from optimizer.fleet.candidates import Verdict
 from optimizer.fleet.check import check_plan
 from optimizer.fleet.estimates import why_not_estimated, with_estimates
 from optimizer.fleet.impossible import why_not
+from optimizer.fleet.one_pair import pair_data
 from optimizer.spec import FleetSpec, from_data, load, with_options
 from optimizer.spec.model import PerformanceSpec
 from tests.optimizer.capacity.configurations import small
@@ -263,3 +264,31 @@ def test_a_configuration_beside_the_fleet(tmp_path: Path) -> None:
     path.write_text(json.dumps(data), encoding="utf-8")
     with pytest.raises(SpecError, match=r"absent\.json"):
         entries(load(path))
+
+
+def test_sizing_one_pair_prefers_what_was_measured() -> None:
+    """A model measured on one accelerator is sized there; asked for another, it is estimated."""
+    data = document()
+    timing = {"base_ms": 8, "decode_ms_per_token": 0.1, "prefill_ms_per_token": 0.1}
+    data["performance"] = [
+        {"model": "small", "accelerator": "H100", "max_batch": 10, "iteration": timing}
+    ]
+    spec = from_data(data)
+    (entry,) = pair_data(spec, service="chat")["performance"]
+    assert (entry["accelerator"], entry["max_batch"]) == ("H100", 10)
+    (entry,) = pair_data(spec, service="chat", accelerator="L4")["performance"]
+    assert entry["source"].startswith("estimated")
+
+
+def test_measured_rates_need_no_estimates() -> None:
+    """A service in length buckets with measured rates gets no entries beside them."""
+    data = document()
+    data["services"] = [data["services"][0]]
+    data["services"][0].pop("max_batch")
+    data["services"][0]["length_buckets"] = {
+        "input_tokens": [1000],
+        "output_tokens": [400],
+        "shares": [[1.0]],
+        "measured": [{"accelerator": "H100", "rates_rps": [[5.0]]}],
+    }
+    assert not with_estimates(from_data(data)).performance
