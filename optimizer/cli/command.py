@@ -19,6 +19,7 @@ from optimizer.cli import (
     import_,
     init,
     kv,
+    pareto,
     queue_models,
     schema,
     size,
@@ -46,6 +47,7 @@ app.command("validate")(validate.validate)
 app.command("solve")(solve.solve)
 app.command("explain")(explain.explain)
 app.command("whatif")(whatif.whatif)
+app.command("pareto")(pareto.pareto)
 app.command("diff")(diff.diff)
 app.command("export")(export.export)
 app.command("size")(size.size)

@@ -9,6 +9,8 @@ from optimizer.fleet.difference import Change, PlanDifference, ServiceDifference
 from optimizer.fleet.explain import Explanation, Option, OptionState, explain, explain_candidates
 from optimizer.fleet.one_pair import bare_pair, pair_data
 from optimizer.fleet.optimize import optimize, plan_of
+from optimizer.fleet.pareto import ParetoFront, ParetoPoint, pareto_front
+from optimizer.fleet.pareto_measure import ParetoMeasure
 from optimizer.fleet.plan import (
     Allocation,
     BucketRoute,
@@ -45,6 +47,9 @@ __all__ = [
     "OperatingPoint",
     "Option",
     "OptionState",
+    "ParetoFront",
+    "ParetoMeasure",
+    "ParetoPoint",
     "PlanCheck",
     "PlanDifference",
     "Provenance",
@@ -71,6 +76,7 @@ __all__ = [
     "explain_candidates",
     "optimize",
     "pair_data",
+    "pareto_front",
     "plan_of",
     "problem_of",
     "repair",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from optimizer.errors import InfeasibleError
-from optimizer.fleet.problem import build_problem
+from optimizer.fleet.problem import FleetProblem, build_problem
 from optimizer.spec.fleet_spec import FleetSpec
 from solvers import AllocationProblem, solve, with_stages_frozen
 
-__all__ = ["cost_stage"]
+__all__ = ["cost_stage", "cost_stage_of"]
 
 
 def cost_stage(spec: FleetSpec) -> AllocationProblem:
@@ -27,7 +27,12 @@ def cost_stage(spec: FleetSpec) -> AllocationProblem:
     solvers.ProblemError
         If services split under strict priorities.
     """
-    problem = build_problem(spec)
+    return cost_stage_of(build_problem(spec))
+
+
+def cost_stage_of(problem: FleetProblem) -> AllocationProblem:
+    """Return the cost stage of a fleet's problem; see `cost_stage`."""
+    spec = problem.table.spec
     if problem.arrays is None:
         names = ", ".join(spec.services[service].name for service in problem.impossible)
         raise InfeasibleError(f"nothing can serve what must be served: {names}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from optimizer.report.difference_text import difference_view
 from optimizer.report.explanation_text import explanation_view
 from optimizer.report.kv_text import device_view, ratio_view, restoration_view
+from optimizer.report.pareto_text import pareto_view
 from optimizer.report.plan_text import plan_view
 from optimizer.report.plugin_text import description_view, plugin_view
 from optimizer.report.repair_text import repair_view
@@ -16,6 +17,7 @@ __all__ = [
     "device_view",
     "difference_view",
     "explanation_view",
+    "pareto_view",
     "plan_view",
     "plugin_view",
     "ratio_view",
