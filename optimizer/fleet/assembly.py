@@ -23,6 +23,7 @@ from optimizer.fleet.plan import (
 )
 from optimizer.fleet.prediction import predict_partial, predict_whole, target_outcomes
 from optimizer.fleet.problem import FleetProblem
+from optimizer.fleet.purchases import purchases_of, with_tiers
 from optimizer.fleet.resources import KINDS, Scope, resource_uses
 from optimizer.fleet.split_assembly import split_allocations
 from optimizer.fleet.transition import transition_of
@@ -41,7 +42,8 @@ def _with_best_effort(
 ) -> tuple[IntArray, IntArray | None]:
     """Return x and the parts taken after best effort has given out what the solver left."""
     policy = problem.table.spec.optimizer.saturation_policy
-    none = policy is SaturationPolicy.NONE or arrays.split is not None
+    whole = arrays.split is not None or arrays.links is not None
+    none = policy is SaturationPolicy.NONE or whole
     if result.parts is not None or none or arrays.unserved is None:
         return x, result.parts
     return saturate(arrays, x, policy.value)
@@ -72,6 +74,8 @@ def assemble(
             problem,
             (*_allocations(problem, *taken), *split_allocations(problem, result.x, result.rates)),
         )
+        if problem.linked is not None and result.z is not None:
+            allocations = with_tiers(problem.linked, result.z, allocations)
         resources = resource_uses(table.spec, allocations)
         unserved = _unserved(problem, allocations, resources)
     solver = result.statistics.solver
@@ -95,6 +99,7 @@ def assemble(
         objective_stages=objective_stages,
         power_kw=_total(facts, allocations, "power_kw"),
         carbon_kg_per_hour=_total(facts, allocations, "carbon_kg_per_hour"),
+        purchases=purchases_of(table.spec, allocations) if result.x is not None else (),
         transition=transition_of(facts, allocations) if result.x is not None else None,
         allocations=allocations,
         unserved=unserved,

@@ -15,6 +15,7 @@ from optimizer.fleet.check_services import check_services
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation, FleetPlan, ResourceUse, UnservedService
+from optimizer.fleet.purchases import purchases_of
 from optimizer.fleet.resources import KINDS, Scope, resource_uses
 from optimizer.fleet.transition import transition_of
 from optimizer.fleet.violation import PlanCheck, Violation
@@ -56,6 +57,7 @@ def check_plan(spec: FleetSpec, plan: FleetPlan) -> PlanCheck:
         *check_services(facts, plan),
         *check_objectives(facts, plan),
         *_sizes(facts, plan, costs),
+        *_purchases(spec, plan),
         *_resources(plan, resources),
         *_totals(facts, plan, total),
         *_stages(spec, plan),
@@ -81,7 +83,11 @@ def _unknown(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
                 f"{part.model!r} and {part.service_class!r}",
             )
     stores = {store.name for store in spec.stores}
+    tiers = {a.name: {t.tier for t in a.tiers} for a in spec.accelerators}
     for allocation in plan.allocations:
+        for tier in allocation.tiers:
+            if tier not in tiers.get(allocation.accelerator or "", ()):
+                yield Violation("plan", allocation.service, f"there is no tier {tier!r}")
         place, service = allocation.accelerator, services.get(allocation.service)
         if place is None or service is None:
             continue
@@ -107,9 +113,7 @@ def _unknown(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
 def _cost(facts: FleetFacts, allocation: Allocation) -> float:
     if allocation.accelerator is None:
         return 0.0
-    storage = facts.storage(allocation)
-    stored = 0.0 if storage is None else storage.cost_per_hour
-    return facts.instances(allocation) * facts.price(allocation) + stored
+    return facts.cost(allocation)
 
 
 def _sizes(facts: FleetFacts, plan: FleetPlan, costs: list[float]) -> Iterator[Violation]:
@@ -125,6 +129,33 @@ def _sizes(facts: FleetFacts, plan: FleetPlan, costs: list[float]) -> Iterator[V
         ):
             if not _agree(said, found):
                 yield Violation("plan", allocation.service, f"{what} {said:.9g}, not {found:.9g}")
+
+
+def _purchases(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
+    """Find instances bought in tiers that there are not, are full, or may not be used."""
+    of_class = {entry.name: entry.tiers for entry in spec.classes}
+    tiered = {machine.name for machine in spec.accelerators if machine.tiers}
+    for allocation in plan.allocations:
+        if allocation.accelerator not in tiered:
+            continue
+        bought, where = sum(allocation.tiers.values()), allocation.service
+        if bought != allocation.instances:
+            yield Violation(
+                "plan", where, f"{bought} instances bought, {allocation.instances} used"
+            )
+        allowed = of_class[allocation.service_class]
+        for tier in allocation.tiers:
+            if allowed is not None and tier not in allowed:
+                yield Violation("service", where, f"bought in tier {tier!r}, which it may not be")
+    found = purchases_of(spec, plan.allocations) if plan.found else ()
+    for purchase in found:
+        where = f"{purchase.accelerator} {purchase.tier}"
+        if purchase.quota is not None and purchase.instances > purchase.quota:
+            yield Violation(
+                "resource", where, f"{purchase.instances} instances of {purchase.quota}"
+            )
+    if found != plan.purchases:
+        yield Violation("total", "purchases", "are not those of the allocations")
 
 
 def _resources(plan: FleetPlan, found: tuple[ResourceUse, ...]) -> Iterator[Violation]:

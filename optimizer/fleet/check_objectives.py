@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,12 @@ def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
                 targets_of(classes[service.service_class], service.model),
             )
         )
+    # What is left when a place is lost may get all that it is said to carry.
+    asked += [
+        replace(one, rate_rps=one.allocation.max_rate_rps)
+        for one in asked
+        if one.service.survive is not None and one.allocation.slo_met
+    ]
     yield from _answers(facts, plan, asked)
 
 

@@ -37,7 +37,7 @@ def check_services(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
         if mine:
             for message in _given(facts, service, mine):
                 yield Violation("service", service.name, message)
-            for message in _spread(service, mine, rate):
+            for message in _spread(facts, service, mine, rate):
                 yield Violation("load", service.name, message)
 
 
@@ -119,7 +119,9 @@ def _stored(facts: FleetFacts, service: ServiceSpec, allocation: Allocation) -> 
         yield f"quality {found.quality:.6g}, at least {least:.6g} is wanted"
 
 
-def _spread(service: ServiceSpec, mine: list[Allocation], rate: float) -> Iterator[str]:
+def _spread(
+    facts: FleetFacts, service: ServiceSpec, mine: list[Allocation], rate: float
+) -> Iterator[str]:
     """Yield loads that are not spread as said."""
     served = math.fsum(a.admitted_rate_rps for a in mine)
     wanted = min(service.load.arrival_rate_rps, rate)
@@ -127,6 +129,7 @@ def _spread(service: ServiceSpec, mine: list[Allocation], rate: float) -> Iterat
         yield f"{served:.9g} of {wanted:.9g} requests/s admitted, and not said to be in part"
     if served > max(service.load.arrival_rate_rps, rate) * (1 + _SPREAD):
         yield f"{served:.9g} requests/s admitted, more than {rate:.9g}"
+    yield from _survives(facts, service, mine)
     buckets = service.length_buckets
     if buckets is None:
         return
@@ -143,3 +146,22 @@ def _spread(service: ServiceSpec, mine: list[Allocation], rate: float) -> Iterat
             found, due = routed.get((i, j), 0.0), share * rate
             if abs(found - due) > _SPREAD * max(1.0, due) and (found > due or not mine[0].partial):
                 yield f"bucket ({i}, {j}): {found:.9g} of {due:.9g} requests/s routed"
+
+
+def _survives(facts: FleetFacts, service: ServiceSpec, mine: list[Allocation]) -> Iterator[str]:
+    """Yield places whose loss leaves too little, by the rates that are said to keep objectives."""
+    if service.survive is None:
+        return
+    places = {id(a): getattr(facts.machine(a), service.survive.value) for a in mine}
+    served = math.fsum(a.admitted_rate_rps for a in mine)
+    for place in dict.fromkeys(places.values()):
+        left = math.fsum(
+            a.max_rate_rps / max(a.replicas - service.spares, 1) * a.replicas
+            for a in mine
+            if places[id(a)] != place
+        )
+        if left < served * (1 - _SPREAD):
+            yield (
+                f"without {service.survive.value} {place} what is left carries {left:.9g} of "
+                f"{served:.9g} requests/s"
+            )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from optimizer.fleet.inventory import Inventory
@@ -95,6 +97,22 @@ class FleetFacts:
     def price(self, allocation: Allocation) -> float:
         """Return the price of one instance per hour."""
         return float(self._prices[self.machine(allocation).name])
+
+    def cost(self, allocation: Allocation) -> float:
+        """Return the price of its instances per hour, each in its tier, and what a store costs."""
+        machine, storage = self.machine(allocation), self.storage(allocation)
+        stored = 0.0 if storage is None else storage.cost_per_hour
+        if not machine.tiers:
+            return self.instances(allocation) * self.price(allocation) + stored
+        return stored + math.fsum(
+            count * self.tier_price(machine.name, tier) for tier, count in allocation.tiers.items()
+        )
+
+    def tier_price(self, accelerator: str, tier: str) -> float:
+        """Return the price of one instance of an accelerator per hour in one of its tiers."""
+        machine = self._machines[accelerator]
+        price = {t.tier: t.cost_per_hour for t in machine.tiers}[tier]
+        return float(self._prices[accelerator]) if price is None else price
 
     def start_up_s(self, allocation: Allocation) -> float:
         """Return the time until a new replica serves [s]."""

@@ -84,7 +84,7 @@ def unserved_coefficients(table: CandidateTable, measure: StageMeasure | None) -
     if measure is StageMeasure.WEIGHTED and options.weights is not None:
         weight = options.weights.cost
     prices = options.transition
-    return weight * Today.of(table).of_service * prices.cost_per_stop / prices.horizon_h
+    return weight * Today.of(table).left * prices.cost_per_stop / prices.horizon_h
 
 
 def _inferno_value(table: CandidateTable) -> FloatArray:

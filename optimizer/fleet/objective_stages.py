@@ -33,6 +33,17 @@ def with_stage(
     arrays = problem.arrays
     assert arrays is not None
     kept = result.primal_bound * (1.0 + done.tolerance) + _ROUNDING
+    cost = column_costs(problem.columns, stage.minimise)
+    if problem.linked is not None:
+        of_z = dict(enumerate(problem.linked.costs(problem.measure).tolist()))
+        name = f"stage: {done.minimise.value}"
+        linked = problem.linked.with_row(name, arrays.cost, of_z, upper=kept)
+        return dataclasses.replace(
+            problem,
+            measure=stage.minimise,
+            linked=linked,
+            arrays=dataclasses.replace(arrays, cost=cost, links=linked.links(stage.minimise)),
+        )
     entries = np.flatnonzero(arrays.cost)
     row = SparseColumns.from_triplets(
         (1, arrays.columns), rows=np.zeros(len(entries), dtype=np.int64), columns=entries,
@@ -43,7 +54,7 @@ def with_stage(
         measure=stage.minimise,
         arrays=dataclasses.replace(
             arrays,
-            cost=column_costs(problem.columns, stage.minimise),
+            cost=cost,
             usage=SparseColumns.stack([arrays.usage, row]),
             capacity=np.append(arrays.capacity, kept),
         ),

@@ -32,6 +32,7 @@ __all__ = [
     "ObjectiveStage",
     "PlanTransition",
     "Provenance",
+    "Purchase",
     "ResourceUse",
     "Stage",
     "TargetOutcome",
@@ -102,6 +103,7 @@ class Allocation(_PlanPart):
     """What serves one service, or the part of it that is routed here where it splits."""
 
     _when_used: ClassVar[tuple[str, ...]] = (
+        "tiers",
         "configuration",
         "tensor_parallel",
         "pipeline_parallel",
@@ -165,6 +167,9 @@ class Allocation(_PlanPart):
         description="Share of the service's load that is routed here; below 1 where the service "
         "splits over several allocations, or a part of it stays unserved.",
     )
+    tiers: dict[str, int] = Field(
+        default={}, description="Instances by purchase tier, of an accelerator that has tiers."
+    )
     routes: tuple[BucketRoute, ...] = Field(
         default=(), description="What comes here of each length bucket, of a service in buckets."
     )
@@ -206,6 +211,16 @@ class ResourceUse(_PlanPart):
     capacity: int | float | None = Field(description="null: not limited.")
     used: int | float
     free: int | float | None
+
+
+class Purchase(_PlanPart):
+    """Instances of one accelerator that are bought in one tier."""
+
+    accelerator: str
+    tier: str
+    instances: int
+    quota: int | None = Field(description="null: no quota.")
+    cost_per_hour: float
 
 
 class PlanTransition(_PlanPart):
@@ -271,6 +286,7 @@ class FleetPlan(_PlanPart):
         "objective_stages",
         "power_kw",
         "carbon_kg_per_hour",
+        "purchases",
         "transition",
     )
 
@@ -301,6 +317,9 @@ class FleetPlan(_PlanPart):
         default=None, description="Of the accelerators, at their predicted utilisation."
     )
     carbon_kg_per_hour: float | None = Field(default=None, description="Of that power.")
+    purchases: tuple[Purchase, ...] = Field(
+        default=(), description="What is bought of every accelerator with purchase tiers."
+    )
     transition: PlanTransition | None = Field(
         default=None, description="What changes from today's plan."
     )

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.columns import Columns
+from optimizer.fleet.linked import Linked
+from optimizer.fleet.linked_parts import linked_part, with_limits
 from optimizer.fleet.objective import (
     first_measure,
     objective_coefficients,
@@ -21,7 +23,7 @@ from optimizer.fleet.split_problem import split_part
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.objective import StageMeasure
 from optimizer.spec.options import PriorityMode, UnservedPolicy
-from solvers import AllocationProblem, SparseColumns
+from solvers import AllocationProblem, SparseColumns, Split
 
 __all__ = ["FleetProblem", "build_problem", "column_costs", "problem_of"]
 
@@ -57,6 +59,8 @@ class FleetProblem:
         Services that nothing can serve though they must be served, by index.
     demand
         What the services that split demand; None where none does.
+    linked
+        Rows of any sign and further columns, by name; None where none is needed.
     notes
         What was changed in it since it was built, for the plan's reader.
     """
@@ -69,6 +73,7 @@ class FleetProblem:
     arrays: AllocationProblem | None
     impossible: tuple[int, ...]
     demand: SplitDemand | None = None
+    linked: Linked | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -94,18 +99,27 @@ def problem_of(table: CandidateTable) -> FleetProblem:
     services = np.arange(len(table.spec.services))
     impossible = tuple(np.setdiff1d(services, columns.owner).tolist())
     resources = resource_rows(table)
-    rows = np.flatnonzero([np.isfinite(r.capacity) for r in resources])
+    limited = [resource for resource in resources if np.isfinite(resource.capacity)]
+    arrays, linked, plain = None, None, limited
+    if not impossible:
+        split = None
+        if demand is not None:
+            priced = _priced(table.spec)
+            split = split_part(table, demand, columns.candidate, columns.owner, priced)
+        linked, plain = linked_part(columns, split, limited)
+        if linked is not None:
+            split = with_limits(columns, split)
+        arrays = _arrays(columns, measure, plain, split, linked)
     return FleetProblem(
         table=table,
         resources=resources,
-        rows=rows,
+        rows=np.array([resources.index(resource) for resource in plain], dtype=np.int64),
         columns=columns,
         measure=measure,
-        arrays=None
-        if impossible
-        else _arrays(columns, measure, [resources[r] for r in rows], demand),
+        arrays=arrays,
         impossible=impossible,
         demand=demand,
+        linked=linked,
     )
 
 
@@ -145,12 +159,10 @@ def _arrays(
     columns: Columns,
     measure: StageMeasure | None,
     resources: list[ResourceRow],
-    demand: SplitDemand | None,
+    split: Split | None,
+    linked: Linked | None,
 ) -> AllocationProblem:
     table, owners, unserved = columns.table, columns.owner, columns.unserved
-    split = None
-    if demand is not None:
-        split = split_part(table, demand, columns.candidate, owners, _priced(table.spec))
     strict = table.spec.optimizer.priorities is PriorityMode.STRICT and bool(unserved.any())
     usage = [columns.spread(resource.usage, resource.unserved) for resource in resources]
     entries = [np.flatnonzero(row) for row in usage]
@@ -168,8 +180,9 @@ def _arrays(
         group=owners,
         priority=_priorities(table.spec) if strict else None,
         unserved=unserved if unserved.any() else None,
-        parts=columns.replicas if split is None else None,
+        parts=columns.replicas if split is None and linked is None else None,
         split=split,
+        links=None if linked is None else linked.links(measure),
     )
 
 

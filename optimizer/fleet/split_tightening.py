@@ -50,11 +50,14 @@ def _with_lower_rates(problem: FleetProblem, factor: dict[int, float]) -> FleetP
     scale = np.ones(len(table))
     scale[list(factor)] = list(factor.values())
     split = arrays.split
+    of_column = np.append(scale, 1.0)[problem.column_candidate]
+    linked = None if problem.linked is None else problem.linked.with_lower_rates(of_column)
     lowered = Split(
         **{
             **dict(split.arrays()),
-            "edge_rate": split.edge_rate * scale[problem.column_candidate[split.edge_column]],
-        }  # type: ignore[arg-type]
+            "edge_rate": split.edge_rate * of_column[split.edge_column],
+            "upper": None if split.upper is None else np.ceil(split.upper / of_column),
+        }
     )
     notes = [
         f"{table.spec.services[int(table.service[row])].name}: rates on "
@@ -64,7 +67,10 @@ def _with_lower_rates(problem: FleetProblem, factor: dict[int, float]) -> FleetP
     ]
     return dataclasses.replace(
         problem,
-        arrays=dataclasses.replace(arrays, split=lowered),
+        arrays=dataclasses.replace(
+            arrays, split=lowered, links=None if linked is None else linked.links(problem.measure)
+        ),
+        linked=linked,
         demand=dataclasses.replace(demand, edge_rate=demand.edge_rate * scale[demand.edge_row]),
         notes=(*problem.notes, *notes),
     )

@@ -81,6 +81,13 @@ class Today:
         return count
 
     @property
+    def left(self) -> FloatArray:
+        """Return (services,), what stops where each stays unserved; 0 for those by counts."""
+        counted = np.zeros(len(self.table.spec.services), dtype=np.bool_)
+        counted[self.table.service[by_counts(self.table)]] = True
+        return np.where(counted, 0.0, self.of_service)
+
+    @property
     def kept(self) -> FloatArray:
         """Return (candidates,), today's replicas that go on where a service chooses one."""
         found = np.append(self.replicas, 0)[self.entry].astype(np.float64)

@@ -52,6 +52,8 @@ class PlanView:
                 uses = [r for r in plan.resources if (r.type is None) == (heading == "limit")]
                 if uses:
                     yield _resources(uses, ink, heading)
+        if plan.purchases:
+            yield _purchases(plan)
         yield _footnotes(plan)
 
 
@@ -307,6 +309,22 @@ def _resources(resources: Sequence[ResourceUse], ink: str, heading: str) -> Rend
         )
         table.add_row(*(Text(cell) for cell in cells))
     return Padding(table, (1, 0, 0, 0), expand=False)
+
+
+def _purchases(plan: FleetPlan) -> RenderableType:
+    """Show what is bought of every accelerator with tiers."""
+    rows = [
+        (
+            Text(f"{p.accelerator} {p.tier}"),
+            Text(f"{p.instances}"),
+            Text("any" if p.quota is None else f"{p.quota}"),
+            Text(f"{p.cost_per_hour:,.2f}"),
+        )
+        for p in plan.purchases
+    ]
+    headings = ("instances", "bought", "of", f"{plan.currency}/h")
+    first: tuple[str, Literal["left", "right"]] = (headings[0], "left")
+    return _table((first, *((heading, "right") for heading in headings[1:])), rows)
 
 
 def _amount(value: float | None) -> str:

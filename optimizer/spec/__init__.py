@@ -7,7 +7,7 @@ carries every `Fault` found.
 from __future__ import annotations
 
 from optimizer.errors import Fault, SpecError
-from optimizer.spec.accelerator import AcceleratorSpec, CapacitySpec, PowerSpec
+from optimizer.spec.accelerator import AcceleratorSpec, CapacitySpec, PowerSpec, TierSpec
 from optimizer.spec.assignment import Assignment, assigned, parse_assignment
 from optimizer.spec.dumping import dump
 from optimizer.spec.fleet_spec import FleetSpec
@@ -48,6 +48,7 @@ from optimizer.spec.schema import json_schema, slo_json_schema
 from optimizer.spec.service import (
     BatchRangeSpec,
     CurrentAllocationSpec,
+    FailureDomain,
     LoadSpec,
     ReplicaRangeSpec,
     RoutingPolicy,
@@ -68,6 +69,7 @@ __all__ = [
     "CapacitySpec",
     "CurrentAllocationSpec",
     "EstimatesPolicy",
+    "FailureDomain",
     "Fault",
     "FleetSpec",
     "IterationTableSpec",
@@ -105,6 +107,7 @@ __all__ = [
     "StageMeasure",
     "TargetSpec",
     "ThroughputTarget",
+    "TierSpec",
     "TransitionSpec",
     "UnservedPolicy",
     "assigned",

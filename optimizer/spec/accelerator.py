@@ -6,7 +6,7 @@ from pydantic import Field
 
 from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
 
-__all__ = ["AcceleratorSpec", "CapacitySpec", "PowerSpec"]
+__all__ = ["AcceleratorSpec", "CapacitySpec", "PowerSpec", "TierSpec"]
 
 
 class PowerSpec(SpecModel):
@@ -19,6 +19,20 @@ class PowerSpec(SpecModel):
     )
     mid_utilization: float | None = Field(
         default=None, gt=0, lt=1, description="Utilisation of the curve's middle point, in (0, 1)."
+    )
+
+
+class TierSpec(SpecModel):
+    """One way to buy instances of an accelerator: reserved, on demand, spot."""
+
+    tier: Name = Field(description="Name, such as reserved, on-demand or spot.")
+    instances: int | None = Field(
+        default=None, ge=0, le=10**9, description="Instances that can be had so; by default any."
+    )
+    cost_per_hour: NonNegative | None = Field(
+        default=None,
+        description="Price of one instance per hour, in the fleet's currency; by default the "
+        "accelerator's own.",
     )
 
 
@@ -67,6 +81,12 @@ class AcceleratorSpec(SpecModel):
         default=None,
         description="Price of one instance per hour, in the fleet's currency; by default the "
         "catalogue's indicative price per card (USD) times `cards`.",
+    )
+    tiers: tuple[TierSpec, ...] = Field(
+        default=(),
+        strict=False,
+        description="Ways to buy its instances, each with its price and quota; of what is bought, "
+        "the more important services get the tiers listed first. Without any: at its own price.",
     )
 
 

@@ -10,9 +10,10 @@ from optimizer.spec.length_checks import check_lengths
 from optimizer.spec.objective_checks import check_objective
 from optimizer.spec.parts import Part
 from optimizer.spec.place_checks import check_power
+from optimizer.spec.purchase_checks import check_tiers
 from optimizer.spec.service import BatchRangeSpec, ReplicaRangeSpec
 from optimizer.spec.service_class import SloMetric
-from optimizer.spec.split_checks import check_buckets, check_split_objective
+from optimizer.spec.split_checks import check_buckets, check_split_objective, check_survival
 from optimizer.spec.table_checks import check_table
 from optimizer.spec.wording import show_path
 
@@ -33,6 +34,8 @@ def check_consistency(fleet: Part) -> Iterator[Finding]:
         check_split_objective(fleet),
         check_power(fleet),
         check_objective(fleet),
+        check_tiers(fleet),
+        check_survival(fleet),
     )
 
 

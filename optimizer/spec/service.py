@@ -17,6 +17,7 @@ from optimizer.spec.storage import KvReuseSpec
 __all__ = [
     "BatchRangeSpec",
     "CurrentAllocationSpec",
+    "FailureDomain",
     "LoadSpec",
     "ReplicaRangeSpec",
     "RoutingPolicy",
@@ -30,6 +31,14 @@ class RoutingPolicy(StrEnum):
     RANDOM = "random"
     ROUND_ROBIN = "round_robin"
     LEAST_OUTSTANDING = "least_outstanding"
+
+
+class FailureDomain(StrEnum):
+    """What fails together."""
+
+    ZONE = "zone"
+    REGION = "region"
+    POOL = "pool"
 
 
 OutputTokens = Annotated[float, Field(ge=1, le=1e9, allow_inf_nan=False)]
@@ -188,6 +197,12 @@ class ServiceSpec(SpecModel):
         le=10**6,
         description="Replicas beyond those that its load needs: so many may fail and every "
         "objective still holds.",
+    )
+    survive: FailureDomain | None = Field(
+        default=None,
+        strict=False,
+        description="zone, region or pool: with any one of them lost, what is left still carries "
+        "all of its load within the objectives. Needs allocation: split.",
     )
     current: CurrentAllocationSpec | CurrentAllocations | None = Field(
         default=None,

@@ -86,6 +86,12 @@ class ServiceClassSpec(SpecModel):
     slos: tuple[SloSpec, ...] = Field(
         default=(), strict=False, description="Its objectives; none: best effort."
     )
+    tiers: tuple[Name, ...] | None = Field(
+        default=None,
+        strict=False,
+        description="Purchase tiers that may serve it, where accelerators have tiers; by default "
+        "all. Spot instances, say, may be none for a class that must not be interrupted.",
+    )
     unserved_penalty_per_hour: NonNegative | None = Field(
         default=None,
         description="With weighted priorities: what leaving one service of the class unserved "

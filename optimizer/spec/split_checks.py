@@ -10,7 +10,7 @@ from optimizer.spec.objective import Objective
 from optimizer.spec.options import AllocationMode
 from optimizer.spec.parts import Part
 
-__all__ = ["check_buckets", "check_split_objective"]
+__all__ = ["check_buckets", "check_split_objective", "check_survival"]
 
 # Shares of a histogram are given in so many digits.
 _SHARES_SUM_TO_ONE = 1e-6
@@ -38,6 +38,35 @@ def check_split_objective(fleet: Part) -> Iterator[Finding]:
                 "has several allocations, and the objective inferno-value knows one per service",
                 hint="set objective: cost, with prices in optimizer.transition",
             )
+
+
+def check_survival(fleet: Part) -> Iterator[Finding]:
+    """Find services that must survive what one accelerator, or nobody's place, cannot."""
+    general = fleet.part("optimizer").text("allocation") or AllocationMode.CHOOSE
+    for service in fleet.entries("services"):
+        domain = service.text("survive")
+        if domain is None:
+            continue
+        if (service.text("allocation") or general) != AllocationMode.SPLIT:
+            yield service.find(
+                "survive",
+                "needs replicas in several places, and the service is served by one accelerator",
+                "set allocation: split",
+            )
+        shares = _table(service.part("length_buckets").part("shares").value) or []
+        if sum(bool(share) for row in shares for share in row) > 1:
+            yield service.find(
+                "survive",
+                "is not known for services in several length buckets",
+                "describe it by load.input_tokens and load.output_tokens, or give spares",
+            )
+        for accelerator in fleet.entries("accelerators"):
+            if domain in ("zone", "region", "pool") and not accelerator.has(domain):
+                yield Finding(
+                    (*accelerator.path, domain),
+                    f"is missing: a service must survive the loss of any {domain}",
+                    hint=f"name the {domain} that it stands in",
+                )
 
 
 def check_buckets(service: Part) -> Iterator[Finding]:

@@ -75,7 +75,7 @@ class ReplicasStopped(_Changes):
 
     def of_unserved(self, table: CandidateTable) -> FloatArray:
         """Return all of a service's replicas."""
-        return Today.of(table).of_service
+        return Today.of(table).left
 
     def used(self, facts: FleetFacts, scope: Scope, allocations: Sequence[Allocation]) -> float:
         """Count them."""

@@ -24,7 +24,5 @@ class Cost(ResourceKind):
         return table.cost_per_hour
 
     def of_allocation(self, facts: FleetFacts, allocation: Allocation) -> float:
-        """Return instances times the price of one, and what a store costs."""
-        storage = facts.storage(allocation)
-        stored = 0.0 if storage is None else storage.cost_per_hour
-        return facts.instances(allocation) * facts.price(allocation) + stored
+        """Return the price of its instances, each in its tier, and what a store costs."""
+        return facts.cost(allocation)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 import optimizer as fo
@@ -228,3 +230,32 @@ def test_report_and_document_show_limits_where_there_are_any() -> None:
     plain = fo.optimize(from_data(two_types()))
     assert '"zone"' not in plain.to_json()
     assert '"tenant"' not in plain.to_json()
+
+
+@settings(deadline=None, max_examples=8, derandomize=True)
+@given(watts=st.integers(2, 16), services=st.integers(1, 3))
+def test_more_power_never_costs_more(watts: int, services: int) -> None:
+    """From 0.2 kW on, another 0.2 kW only adds choices: more is served, or it costs no more."""
+    found = []
+    for more in (0, 1):
+        limit = {"measure": "power_kw", "at_most": 0.1 * (watts + 2 * more)}
+        plan = fo.optimize(from_data(places(services, limits=[limit])))
+        assert plan.total_cost_per_hour is not None
+        found.append((len(plan.unserved), plan.total_cost_per_hour))
+    assert found[1][0] <= found[0][0]
+    assert found[1][0] < found[0][0] or found[1][1] <= found[0][1] + 1e-9
+
+
+@settings(deadline=None, max_examples=6, derandomize=True)
+@given(bound=st.floats(21.0, 60.0), factor=st.floats(0.5, 1.0))
+def test_a_tighter_objective_never_costs_less(bound: float, factor: float) -> None:
+    """With the same load, a smaller TTFT needs as many replicas or more."""
+    found = []
+    for value in (bound, bound * factor):
+        data = places(1)
+        targets = [{"metric": "ttft_ms", "bound": value}]
+        data["classes"][0]["slos"] = [{"targets": targets}]
+        data["services"][0]["load"]["arrival_rate_rps"] = 300.0
+        plan = fo.optimize(from_data(data))
+        found.append((len(plan.unserved), plan.total_cost_per_hour or 0.0))
+    assert found[1] >= (found[0][0], found[0][1] - 1e-9)

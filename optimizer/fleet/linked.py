@@ -1,0 +1,179 @@
+"""The linked part of the array problem, by name: what counts alone or rates tie together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.fleet.columns import Columns
+from optimizer.spec.objective import ObjectiveWeightsSpec, StageMeasure
+from solvers import Links, SparseColumns
+
+__all__ = ["Bought", "Linked"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """Columns that count the instances bought of an accelerator for services that are alike.
+
+    Parameters
+    ----------
+    accelerator
+        Its name.
+    owners
+        The services, by index.
+    columns
+        By tier, as the accelerator lists them: the number of the further column.
+    """
+
+    accelerator: str
+    owners: tuple[int, ...]
+    columns: Mapping[str, int]
+
+
+@dataclass
+class Linked:
+    """Rows of any sign over the columns of the problem and further columns, as they are added.
+
+    Parameters
+    ----------
+    columns
+        Columns of the array problem.
+    edges
+        Edges of its split part.
+    names, row_names
+        Of the further columns and of the rows.
+    """
+
+    columns: Columns
+    edges: int
+    names: list[str] = field(default_factory=list)
+    row_names: list[str] = field(default_factory=list)
+    money: list[float] = field(default_factory=list)
+    change: list[float] = field(default_factory=list)
+    upper: list[float] = field(default_factory=list)
+    uses: list[Mapping[str, float]] = field(default_factory=list)
+    rows: list[tuple[float, float, FloatArray, dict[int, float], FloatArray | None]] = field(
+        default_factory=list
+    )
+    purchases: list[Bought] = field(default_factory=list)
+
+    def add_column(
+        self,
+        name: str,
+        *,
+        money: float = 0.0,
+        change: float = 0.0,
+        upper: float = np.inf,
+        uses: Mapping[str, float] | None = None,
+    ) -> int:
+        """Add a whole column of at least 0 and return its number.
+
+        Parameters
+        ----------
+        money, change
+            What one of it costs per hour: as a price, or as one-off money spread over a horizon.
+        upper
+            At most so many.
+        uses
+            What one of it uses, by the name of the resource's row.
+        """
+        self.names.append(name)
+        self.money.append(money)
+        self.change.append(change)
+        self.upper.append(upper)
+        self.uses.append(uses or {})
+        return len(self.names) - 1
+
+    def add_row(
+        self,
+        name: str,
+        of_x: FloatArray,
+        of_z: dict[int, float] | None = None,
+        *,
+        of_rates: FloatArray | None = None,
+        lower: float = -np.inf,
+        upper: float = np.inf,
+    ) -> None:
+        """Add a row: coefficients of the columns, of further ones by number, and of the rates."""
+        self.row_names.append(name)
+        self.rows.append((lower, upper, of_x, of_z or {}, of_rates))
+
+    def with_row(
+        self, name: str, of_x: FloatArray, of_z: dict[int, float], *, upper: float
+    ) -> Linked:
+        """Return the same with one row more."""
+        row = (-np.inf, upper, of_x, of_z, None)
+        return replace(self, row_names=[*self.row_names, name], rows=[*self.rows, row])
+
+    def with_lower_rates(self, scale: FloatArray) -> Linked:
+        """Return the same where a replica carries less: rows of rates hold what replicas carry.
+
+        Parameters
+        ----------
+        scale
+            (n,), by what the rates on each column are multiplied.
+        """
+        rows = [
+            (lower, upper, of_x if rates is None else of_x * scale, of_z, rates)
+            for lower, upper, of_x, of_z, rates in self.rows
+        ]
+        return replace(self, rows=rows)
+
+    def uses_of(self, row: str) -> dict[int, float]:
+        """Return what each further column uses of a resource's row, where it does."""
+        return {z: use[row] for z, use in enumerate(self.uses) if row in use}
+
+    def costs(self, measure: StageMeasure | None) -> FloatArray:
+        """Return (k,), what a measure counts for each further column."""
+        money, change = np.array(self.money), np.array(self.change)
+        match measure:
+            case StageMeasure.TRANSITION:
+                return change
+            case StageMeasure.POWER | StageMeasure.CARBON:
+                return np.zeros(len(self.names))
+            case StageMeasure.WEIGHTED:
+                weights = self.columns.table.spec.optimizer.weights or ObjectiveWeightsSpec()
+                weighted: FloatArray = weights.cost * (money + change)
+                return weighted
+            case _:
+                total: FloatArray = money + change
+                return total
+
+    def links(self, measure: StageMeasure | None) -> Links | None:
+        """Return the linked part of the array problem; None without a row."""
+        if not self.rows:
+            return None
+        n = len(self.columns.candidate)
+        with_rates = any(rates is not None for *_, rates in self.rows)
+        nothing = np.zeros(self.edges)
+        of_z = [np.zeros(len(self.names)) for _ in self.rows]
+        for row, (_, _, _, entries, _) in zip(of_z, self.rows, strict=True):
+            row[list(entries)] = list(entries.values())
+        return Links(
+            [lower for lower, *_ in self.rows],
+            [upper for _, upper, *_ in self.rows],
+            _stacked([of_x for _, _, of_x, _, _ in self.rows], n),
+            _stacked(of_z, len(self.names)),
+            of_rates=_stacked([nothing if r is None else r for *_, r in self.rows], self.edges)
+            if with_rates
+            else None,
+            cost=self.costs(measure),
+            upper=self.upper,
+            integer=np.ones(len(self.names), dtype=np.bool_),
+        )
+
+
+def _stacked(rows: list[FloatArray], columns: int) -> SparseColumns:
+    entries = [np.flatnonzero(row) for row in rows]
+    return SparseColumns.from_triplets(
+        (len(rows), columns),
+        rows=np.repeat(np.arange(len(rows)), [len(e) for e in entries]),
+        columns=np.concatenate(entries),
+        values=np.concatenate([row[e] for row, e in zip(rows, entries, strict=True)]),
+    )

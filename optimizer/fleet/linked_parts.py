@@ -1,0 +1,126 @@
+"""What the linked part says: purchase tiers, changes of services that split, lost domains."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.fleet.candidates import CandidateTable
+from optimizer.fleet.columns import Columns
+from optimizer.fleet.linked import Linked
+from optimizer.fleet.purchases import add_purchases
+from optimizer.fleet.resources import ResourceRow
+from optimizer.fleet.survival import add_survival
+from optimizer.fleet.today import Today
+from solvers import Split
+
+__all__ = ["linked_part", "with_limits"]
+
+FloatArray = NDArray[np.float64]
+
+
+def linked_part(
+    columns: Columns, split: Split | None, resources: list[ResourceRow]
+) -> tuple[Linked | None, list[ResourceRow]]:
+    """Return the linked part, and the resources whose rows are plain ones.
+
+    A resource that a further column uses is a row of the linked part; None where nothing is.
+    """
+    linked = Linked(columns, 0 if split is None else split.edges)
+    add_purchases(linked)
+    if split is not None:
+        add_survival(linked, split)
+        _add_changes(linked)
+    plain = []
+    for resource in resources:
+        uses = linked.uses_of(resource.name)
+        if not uses:
+            plain.append(resource)
+            continue
+        usage = columns.spread(resource.usage, resource.unserved)
+        linked.add_row(resource.name, usage, uses, upper=resource.capacity)
+    return (linked if linked.rows else None), plain
+
+
+def with_limits(columns: Columns, split: Split | None) -> Split | None:
+    """Return the split part with a most for every count: links may make more worth having.
+
+    More of a candidate than would serve the whole load alone, and than run today, never is.
+    """
+    if split is None:
+        return None
+    table = columns.table
+    today = Today.of(table)
+    running = np.append(today.replicas, 0)[today.entry]
+    most = np.append(np.maximum(table.replicas, running), 1)[columns.candidate]
+    return dataclasses.replace(split, upper=most.astype(np.float64))
+
+
+def _add_changes(linked: Linked) -> None:
+    """Count what services that split start, stop and move.
+
+    Of every entry of today: its candidates' replicas plus stopped less started are today's.
+    """
+    columns, table = linked.columns, linked.columns.table
+    today, prices = Today.of(table), table.spec.optimizer.transition
+    counted = np.append(columns.counted, False)
+    start = today.cost_of_start / prices.horizon_h
+    of_column = np.append(today.entry, -1)[columns.candidate]
+    if not prices_change(table):
+        return
+    for entry, (owner, replicas) in enumerate(
+        zip(today.owner.tolist(), today.replicas.tolist(), strict=True)
+    ):
+        if not counted[owner]:
+            continue
+        name = table.spec.services[owner].name
+        mine = (of_column == entry) & columns.counted[columns.owner]
+        rows = columns.candidate[mine]
+        started = linked.add_column(
+            f"{name}: started",
+            change=float(start[rows].max()) if len(rows) else 0.0,
+            uses={"replicas_started": 1.0},
+        )
+        stopped = linked.add_column(
+            f"{name}: stopped",
+            change=prices.cost_per_stop / prices.horizon_h,
+            upper=float(replicas),
+            uses={"replicas_stopped": 1.0},
+        )
+        linked.add_row(
+            f"{name}: today",
+            mine.astype(np.float64),
+            {started: -1.0, stopped: 1.0},
+            lower=float(replicas),
+            upper=float(replicas),
+        )
+    _add_moves(linked, today)
+
+
+def _add_moves(linked: Linked, today: Today) -> None:
+    columns, table = linked.columns, linked.columns.table
+    prices = table.spec.optimizer.transition
+    moves = np.append(today.moves, False)[columns.candidate] & columns.counted[columns.owner]
+    if not moves.any() or (prices.cost_per_move == 0 and prices.most_moved is None):
+        return
+    for owner in np.unique(columns.owner[moves]).tolist():
+        name = table.spec.services[owner].name
+        moved = linked.add_column(
+            f"{name}: moved",
+            change=prices.cost_per_move / prices.horizon_h,
+            upper=1.0,
+            uses={"services_moved": 1.0},
+        )
+        for column in np.flatnonzero(moves & (columns.owner == owner)).tolist():
+            one = np.zeros(len(moves))
+            one[column] = 1.0
+            most = float(max(table.replicas[columns.candidate[column]], 1))
+            linked.add_row(f"{name}: moved", one, {moved: -most}, upper=0.0)
+
+
+def prices_change(table: CandidateTable) -> bool:
+    """Whether the fleet's options price or limit changes from today's plan."""
+    options = table.spec.optimizer
+    return options.transition != type(options.transition)()
