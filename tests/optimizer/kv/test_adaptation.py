@@ -16,24 +16,12 @@ from optimizer.kv import (
     BandwidthSample,
     DeviceLost,
     DeviceRestored,
-    KvDemand,
-    KvShape,
     MinimumRatioChanged,
-    RatioPolicy,
     Rerun,
-    SelectionPolicy,
     StorageDevice,
-    WholeModelTime,
 )
+from tests.optimizer.kv.cases import DEMAND, DISK, POLICY, RAM
 
-DEMAND = KvDemand(
-    shape=KvShape(layers=10, elements_per_layer_token=50_000),
-    tokens=1000.0,
-    prefill=WholeModelTime(4000.0),
-)
-POLICY = SelectionPolicy(ratios=RatioPolicy(recompute_overhead=0.0))
-RAM = StorageDevice(name="ram", bandwidth_gb_s=20, usd_per_gb_hour=0.003)
-DISK = StorageDevice(name="disk", bandwidth_gb_s=2, usd_per_gb_hour=0.0001)
 RULES = AdaptationRules(smoothing=0.3, relative_change=0.2, dwell_s=30.0)
 
 

@@ -8,26 +8,13 @@ import pytest
 
 from optimizer.kv import (
     JointPrices,
-    KvDemand,
-    KvShape,
-    RatioPolicy,
     SaturatingQuality,
-    SelectionPolicy,
     StorageDevice,
-    WholeModelTime,
     optimize_jointly,
     run_sequentially,
 )
+from tests.optimizer.kv.cases import DEMAND, DISK, POLICY, RAM
 
-# 1 GB, 4,000 ms of prefill, no overhead: 15 % take 600 ms.
-DEMAND = KvDemand(
-    shape=KvShape(layers=10, elements_per_layer_token=50_000),
-    tokens=1000.0,
-    prefill=WholeModelTime(4000.0),
-)
-POLICY = SelectionPolicy(ratios=RatioPolicy(recompute_overhead=0.0))
-RAM = StorageDevice(name="ram", bandwidth_gb_s=20, usd_per_gb_hour=0.003)
-DISK = StorageDevice(name="disk", bandwidth_gb_s=2, usd_per_gb_hour=0.0001)
 TAPE = StorageDevice(name="tape", bandwidth_gb_s=0.5, usd_per_gb_hour=0.00001)
 QUALITY = SaturatingQuality(at_zero=0.15, at_one=0.35, rate=15.0)
 
