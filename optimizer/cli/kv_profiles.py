@@ -139,7 +139,10 @@ def update_profile(
     """
     with faults_by_option():
         from optimizer.kv.profiles import PrefillTime, ProfileDatabase
+        from optimizer.kv.ranges import Range, refuse_outside
 
+        wanted = {"prefill_s": Range("s", above=True, high=1e8)}
+        refuse_outside({"prefill_s": prefill_s}, wanted)
         record = PrefillTime(
             model=model,
             accelerator=accelerator,

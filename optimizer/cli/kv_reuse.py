@@ -12,7 +12,7 @@ import typer
 from optimizer.cli.fleet_options import Json
 from optimizer.cli.kv_options import CacheOptions, PrefillOptions, faults_by_option
 from optimizer.cli.option_groups import panel_option, with_option_groups
-from optimizer.cli.output import show, tell, write_data
+from optimizer.cli.output import show, tell, write_data, writing_to
 
 if TYPE_CHECKING:
     from optimizer.kv import KvShape
@@ -24,6 +24,7 @@ _TRACE = "The trace"
 _STORE = "The cache"
 _CURVE = "Hit rate over capacity"
 _FLEET = "Into a fleet"
+_PICTURES = (".svg", ".png", ".pdf")
 
 
 class Policy(StrEnum):
@@ -175,6 +176,27 @@ class CurveOptions:
         Path | None, panel_option("--plot", "Draw the curve (needs matplotlib).", _CURVE)
     ] = None
 
+    def check(self) -> None:
+        """Refuse a picture that could not be drawn, before anything is replayed.
+
+        Raises
+        ------
+        typer.BadParameter
+            If the name's ending is no format of pictures.
+        MissingExtraError
+            If matplotlib is not installed.
+        """
+        if self.plot is None:
+            return
+        from optimizer.report.matplotlib_figure import require_matplotlib
+
+        if self.plot.suffix not in _PICTURES:
+            wanted = ", ".join(_PICTURES)
+            raise typer.BadParameter(
+                f"'{self.plot}': the name must end in {wanted}", param_hint="--plot"
+            )
+        require_matplotlib()
+
     def policies(self) -> list[EvictionPolicy]:
         """Return the policies of the curve."""
         from optimizer.kv.reuse import EvictionPolicy
@@ -263,6 +285,7 @@ def reuse(
 --model meta-llama/Llama-3.1-8B --prefill-s-per-token 1e-4 --fleet fleet.yaml --service chat
     """
     fleet.check()
+    curve.check()
     with faults_by_option():
         from optimizer.kv.reuse import study_reuse
 
@@ -281,7 +304,8 @@ def reuse(
     if curve.plot is not None:
         from optimizer.report.reuse_plot import draw_hit_rates
 
-        draw_hit_rates(study, curve.plot)
+        with writing_to(curve.plot, "--plot"):
+            draw_hit_rates(study, curve.plot)
     fleet.write(study)
     if as_json:
         write_data(study.model_dump_json(indent=2), None)

@@ -9,7 +9,7 @@ import typer
 
 from optimizer.cli.fleet_options import Json
 from optimizer.cli.kv_options import faults_by_option
-from optimizer.cli.output import show, tell, write_data
+from optimizer.cli.output import show, tell, write_data, writing_to
 
 if TYPE_CHECKING:
     from optimizer.kv.reuse import BlockTrace
@@ -83,7 +83,8 @@ def study(
     if csv is not None:
         from optimizer.report.kv_study_text import write_csv_tables
 
-        tell(f"fleetopt: {len(write_csv_tables(found, csv))} tables in {csv}")
+        with writing_to(csv, "--csv"):
+            tell(f"fleetopt: {len(write_csv_tables(found, csv))} tables in {csv}")
     if page is not None:
         from optimizer.report.kv_study_page import kv_study_page
 

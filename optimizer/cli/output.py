@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from optimizer.cli.exit_codes import ExitCode
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["show", "tell", "write_data"]
+__all__ = ["show", "tell", "write_data", "writing_to"]
 
 # Columns of a table that is not shown on a terminal.
 _PLAIN_WIDTH = 160
@@ -44,4 +46,14 @@ def write_data(text: str, path: Path | None) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         tell(f"fleetopt: cannot write {path}: {error.strerror}; give another path to -o")
+        raise typer.Exit(ExitCode.USAGE) from error
+
+
+@contextmanager
+def writing_to(path: Path, option: str) -> Iterator[None]:
+    """Tell of a place that cannot be written to, naming its option; exit code 2."""
+    try:
+        yield
+    except OSError as error:
+        tell(f"fleetopt: cannot write {path}: {error.strerror}; give another path to {option}")
         raise typer.Exit(ExitCode.USAGE) from error

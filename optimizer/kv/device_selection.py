@@ -9,9 +9,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.errors import Fault, SpecError
 from optimizer.kv.delays import LoadOverheads, load_delay
-from optimizer.kv.devices import StorageDevice
+from optimizer.kv.devices import StorageDevice, refuse_twins
 from optimizer.kv.kv_shape import KvShape
 from optimizer.kv.overlap import HidingRule, hidden, recompute_work, total_delay
 from optimizer.kv.ranges import Range, refuse_outside
@@ -220,7 +219,7 @@ def select_device(
         If two devices have the same name, or the topology lacks the compute node.
     """
     rules = policy or SelectionPolicy()
-    _refuse_twins(devices)
+    refuse_twins(devices)
     budget = float(demand.prefill.ms) if rules.ttft_budget_ms is None else rules.ttft_budget_ms
     reached = [_through(topology, compute, device, demand.size_bytes) for device in devices]
     assessed = _assess(demand, devices, reached, rules, budget) if devices else []
@@ -233,15 +232,6 @@ def select_device(
         ttft_budget_ms=budget,
         ranking=ranking,
     )
-
-
-def _refuse_twins(devices: Sequence[StorageDevice]) -> None:
-    names = [device.name for device in devices]
-    twins = sorted({name for name in names if names.count(name) > 1})
-    if twins:
-        raise SpecError(
-            [Fault("is the name of several devices", value=repr(name)) for name in twins]
-        )
 
 
 def _through(

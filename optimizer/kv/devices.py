@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from numpy.typing import ArrayLike
 
+from optimizer.errors import Fault, SpecError
 from optimizer.kv.delays import LoadDelay, LoadOverheads, load_delay
 from optimizer.kv.kv_shape import KvShape
 from optimizer.kv.ranges import Range, refuse_outside
@@ -15,7 +17,7 @@ from optimizer.kv.ranges import Range, refuse_outside
 if TYPE_CHECKING:
     from optimizer.catalog import StorageDeviceFacts
 
-__all__ = ["DeviceScope", "StorageDevice"]
+__all__ = ["DeviceScope", "StorageDevice", "refuse_twins"]
 
 _RANGES = {
     "bandwidth_gb_s": Range("GB/s", above=True, high=1e6),
@@ -122,4 +124,20 @@ class StorageDevice:
             usd_per_1000_reads=facts.usd_per_1000_reads or 0.0,
             reliability=facts.durability,
             availability=facts.availability,
+        )
+
+
+def refuse_twins(devices: Sequence[StorageDevice]) -> None:
+    """Refuse devices of one name.
+
+    Raises
+    ------
+    SpecError
+        Naming them.
+    """
+    names = [device.name for device in devices]
+    twins = sorted({name for name in names if names.count(name) > 1})
+    if twins:
+        raise SpecError(
+            [Fault("is the name of several devices", value=repr(name)) for name in twins]
         )

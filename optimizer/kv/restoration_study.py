@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from optimizer.kv.devices import StorageDevice
+from optimizer.kv.devices import StorageDevice, refuse_twins
 from optimizer.kv.restoration import RestorationPlan, RestorationTask, plan_restoration
 from optimizer.kv.retention import evaluate_retention
 from optimizer.kv.striping import plan_striping
@@ -99,6 +99,7 @@ def study_restoration(
     hits_per_hour
         Expected use.
     """
+    refuse_twins([device, *stripes])
     plan = plan_restoration(task)
     size = float(task.shape.total_bytes(task.prefix_tokens))
     time, full = float(plan.time.ms), float(plan.full_recompute.ms)

@@ -6,7 +6,7 @@ import csv
 import io
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from optimizer.errors import Fault, SpecError
@@ -35,9 +35,9 @@ def read_profiles(path: str) -> list[Record]:
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise SpecError([Fault(f"cannot be read: {error.strerror}", path=path)]) from error
+        raise SpecError([Fault(f"cannot be read: {error.strerror}", source=path)]) from error
     except UnicodeDecodeError as error:
-        raise SpecError([Fault("is not text in UTF-8", path=path)]) from error
+        raise SpecError([Fault("is not text in UTF-8", source=path)]) from error
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     kind = _kind(path, reader.fieldnames or ())
     records, faults = list[Record](), list[Fault]()
@@ -48,15 +48,11 @@ def read_profiles(path: str) -> list[Record]:
             if not row.get("superseded_at"):
                 records.append(_record(kind, row))
         except SpecError as error:
-            where = f"{path}:{reader.line_num}"
-            faults += [
-                Fault(f"{f.path} = {f.value}: {f.message}" if f.path else f.message, path=where)
-                for f in error.faults
-            ]
+            faults += [replace(fault, source=path, line=reader.line_num) for fault in error.faults]
     if faults:
         raise SpecError(faults[:_SHOWN_FAULTS])
     if not records:
-        raise SpecError([Fault("has no profile", path=path)])
+        raise SpecError([Fault("has no profile", source=path)])
     return records
 
 
@@ -83,12 +79,17 @@ def _kind(path: str, columns: Sequence[str]) -> type[Record]:
         needed = {"model", "accelerator", "context_tokens", time}
     faults = [
         Fault(
-            "is no column of a profile", path=path, value=repr(name), hint=", ".join(sorted(known))
+            "is no column of a profile",
+            source=path,
+            value=repr(name),
+            hint=", ".join(sorted(known)),
         )
         for name in columns
         if name not in known
     ]
-    faults += [Fault(f"lacks the column {name}", path=path) for name in sorted(needed - {*columns})]
+    faults += [
+        Fault(f"lacks the column {name}", source=path) for name in sorted(needed - {*columns})
+    ]
     if faults:
         raise SpecError(faults)
     return kind

@@ -57,7 +57,7 @@ class ProfileDatabase:
             _refuse_foreign(self.path)
         elif not create:
             message = "there is no such file; `fleetopt kv profiles import` makes one"
-            raise SpecError([Fault(message, path=str(path))])
+            raise SpecError([Fault(message, source=str(path))])
         try:
             self._connection = sqlite3.connect(self.path, timeout=_PATIENCE_S, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -182,11 +182,11 @@ def _refuse_foreign(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
     except OSError as error:
-        raise SpecError([Fault(f"cannot be read: {error.strerror}", path=str(path))]) from error
+        raise SpecError([Fault(f"cannot be read: {error.strerror}", source=str(path))]) from error
     if not header:
         return  # made, but not written to
     if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
-        raise SpecError([Fault("is no SQLite file", path=str(path))])
+        raise SpecError([Fault("is no SQLite file", source=str(path))])
     version, mark = (int.from_bytes(header[at : at + 4], "big") for at in (60, 68))
     log = path.with_name(path.name + "-wal")
     if log.exists() and log.stat().st_size:
@@ -195,13 +195,13 @@ def _refuse_foreign(path: Path) -> None:
     if version == 0 and mark == 0 and log.exists():
         return  # another process is about to make it
     if mark != APPLICATION_ID:
-        raise SpecError([Fault("is an SQLite file, but no profiling database", path=str(path))])
+        raise SpecError([Fault("is an SQLite file, but no profiling database", source=str(path))])
     if version > SCHEMA_VERSION:
         message = (
             f"has schema {version}; this fleetopt knows up to {SCHEMA_VERSION}. It was left as it "
             "is: use the newer fleetopt, or export from there and import here"
         )
-        raise SpecError([Fault(message, path=str(path))])
+        raise SpecError([Fault(message, source=str(path))])
 
 
 def _look_up(path: Path) -> tuple[int, int]:
@@ -215,4 +215,4 @@ def _look_up(path: Path) -> tuple[int, int]:
 
 
 def _failure(path: Path, error: sqlite3.Error) -> SpecError:
-    return SpecError([Fault(f"cannot be used as a profiling database: {error}", path=str(path))])
+    return SpecError([Fault(f"cannot be used as a profiling database: {error}", source=str(path))])

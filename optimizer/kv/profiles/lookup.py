@@ -34,7 +34,7 @@ def profile_of(path: str, model: str, accelerator: str | None) -> ProfiledPrefil
     if not points:
         near = get_close_matches(model, models, n=3, cutoff=0.3)
         message = f"has no prefill of {model!r}; it has {', '.join(near or models) or 'none'}"
-        raise SpecError([Fault(message, path=path)])
+        raise SpecError([Fault(message, source=path)])
     there = sorted({point.accelerator for point in points})
     if accelerator is None and len(there) > 1:
         raise SpecError([Fault(f"name one: {', '.join(there)}", path="accelerator")])

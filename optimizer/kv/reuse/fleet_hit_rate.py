@@ -32,9 +32,9 @@ def with_prefix_hit_rate(path: str, service: str, rate: float) -> str:
     try:
         data: Any = yaml.load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise SpecError([Fault(f"cannot be read: {error.strerror}", path=path)]) from error
+        raise SpecError([Fault(f"cannot be read: {error.strerror}", source=path)]) from error
     except (YAMLError, UnicodeDecodeError) as error:
-        raise SpecError([Fault("is neither YAML nor JSON", path=path)]) from error
+        raise SpecError([Fault("is neither YAML nor JSON", source=path)]) from error
     services = data.get("services") if isinstance(data, dict) else None
     named = [
         one
@@ -42,10 +42,10 @@ def with_prefix_hit_rate(path: str, service: str, rate: float) -> str:
         if isinstance(one, dict) and one.get("name") == service
     ]
     if not named:
-        raise SpecError([Fault("has no such service", path=path, value=repr(service))])
+        raise SpecError([Fault("has no such service", source=path, value=repr(service))])
     load = named[0].setdefault("load", {})
     if not isinstance(load, dict):
-        raise SpecError([Fault("has a load that is no mapping", path=path, value=repr(service))])
+        raise SpecError([Fault("has a load that is no mapping", source=path, value=repr(service))])
     load["prefix_hit_rate"] = round(rate, _DIGITS)
     text = StringIO()
     yaml.dump(data, text)

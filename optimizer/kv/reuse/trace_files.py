@@ -53,7 +53,7 @@ def read_trace(
     """
     rows = list(_rows(path))
     if not rows:
-        raise SpecError([Fault("has no request", path=path)])
+        raise SpecError([Fault("has no request", source=path)])
     scale = {"ms": 1e-3, "s": 1.0}.get(times_in) or _guessed_scale(rows)
     requests = sorted(
         (_request(row, scale) for row in rows), key=lambda request: request.time_s
@@ -61,7 +61,7 @@ def read_trace(
     part = [request for request in requests if from_s <= request.time_s < to_s]
     if not part:
         message = f"has no request between {from_s:g} s and {to_s:g} s"
-        raise SpecError([Fault(message, path=path)])
+        raise SpecError([Fault(message, source=path)])
     size = block_tokens or _block_tokens(path, requests)
     _check_lengths(path, requests, size)
     return BlockTrace.of_requests(part, size, with_answers=with_answers)
@@ -71,16 +71,16 @@ def _rows(path: str) -> Iterator[dict[str, Any]]:
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise SpecError([Fault(f"cannot be read: {error.strerror}", path=path)]) from error
+        raise SpecError([Fault(f"cannot be read: {error.strerror}", source=path)]) from error
     except UnicodeDecodeError as error:
-        raise SpecError([Fault("is not text in UTF-8", path=path)]) from error
+        raise SpecError([Fault("is not text in UTF-8", source=path)]) from error
     faults = list[Fault]()
     rows = list[dict[str, Any]]()
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             row = _row(line)
             if isinstance(row, str):
-                faults.append(Fault(row, path=f"{path}:{number}"))
+                faults.append(Fault(row, source=path, line=number))
                 if len(faults) == _SHOWN_FAULTS:
                     break
             else:
@@ -144,7 +144,7 @@ def _block_tokens(path: str, requests: Sequence[TracedRequest]) -> int:
         if all(_fits(request, 2**exponent) for request in requests):
             return int(2**exponent)
     message = "no power of two fits prompts and their blocks as tokens per block: say it"
-    raise SpecError([Fault(message, path=path)])
+    raise SpecError([Fault(message, source=path)])
 
 
 def _check_lengths(path: str, requests: Sequence[TracedRequest], size: int) -> None:
@@ -155,7 +155,7 @@ def _check_lengths(path: str, requests: Sequence[TracedRequest], size: int) -> N
                 f"tokens: with {size} tokens per block it must have "
                 f"{-(-request.input_tokens // size)}"
             )
-            raise SpecError([Fault(message, path=path)])
+            raise SpecError([Fault(message, source=path)])
 
 
 def _fits(request: TracedRequest, size: int) -> bool:

@@ -294,3 +294,10 @@ def test_no_options_end_in_an_internal_error(verb: tuple[str, ...], data: st.Dat
         assert status in (
             ExitCode.OK, ExitCode.USAGE, ExitCode.SPEC_INVALID, ExitCode.INFEASIBLE,
         ), arguments  # fmt: skip
+
+
+def test_a_device_that_is_named_twice_is_refused(run: Run) -> None:
+    """It would be loaded from twice as fast."""
+    status, _, err = run(*RESTORE, "--device", "nvme_paper", "--also", "nvme_paper")
+    assert status == ExitCode.SPEC_INVALID
+    assert "'nvme_paper': is the name of several devices" in err

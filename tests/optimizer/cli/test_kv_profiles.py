@@ -79,6 +79,7 @@ def test_update_show_and_export(run: Run, database: Path) -> None:
         (("profiles", "show", "p.csv"), ExitCode.SPEC_INVALID, "no SQLite file"),
         (("profiles", "show", "p.db", "--model", "x"), ExitCode.SPEC_INVALID, "no such profile"),
         (("profiles", "show", "p.db", "--devices"), ExitCode.SPEC_INVALID, "no such profile"),
+        (("profiles", "import", "p.db", "."), ExitCode.SPEC_INVALID, "fleetopt: .: cannot be read"),
         (("profiles", "import", "p.db", "none.csv"), ExitCode.SPEC_INVALID, "cannot be read"),
     ],
 )

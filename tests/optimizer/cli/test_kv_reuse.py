@@ -89,6 +89,8 @@ def test_words_plot_and_fleet(run: Run, trace: Path, tmp_path: Path) -> None:
         (("--fleet", "f.yaml"), ExitCode.USAGE, "together"),
         (("--fleet", "no.yaml", "--service", "x"), ExitCode.SPEC_INVALID, "no.yaml"),
         (("--policy", "lrru"), ExitCode.USAGE, "lrru"),
+        (("--plot", "curve.foo"), ExitCode.USAGE, "must end in .svg"),
+        (("--plot", "no/folder/x.png"), ExitCode.USAGE, "cannot write"),
     ],
 )
 def test_wrong_input_is_told_in_a_line(

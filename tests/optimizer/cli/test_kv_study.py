@@ -69,6 +69,7 @@ def test_without_matplotlib_the_page_has_tables_and_says_so(
         (("--hit-rate", "1.5"), ExitCode.SPEC_INVALID, "--hit-rate"),
         (("--hit-rate", "nan"), ExitCode.SPEC_INVALID, "--hit-rate"),
         (("--trace", "none.jsonl"), ExitCode.SPEC_INVALID, "cannot be read"),
+        (("--csv", __file__), ExitCode.USAGE, "--csv"),
         (("-o", "no/such/folder/x.html"), ExitCode.USAGE, "cannot write"),
     ],
 )
