@@ -35,3 +35,13 @@ def test_two_services_of_the_example_cannot_share_the_store_that_both_prefer() -
     plan = json.loads(done.stdout)
     stores = {a["service"]: a["storage"]["store"] for a in plan["allocations"]}
     assert stores == {"support": "nvme", "assistant": "cache", "search": "nvme"}
+
+
+def test_the_example_prefills_and_decodes_on_different_accelerators() -> None:
+    """Chat's prompts on L40S, its tokens on H100, each in numbers of their own."""
+    done = run("solve", "examples/disaggregated.yaml", "--json")
+    pools = [a for a in json.loads(done.stdout)["allocations"] if a["service"] == "chat"]
+    assert [(a["role"], a["accelerator"], a["replicas"]) for a in pools] == [
+        ("prefill", "L40S", 3),
+        ("decode", "H100", 1),
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.fleet.candidates import CandidateTable
-from optimizer.fleet.plan import Allocation, BucketRoute, StorageUse, TargetOutcome
+from optimizer.fleet.plan import Allocation, BucketRoute, PoolRole, StorageUse, TargetOutcome
 from optimizer.fleet.prediction import Prediction
 from optimizer.fleet.storage_use import use_of_store
 
@@ -24,6 +24,7 @@ def allocation_of(
     partial: bool,
     share: float = 1.0,
     routes: tuple[BucketRoute, ...] = (),
+    role: PoolRole = PoolRole.AGGREGATED,
 ) -> Allocation:
     """Return what a service gets of one candidate.
 
@@ -39,6 +40,8 @@ def allocation_of(
         Whether the service gets less than all it needs.
     share, routes
         Of the service's load, what is routed here.
+    role
+        What the replicas do of a request.
     """
     spec = table.spec
     service = spec.services[int(table.service[row])]
@@ -52,6 +55,7 @@ def allocation_of(
         model=service.model,
         service_class=service.service_class,
         priority=next(c.priority for c in spec.classes if c.name == service.service_class),
+        role=role,
         accelerator=table.inventory.names[place] if place >= 0 else None,
         configuration="" if entry is None else entry.configuration,
         tensor_parallel=None if entry is None else entry.tensor_parallel,

@@ -21,6 +21,7 @@ from optimizer.fleet.plan import (
     Stage,
     UnservedService,
 )
+from optimizer.fleet.pool_allocations import pool_allocations
 from optimizer.fleet.prediction import predict_partial, predict_whole, target_outcomes
 from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.purchases import purchases_of, with_tiers
@@ -199,7 +200,7 @@ def _provenance(problem: FleetProblem, result: SolveResult) -> Provenance:
 def _allocations(
     problem: FleetProblem, x: IntArray, parts: IntArray | None
 ) -> tuple[Allocation, ...]:
-    """One allocation per service that got something, in the order of the spec."""
+    """One allocation per service that got something, two with pools, in the order of the spec."""
     taken = x > 0 if parts is None else (x > 0) | (parts > 0)
     if problem.arrays is not None and problem.arrays.split is not None:
         taken &= ~problem.arrays.split.groups[problem.arrays.group]
@@ -209,7 +210,15 @@ def _allocations(
         if problem.column_candidate[column] >= 0
     ]
     chosen.sort(key=lambda pair: int(problem.table.service[pair[0]]))
-    return tuple(_allocation(problem, row, part) for row, part in chosen)
+    return tuple(
+        allocation
+        for row, part in chosen
+        for allocation in (
+            (_allocation(problem, row, part),)
+            if problem.table.decode.accelerator[row] < 0
+            else pool_allocations(problem.table, row)
+        )
+    )
 
 
 def _in_order(problem: FleetProblem, allocations: tuple[Allocation, ...]) -> tuple[Allocation, ...]:
@@ -221,7 +230,8 @@ def _in_order(problem: FleetProblem, allocations: tuple[Allocation, ...]) -> tup
 def _allocation(problem: FleetProblem, row: int, parts: int | None) -> Allocation:
     table = problem.table
     needed = int(table.replicas[row])
-    replicas = needed if parts is None else min(parts, needed)
+    in_all = max(int(table.parts[row]), 1)
+    replicas = needed if parts is None or parts >= in_all else parts * needed // in_all
     partial = replicas < needed
     prediction = predict_partial(table, row, replicas) if partial else predict_whole(table, row)
     spares = 0 if partial else table.spec.services[int(table.service[row])].spares

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.fleet.decode_pool import DecodePool
 from optimizer.fleet.inventory import Inventory
 from optimizer.fleet.reuse import Reuse
 from optimizer.fleet.targets import ServiceTargets
@@ -33,7 +36,8 @@ class Verdict(IntEnum):
     STORE = 7  # what is kept for the service is more than the store holds
     OUTSIDE_VALIDITY = 8  # the queue model does not hold for the pair
     SLO = 9  # no positive rate keeps every objective
-    REPLICAS = 10  # more replicas needed than the service may have
+    AGGREGATED = 10  # the service is to prefill and decode in different pools
+    REPLICAS = 11  # more replicas needed than the service may have
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,9 @@ class CandidateTable:
         Cost of those replicas, and of what they keep in and read from a store.
     reuse
         What is loaded from a store.
+    decode
+        The pool that decodes, where accelerator, batch, replicas, instances and cards are those of
+        one that only prefills; the cost is that of both, and the metrics what requests see.
     metrics
         Predicted steady state of one replica at its share of the load.
     refusals
@@ -88,6 +95,7 @@ class CandidateTable:
     cards: IntArray
     cost_per_hour: FloatArray
     reuse: Reuse
+    decode: DecodePool
     metrics: QueueMetrics
     refusals: dict[int, str]
 
@@ -119,9 +127,36 @@ class CandidateTable:
     def parts(self) -> IntArray:
         """Equal parts that each candidate can be taken in: its replicas.
 
-        One where a store is kept for all of them.
+        One where a store is kept for all of them, or two pools work together.
         """
-        return np.where(self.reuse.store >= 0, 1, self.replicas)
+        whole = (self.reuse.store >= 0) | (self.decode.accelerator >= 0)
+        return np.where(whole, 1, self.replicas)
+
+    @cached_property
+    def halves(self) -> tuple[CandidateTable, ...]:
+        """The table itself; where some candidates have a decode pool, one table for each half.
+
+        In the second, candidates without one stand as on no accelerator.
+        """
+        decode = self.decode
+        if not (decode.accelerator >= 0).any():
+            return (self,)
+        rows = len(self)
+        first = dataclasses.replace(self, cost_per_hour=self.cost_per_hour - decode.cost_per_hour)
+        second = dataclasses.replace(
+            self,
+            accelerator=decode.accelerator,
+            performance=decode.performance,
+            max_batch=decode.max_batch,
+            replicas=decode.replicas,
+            instances=decode.instances,
+            cards=decode.cards,
+            cost_per_hour=decode.cost_per_hour,
+            reuse=Reuse.none(self.spec, self.service),
+            metrics=dataclasses.replace(self.metrics, utilization=decode.utilization),
+            decode=DecodePool.none(rows),
+        )
+        return first, second
 
     def rows_of(self, service: int) -> IntArray:
         """Rows of a service, by index; they are consecutive."""
@@ -139,7 +174,18 @@ class CandidateTable:
         store, loading = self.store_of(row), ""
         if store is not None:
             loading = f"with {store}, {self.reuse.ratio[row]:.0%} recomputed"
+        decode = self.decode_of(row)
+        if decode is not None:
+            loading = f"for prefill, {decode} for decode"
         return " ".join(part for part in (name, self.configuration_of(row), loading) if part)
+
+    def decode_of(self, row: int) -> str | None:
+        """Name the decode pool of a candidate, with its replicas."""
+        if self.decode.accelerator[row] < 0:
+            return None
+        entry = self.spec.performance[int(self.decode.performance[row])]
+        place = f"{entry.accelerator} {entry.configuration}".rstrip()
+        return f"{int(self.decode.replicas[row])} on {place}"
 
     def store_of(self, row: int) -> str | None:
         """Name the store that a candidate loads from."""

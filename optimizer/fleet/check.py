@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 
 from optimizer.fleet.check_objectives import check_objectives
+from optimizer.fleet.check_pools import check_pools
 from optimizer.fleet.check_services import check_services
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.fleet_facts import FleetFacts
@@ -56,6 +57,7 @@ def check_plan(spec: FleetSpec, plan: FleetPlan) -> PlanCheck:
     violations = (
         *check_services(facts, plan),
         *check_objectives(facts, plan),
+        *check_pools(facts, plan),
         *_sizes(facts, plan, costs),
         *_purchases(spec, plan),
         *_resources(plan, resources),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.fleet.fleet_facts import FleetFacts
-from optimizer.fleet.plan import Allocation, FleetPlan, TargetOutcome
+from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole, TargetOutcome
 from optimizer.fleet.processes import PairProcesses
 from optimizer.fleet.reuse import Reuse, loading_ms
 from optimizer.fleet.split_services import splits
@@ -21,7 +21,7 @@ from optimizer.spec.service_class import TargetSpec
 from queue_models import Statistic
 from queue_models import get as get_queue_model
 
-__all__ = ["check_objectives"]
+__all__ = ["AskedAllocation", "broken", "check_objectives"]
 
 FloatArray = NDArray[np.float64]
 # A bound that is said to be kept is kept by the queue model up to this relative excess.
@@ -31,7 +31,7 @@ _CARRIED = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class AskedAllocation:
     """One allocation as a question to the queue model."""
 
     allocation: Allocation
@@ -65,6 +65,8 @@ def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
     for allocation in plan.allocations:
         if allocation.accelerator is None or allocation.replicas == 0:
             continue
+        if allocation.role is not PoolRole.AGGREGATED:
+            continue
         service = facts.service(allocation)
         measured = _measured_load(service, allocation)
         # In whole service the load fits without the spares.
@@ -82,7 +84,7 @@ def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
         if not allocation.partial and not allocation.routes and not splits(facts.spec, service):
             rate = rate_of[service.name]
         asked.append(
-            _Asked(
+            AskedAllocation(
                 allocation,
                 _as_routed(service, allocation),
                 entries[service.model, allocation.accelerator, allocation.configuration],
@@ -101,7 +103,9 @@ def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
     yield from _answers(facts, plan, asked)
 
 
-def _answers(facts: FleetFacts, plan: FleetPlan, asked: list[_Asked]) -> Iterator[Violation]:
+def _answers(
+    facts: FleetFacts, plan: FleetPlan, asked: list[AskedAllocation]
+) -> Iterator[Violation]:
     """Ask the queue model about all of them, as few times as it can be."""
     if not asked:
         return
@@ -144,10 +148,12 @@ def _answers(facts: FleetFacts, plan: FleetPlan, asked: list[_Asked]) -> Iterato
                 + (0.0 if loading is None else float(loading_ms(loading, s)[0]))
                 for s, value in found.items()
             }
-            yield from _broken(asked[row], values, stable=bool(metrics.stable[place]))
+            yield from broken(asked[row], values, stable=bool(metrics.stable[place]))
 
 
-def _broken(one: _Asked, values: dict[Statistic, float], *, stable: bool) -> Iterator[Violation]:
+def broken(
+    one: AskedAllocation, values: dict[Statistic, float], *, stable: bool
+) -> Iterator[Violation]:
     """Find what is said of an allocation and is not so."""
     allocation = one.allocation
     if allocation.stable and not stable:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from optimizer.fleet.disaggregation import may_disaggregate
 from optimizer.fleet.fleet_facts import FleetFacts
-from optimizer.fleet.plan import Allocation, FleetPlan
+from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole
 from optimizer.fleet.split_services import splits
 from optimizer.fleet.targets import ServiceTargets
 from optimizer.fleet.violation import Violation
 from optimizer.fleet.weights import weights_gb
+from optimizer.spec.options import Serving
 from optimizer.spec.service import BatchRangeSpec, ServiceSpec
 
 __all__ = ["check_services"]
@@ -43,13 +45,16 @@ def check_services(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
 
 def _given(facts: FleetFacts, service: ServiceSpec, mine: list[Allocation]) -> Iterator[str]:
     """Yield what the service may not be given."""
-    places = [(a.accelerator, a.configuration, a.max_batch) for a in mine]
+    roles = sorted(a.role for a in mine)
+    if PoolRole.PREFILL in roles or PoolRole.DECODE in roles:
+        yield from _pools(facts, service, roles)
+    places = [(a.role, a.accelerator, a.configuration, a.max_batch) for a in mine]
     if len(set(places)) != len(places):
         yield "several allocations of one configuration and maximum batch"
     most = 1
     if splits(facts.spec, service):
         most = service.max_different or facts.spec.optimizer.max_different or len(places)
-    if len(places) > most:
+    if len([role for role in roles if role is not PoolRole.DECODE]) > most:
         yield f"{len(places)} different configurations or batches, at most {most} may serve it"
     total, partial = sum(a.replicas for a in mine), mine[0].partial
     if total < service.replicas.min and not partial:
@@ -61,12 +66,23 @@ def _given(facts: FleetFacts, service: ServiceSpec, mine: list[Allocation]) -> I
             if service.replicas.min > 0 or allocation.replicas > 0:
                 yield "scaled to zero, which it may not be"
             continue
+        apart = (service.serving or facts.spec.optimizer.serving) is Serving.DISAGGREGATED
+        if apart and allocation.role is PoolRole.AGGREGATED:
+            yield "one pool prefills and decodes, which it may not have"
         if service.accelerator not in (None, allocation.accelerator):
             yield f"on {allocation.accelerator}, though pinned to {service.accelerator}"
         yield from _batch(service, allocation)
         yield from _memory(facts, allocation)
         yield from _quality(facts, service, allocation)
         yield from _stored(facts, service, allocation)
+
+
+def _pools(facts: FleetFacts, service: ServiceSpec, roles: list[PoolRole]) -> Iterator[str]:
+    """Yield pools that are not a prefill and a decode pool, or that the service may not have."""
+    if roles != sorted((PoolRole.PREFILL, PoolRole.DECODE)):
+        yield f"pools of roles {', '.join(roles)}, not one for prefill and one for decode"
+    if not may_disaggregate(facts.spec, service):
+        yield "prefill and decode in different pools, which it may not have"
 
 
 def _batch(service: ServiceSpec, allocation: Allocation) -> Iterator[str]:
@@ -123,7 +139,8 @@ def _spread(
     facts: FleetFacts, service: ServiceSpec, mine: list[Allocation], rate: float
 ) -> Iterator[str]:
     """Yield loads that are not spread as said."""
-    served = math.fsum(a.admitted_rate_rps for a in mine)
+    # What a prefill pool takes in goes through the decode pool too.
+    served = math.fsum(a.admitted_rate_rps for a in mine if a.role is not PoolRole.DECODE)
     wanted = min(service.load.arrival_rate_rps, rate)
     if served < wanted * (1 - _SPREAD) and not mine[0].partial:
         yield f"{served:.9g} of {wanted:.9g} requests/s admitted, and not said to be in part"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from optimizer.errors import PlanError
 from optimizer.fleet.difference_causes import Causes
-from optimizer.fleet.plan import Allocation, FleetPlan
+from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole
 
 __all__ = [
     "Change",
@@ -48,6 +48,7 @@ class Placement(_Part):
     accelerator: str | None = Field(description="null: scaled to zero.")
     configuration: str = Field(default="", description="Of the model on it, in words.")
     store: str | None = Field(default=None, description="That KV caches are loaded from.")
+    role: PoolRole = Field(default=PoolRole.AGGREGATED, description="Of prefill and decode pools.")
     replicas: int
     max_batch: int | None
     share: float = Field(description="Share of the service's load, 0 to 1.")
@@ -196,13 +197,15 @@ def _replicas(placements: tuple[Placement, ...]) -> dict[str | None, int]:
 
 
 def _sorted(placements: tuple[Placement, ...]) -> list[Placement]:
-    return sorted(placements, key=lambda p: (p.accelerator or "", p.max_batch or 0, p.share))
+    return sorted(
+        placements, key=lambda p: (p.accelerator or "", p.role, p.max_batch or 0, p.share)
+    )
 
 
 def _alike(one: Placement, other: Placement) -> bool:
     """Whether two placements on one accelerator differ in nothing but cost."""
     same_share = math.isclose(one.share, other.share, abs_tol=1e-6)
-    kept = ("configuration", "store", "max_batch", "replicas")
+    kept = ("configuration", "store", "role", "max_batch", "replicas")
     return same_share and all(getattr(one, name) == getattr(other, name) for name in kept)
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from optimizer.errors import Fault, SpecError
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.impossible import why_not
-from optimizer.fleet.plan import Allocation, FleetPlan
+from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole
 from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.reachable import best_reachable
 from optimizer.fleet.resources import in_words
@@ -52,6 +52,7 @@ class Option(_Part):
     recompute_ratio: float | None = None
     source: str | None = None
     log_sd: float | None = None
+    decode: str | None = None
     max_batch: int
     state: OptionState
     replicas: int | None
@@ -143,12 +144,25 @@ def _options(
     """Return every way to serve a service, by state, then cost."""
     table = problem.table
     options = [
-        _option(problem, row, next((a for a in allocations if _is_chosen(table, row, a)), None))
+        _option(problem, row, _chosen(table, row, allocations))
         for row in table.rows_of(service).tolist()
     ]
     rank = {state: position for position, state in enumerate(OptionState)}
     options.sort(key=lambda o: (rank[o.state], o.cost_per_hour or 0.0))
     return options
+
+
+def _chosen(
+    table: CandidateTable, row: int, allocations: tuple[Allocation, ...]
+) -> Allocation | None:
+    """Return the allocation that a row became; of two pools the one that prefills."""
+    if table.decode.accelerator[row] < 0:
+        alone = (a for a in allocations if a.role is PoolRole.AGGREGATED)
+        return next((a for a in alone if _is_chosen(table, row, a)), None)
+    if [a.role for a in allocations] != [PoolRole.PREFILL, PoolRole.DECODE]:
+        return None
+    halves = zip(table.halves, allocations, strict=True)
+    return allocations[0] if all(_is_chosen(half, row, a) for half, a in halves) else None
 
 
 def _is_chosen(table: CandidateTable, row: int, allocation: Allocation) -> bool:
@@ -187,9 +201,12 @@ def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Optio
         state = OptionState.TOO_LARGE if excess else OptionState.POSSIBLE
     replicas, cards = int(table.replicas[row]), int(table.cards[row])
     cost = float(table.cost_per_hour[row])
+    pooled = bool(table.decode.accelerator[row] >= 0)
+    cards += int(table.decode.cards[row])
     if chosen is not None:
         state = OptionState.CHOSEN
-        replicas, cards, cost = chosen.replicas, chosen.cards, chosen.cost_per_hour
+        if not pooled:
+            replicas, cards, cost = chosen.replicas, chosen.cards, chosen.cost_per_hour
     asked = verdict in (Verdict.POSSIBLE, Verdict.SLO, Verdict.REPLICAS)
     placed = int(table.accelerator[row]) >= 0
     place = int(table.performance[row])
@@ -201,6 +218,7 @@ def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Optio
         recompute_ratio=float(table.reuse.ratio[row]) if table.store_of(row) else None,
         source=None if entry is None else entry.source,
         log_sd=None if entry is None else entry.log_sd,
+        decode=table.decode_of(row),
         max_batch=int(table.max_batch[row]),
         state=state,
         replicas=replicas if sized else None,
@@ -213,7 +231,7 @@ def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Optio
             Reachable(statistic=str(s), best_ms=_finite(best), bound_ms=bound)
             for s, (best, bound) in best_reachable(table, row).items()
         )
-        if asked and placed
+        if asked and placed and not pooled
         else (),
         detail="; ".join(excess) if possible else why_not(table, row),
     )
@@ -229,6 +247,8 @@ def _verdict(
     if not allocations:
         own = next((u.explanation for u in plan.unserved if u.service == service), None)
         return own or f"{plan.termination}: {plan.detail}; it is not among the causes"
+    if allocations[0].role is PoolRole.PREFILL:
+        return _pools_verdict(plan, allocations)
     if len(allocations) > 1 or allocations[0].routes:
         return _split_verdict(plan, allocations)
     allocation = allocations[0]
@@ -260,7 +280,17 @@ def _place(one: Allocation | Option) -> str:
     if isinstance(one, Allocation) and one.storage is not None:
         store, ratio = one.storage.store, one.storage.recompute_ratio
     loading = f"with {store}, {ratio:.0%} recomputed" if store is not None else ""
+    if isinstance(one, Option) and one.decode is not None:
+        loading = f"for prefill, {one.decode} for decode"
     return " ".join(part for part in (one.accelerator or "", one.configuration, loading) if part)
+
+
+def _pools_verdict(plan: FleetPlan, allocations: tuple[Allocation, ...]) -> str:
+    """Say which pools prefill and decode."""
+    parts = ", ".join(f"{a.role}: {a.replicas} replica(s) on {_place(a)}" for a in allocations)
+    cost = sum(a.cost_per_hour for a in allocations)
+    kept = "proven to cost least" if plan.termination is Reason.OPTIMAL else "no proof yet"
+    return f"{parts}; together {cost:.4g} {plan.currency}/h, {kept}"
 
 
 def _split_verdict(plan: FleetPlan, allocations: tuple[Allocation, ...]) -> str:

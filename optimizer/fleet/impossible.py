@@ -41,6 +41,8 @@ def why_not(table: CandidateTable, row: int) -> str:
             return table.refusals[row]
         case Verdict.SLO:
             return _slo(table, row)
+        case Verdict.AGGREGATED:
+            return "the service prefills and decodes in pools of their own"
         case Verdict.REPLICAS:
             return _replicas(table, row)
 

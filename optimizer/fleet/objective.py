@@ -57,9 +57,9 @@ def objective_coefficients(table: CandidateTable, measure: StageMeasure | None) 
         case StageMeasure.TRANSITION:
             return Today.of(table).cost_per_hour
         case StageMeasure.POWER:
-            return KINDS[_KIND_OF["power"]].of_candidates(table)
+            return _of_halves(table, _KIND_OF["power"])
         case StageMeasure.CARBON:
-            return KINDS[_KIND_OF["carbon"]].of_candidates(table)
+            return _of_halves(table, _KIND_OF["carbon"])
         case StageMeasure.WEIGHTED:
             weights = table.spec.optimizer.weights or ObjectiveWeightsSpec()
             total = weights.cost * objective_coefficients(table, StageMeasure.COST)
@@ -96,7 +96,10 @@ def _inferno_value(table: CandidateTable) -> FloatArray:
     """
     spec, inventory = table.spec, table.inventory
     names = {name: index for index, name in enumerate(inventory.names)}
-    per_replica = {(entry.model, entry.accelerator): entry.instances for entry in spec.performance}
+    # What runs today does not say in which configuration: the first of its accelerator.
+    per_replica = {
+        (entry.model, entry.accelerator): entry.instances for entry in reversed(spec.performance)
+    }
     accelerator = np.full(len(spec.services), -1, dtype=np.int64)
     replicas = np.zeros(len(spec.services), dtype=np.int64)
     cost = np.zeros(len(spec.services))
@@ -117,3 +120,11 @@ def _inferno_value(table: CandidateTable) -> FloatArray:
     unchanged = same & (replicas[table.service] == table.replicas)
     penalty = np.where(same, 0.0, spec.optimizer.transition_penalty * (before + after))
     return np.where(unchanged, 0.0, penalty + after - before)
+
+
+def _of_halves(table: CandidateTable, kind: str) -> FloatArray:
+    """Return (candidates,), what both pools use where prefill and decode stand apart."""
+    used = np.zeros(len(table))
+    for half in table.halves:
+        used += KINDS[kind].of_candidates(half)
+    return used

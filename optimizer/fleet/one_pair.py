@@ -63,7 +63,7 @@ def pair_data(
     Returns
     -------
     dict
-        As `bare_pair` has it. Replicas, pins and what runs today are left out.
+        As `bare_pair` has it. Replicas, pins, stores, pools and what runs today are left out.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def _fill_in(data: dict[str, Any], fleet: FleetSpec, service: ServiceSpec, model
     targets = [_plain(target) for target in targets_of(group, model)]
     data["classes"] = [{"name": group.name, "priority": 1, "slos": [{"targets": targets}]}]
     kept = _plain(service)
-    for key in ("replicas", "accelerator", "current"):
+    for key in ("replicas", "accelerator", "current", "kv_reuse", "serving"):
         kept.pop(key, None)
     data["services"] = [{**kept, "model": model}]
 

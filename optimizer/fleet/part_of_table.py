@@ -46,6 +46,7 @@ def part_of_table(table: CandidateTable, services: Sequence[int]) -> CandidateTa
         ),
         metrics=table.metrics.take(rows),
         reuse=table.reuse.take(rows),
+        decode=table.decode.take(rows),
         refusals={new_row[r]: words for r, words in table.refusals.items() if r in new_row},
         **columns,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -31,6 +32,7 @@ __all__ = [
     "FleetPlan",
     "ObjectiveStage",
     "PlanTransition",
+    "PoolRole",
     "Provenance",
     "Purchase",
     "ResourceUse",
@@ -79,6 +81,14 @@ class BucketRoute(_PlanPart):
     share: float = Field(description="Share of the bucket's requests, 0 to 1.")
 
 
+class PoolRole(StrEnum):
+    """What replicas do of a request."""
+
+    AGGREGATED = "aggregated"  # all of it
+    PREFILL = "prefill"  # up to the first token
+    DECODE = "decode"  # from the second token on
+
+
 class StorageUse(_PlanPart):
     """KV caches that an allocation keeps in a store and loads instead of computing them."""
 
@@ -112,12 +122,22 @@ class Allocation(_PlanPart):
         "storage",
         "source",
         "log_sd",
+        "role",
+        "transfer_ms",
     )
 
     service: str
     model: str
     service_class: str
     priority: int
+    role: PoolRole = Field(
+        default=PoolRole.AGGREGATED,
+        description="What its replicas do of a request. Of a prefill and a decode pool each has an "
+        "allocation of its own, with the latencies that requests see of both.",
+    )
+    transfer_ms: float | None = Field(
+        default=None, description="Time of a mean prompt's KV cache from prefill to decode pool."
+    )
     accelerator: str | None = Field(description="null: scaled to zero.")
     configuration: str = Field(
         default="",

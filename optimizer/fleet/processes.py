@@ -16,6 +16,7 @@ from queue_models import (
     Lengths,
     PrefillDecodeTiming,
     QueueModel,
+    Role,
     Routing,
     ServiceProcess,
     Statistic,
@@ -89,6 +90,7 @@ class PairProcesses:
         max_batch: IntArray,
         replicas: IntArray | None = None,
         prefix_hit_rate: FloatArray | None = None,
+        role: Role = Role.AGGREGATED,
     ) -> ServiceProcess:
         """Return the process of these rows, which share a timing; of single replicas by default.
 
@@ -107,6 +109,7 @@ class PairProcesses:
             prefix_hit_rate=self._prefix_hit_rate[service]
             if prefix_hit_rate is None
             else prefix_hit_rate,
+            role=role,
             **{name: values[performance] for name, values in self._engine.items()},
         )
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from optimizer.errors import ModelError
 from optimizer.fleet.batch_search import search_batches
 from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.decode_pool import DecodePool
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.grid import Grid
 from optimizer.fleet.inventory import Inventory
+from optimizer.fleet.pool_candidates import with_pools
 from optimizer.fleet.processes import PairProcesses
 from optimizer.fleet.replica_search import fewest_replicas
 from optimizer.fleet.reuse import LOADING_DELAYS, loading_ms
@@ -82,7 +84,7 @@ def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> Candida
     sizing = Sizing(spec, model, targets, grid, PairProcesses(spec, model))
     sizing.size_all()
     search_batches(sizing)
-    return sizing.table(inventory)
+    return with_pools(sizing.table(inventory), model)
 
 
 @dataclass
@@ -353,6 +355,7 @@ class Sizing:
             cards=cards,
             cost_per_hour=cost,
             reuse=grid.reuse,
+            decode=DecodePool.none(len(grid.service)),
             metrics=QueueMetrics(stable=stable == 1.0, percentiles=self.percentiles, **self.means),
             refusals=self.refusals,
         )

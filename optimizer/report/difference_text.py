@@ -16,6 +16,7 @@ from optimizer.fleet.difference import (
     ResourceDifference,
     ServiceDifference,
 )
+from optimizer.fleet.plan import PoolRole
 from optimizer.report.figures import money_change
 
 __all__ = ["difference_view", "placement_words"]
@@ -85,7 +86,8 @@ def placement_words(placement: Placement) -> str:
     batch = "" if placement.max_batch is None else f" (batch {placement.max_batch})"
     place = f"{placement.accelerator} {placement.configuration}".rstrip()
     store = "" if placement.store is None else f" with {placement.store}"
-    return f"{placement.replicas} x {place}{store}{batch}"
+    role = "" if placement.role is PoolRole.AGGREGATED else f" for {placement.role}"
+    return f"{placement.replicas} x {place}{store}{role}{batch}"
 
 
 def _resources(resources: Iterable[ResourceDifference]) -> RenderableType:

@@ -40,9 +40,9 @@ def explanation_view(explanation: Explanation) -> RenderableType:
 
 def _best_of_each(options: tuple[Option, ...]) -> Iterator[tuple[Option, int]]:
     """Yield the first option of each configuration and store, and how many more it has."""
-    by_configuration: dict[tuple[str | None, str, str | None], list[Option]] = {}
+    by_configuration: dict[tuple[str | None, ...], list[Option]] = {}
     for option in options:
-        key = (option.accelerator, option.configuration, option.store)
+        key = (option.accelerator, option.configuration, option.store, option.decode)
         by_configuration.setdefault(key, []).append(option)
     for mine in by_configuration.values():
         yield mine[0], len(mine) - 1
@@ -76,9 +76,7 @@ def _cells(option: Option, others: int) -> tuple[Text, ...]:
 def _place(option: Option) -> str:
     if option.accelerator is None:
         return "none"
-    store = (
-        ""
-        if option.store is None
-        else f"with {option.store}, {option.recompute_ratio:.0%} recomputed"
-    )
-    return " ".join(part for part in (option.accelerator, option.configuration, store) if part)
+    more = "" if option.decode is None else f"+ {option.decode}"
+    if option.store is not None:
+        more = f"with {option.store}, {option.recompute_ratio:.0%} recomputed"
+    return " ".join(part for part in (option.accelerator, option.configuration, more) if part)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimizer.fleet.plan import Allocation, FleetPlan
+from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole
 from optimizer.report.kubernetes_names import label_value, object_names
 from optimizer.report.quoted_yaml import quoted_yaml
 
@@ -267,7 +267,10 @@ def _comment(plan: FleetPlan) -> str:
 
 def _variants(plan: FleetPlan, settings: ManifestSettings) -> Iterator[_Variant]:
     placed = [a for a in plan.allocations if a.accelerator is not None]
-    words = [(a.service, a.accelerator or "") for a in placed]
+    words = [
+        (a.service, a.accelerator or "", *(() if a.role is PoolRole.AGGREGATED else (a.role,)))
+        for a in placed
+    ]
     # One service may have several maximum batches on one accelerator.
     unique = [
         pair if words.count(pair) == 1 else (*pair, f"b{allocation.max_batch}")

@@ -12,7 +12,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from optimizer.fleet.plan import Allocation, FleetPlan, ResourceUse, StorageUse, TargetOutcome
+from optimizer.fleet.plan import (
+    Allocation,
+    FleetPlan,
+    PoolRole,
+    ResourceUse,
+    StorageUse,
+    TargetOutcome,
+)
 from optimizer.report.figures import number, percent
 from optimizer.report.long_table import LONG, LongTable
 
@@ -194,7 +201,8 @@ def _services(plan: FleetPlan, width: int) -> RenderableType:
     hidden = {"class"} if width < _WITH_CLASS else set()
     if width < _WITH_BATCH_AND_LOAD:
         hidden |= {"batch", "load"}
-    if len(plan.services_served) == len(plan.allocations) and not any(
+    whole = [a for a in plan.allocations if a.role is not PoolRole.DECODE]
+    if len(plan.services_served) == len(whole) and not any(
         a.routes or 0 < a.share < 1 - _ROUNDING for a in plan.allocations
     ):
         hidden.add("share")
@@ -248,7 +256,7 @@ def _service_cells(a: Allocation) -> tuple[Text, ...]:
     return (
         Text(a.service),
         Text(f"{a.service_class} ({a.priority})"),
-        Text(f"{a.accelerator} {a.configuration}".rstrip() if a.accelerator else "none"),
+        Text(_place(a)),
         Text("-" if a.storage is None else _store(a.storage)),
         Text(f"{a.share:.0%}"),
         Text(replicas, style="yellow" if a.partial else ""),
@@ -260,6 +268,13 @@ def _service_cells(a: Allocation) -> tuple[Text, ...]:
         Text("-" if tightest is None else _target(tightest), style=style),
         Text(percent(a.margin), style=style),
     )
+
+
+def _place(a: Allocation) -> str:
+    if a.accelerator is None:
+        return "none"
+    role = "" if a.role is PoolRole.AGGREGATED else f"({a.role})"
+    return " ".join(part for part in (a.accelerator, a.configuration, role) if part)
 
 
 def _store(storage: StorageUse) -> str:

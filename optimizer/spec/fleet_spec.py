@@ -13,7 +13,7 @@ from optimizer.spec.model import ModelSpec, PerformanceSpec
 from optimizer.spec.options import OptimizerSpec
 from optimizer.spec.service import ServiceSpec
 from optimizer.spec.service_class import ServiceClassSpec
-from optimizer.spec.storage import StoreSpec
+from optimizer.spec.storage import KvTransferSpec, StoreSpec
 
 __all__ = ["CURRENCY_PATTERN", "FleetSpec"]
 
@@ -46,6 +46,9 @@ class FleetSpec(SpecModel):
     )
     stores: tuple[StoreSpec, ...] = Field(
         default=(), strict=False, description="Where KV caches can be kept for reuse."
+    )
+    kv_transfer: KvTransferSpec | None = Field(
+        default=None, description="How KV caches go from prefill to decode pools."
     )
     models: tuple[ModelSpec, ...] = Field(strict=False, description="Models.")
     performance: tuple[PerformanceSpec, ...] = Field(

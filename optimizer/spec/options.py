@@ -22,6 +22,7 @@ __all__ = [
     "PartialService",
     "PriorityMode",
     "SaturationPolicy",
+    "Serving",
     "ThroughputTarget",
     "UnservedPolicy",
 ]
@@ -32,6 +33,14 @@ class AllocationMode(StrEnum):
 
     CHOOSE = "choose"  # one accelerator and maximum batch per service
     SPLIT = "split"  # several at once: whole replicas, and shares of the load routed to each
+
+
+class Serving(StrEnum):
+    """Whether the replicas that prefill a service's requests also decode them."""
+
+    AGGREGATED = "aggregated"  # they do
+    DISAGGREGATED = "disaggregated"  # pools of their own, the KV cache is sent between
+    EITHER = "either"  # whichever serves the fleet better
 
 
 class PriorityMode(StrEnum):
@@ -128,6 +137,12 @@ class OptimizerSpec(SpecModel):
         le=10**6,
         description="With split: how many different (accelerator, maximum batch) may serve one "
         "service; by default any number.",
+    )
+    serving: Serving = Field(
+        default=Serving.AGGREGATED,
+        strict=False,
+        description="How services that do not say prefill and decode: aggregated, disaggregated "
+        "(in pools of their own, whose accelerators and numbers are decided) or either.",
     )
     priorities: PriorityMode = Field(
         default=PriorityMode.STRICT, strict=False, description="How priorities count."

@@ -11,6 +11,7 @@ from optimizer.spec.coverage import check_coverage
 from optimizer.spec.finding import Finding
 from optimizer.spec.parts import Part
 from optimizer.spec.place_checks import check_places
+from optimizer.spec.serving_checks import check_serving
 from optimizer.spec.storage_checks import check_storage
 from optimizer.spec.wording import show_path, suggestion
 
@@ -42,6 +43,7 @@ def cross_check(data: object) -> Iterator[Finding]:
         check_consistency(fleet),
         check_coverage(fleet),
         check_storage(fleet),
+        check_serving(fleet),
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from optimizer.spec.base import Name, NonNegative, SpecModel, Tokens, Variability
 from optimizer.spec.length_buckets import LengthBucketsSpec
 from optimizer.spec.lengths import LengthDistributionSpec, mean_length
-from optimizer.spec.options import AllocationMode
+from optimizer.spec.options import AllocationMode, Serving
 from optimizer.spec.precision import AllowedPrecision
 from optimizer.spec.storage import KvReuseSpec
 
@@ -182,6 +182,12 @@ class ServiceSpec(SpecModel):
         le=10**6,
         description="With split: how many different (accelerator, maximum batch) may serve it; by "
         "default `optimizer.max_different`.",
+    )
+    serving: Serving | None = Field(
+        default=None,
+        strict=False,
+        description="aggregated: the same replicas prefill and decode; disaggregated: pools of "
+        "their own do; either; by default `optimizer.serving`.",
     )
     length_buckets: LengthBucketsSpec | None = Field(
         default=None,

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from optimizer.spec.base import Milliseconds, Name, NonNegative, Positive, SpecModel
 
-__all__ = ["KvReuseSpec", "QualitySpec", "ReuseKind", "StoreScope", "StoreSpec"]
+__all__ = ["KvReuseSpec", "KvTransferSpec", "QualitySpec", "ReuseKind", "StoreScope", "StoreSpec"]
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 PositiveShare = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -72,6 +72,13 @@ class StoreSpec(SpecModel):
         strict=False,
         description="Pools of the accelerators that can reach it; by default all.",
     )
+
+
+class KvTransferSpec(SpecModel):
+    """The way of a request's KV cache from the pool that prefills to the one that decodes."""
+
+    bandwidth_gb_s: Positive = Field(description="What one transfer gets [GB/s].")
+    latency_ms: Milliseconds = Field(default=0.0, description="Until the first byte [ms].")
 
 
 class ReuseKind(StrEnum):

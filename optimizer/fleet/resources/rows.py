@@ -96,14 +96,16 @@ class ResourceRow:
 
 def resource_rows(table: CandidateTable) -> tuple[ResourceRow, ...]:
     """Return the row of every requirement of the fleet."""
-    of_candidates: dict[ResourceKind, FloatArray] = {}
+    halves = table.halves
+    of_halves: dict[ResourceKind, list[FloatArray]] = {}
     rows = []
     for requirement in requirements(table.spec):
         kind = requirement.kind
-        if kind not in of_candidates:
-            of_candidates[kind] = kind.of_candidates(table)
-        counted = requirement.scope.candidates(table)
-        usage = np.where(counted, of_candidates[kind], 0.0)
+        if kind not in of_halves:
+            of_halves[kind] = [kind.of_candidates(half) for half in halves]
+        usage = np.zeros(len(table))
+        for half, used in zip(halves, of_halves[kind], strict=True):
+            usage += np.where(requirement.scope.candidates(half), used, 0.0)
         rows.append(ResourceRow(requirement, usage, kind.of_unserved(table)))
     return tuple(rows)
 

@@ -15,6 +15,8 @@ from optimizer.errors import SpecError
 from optimizer.fleet import Verdict
 from optimizer.fleet.check import check_plan
 from optimizer.fleet.impossible import why_not
+from optimizer.fleet.one_pair import pair_data
+from optimizer.fleet.replica import size_replica
 from optimizer.spec import FleetSpec, from_data
 
 
@@ -242,6 +244,12 @@ def test_plans_with_stores_survive_a_round_trip_and_say_what_is_wrong_with_them(
     changed = plan.model_copy(update={"allocations": (wrong, *plan.allocations[1:])})
     assert "kept_gb 1 of fast, not 10" in str(check_plan(spec, changed).violations[0])
     assert "fast" in plan.explain("gold").verdict
+
+
+def test_one_replica_of_a_service_with_a_store_is_sized_without_it() -> None:
+    """`fleetopt size` looks at a replica that computes what it is asked."""
+    study = size_replica(from_data(pair_data(fleet(), service="silver")))
+    assert study.sizes[0].max_rate_rps == 0
 
 
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {

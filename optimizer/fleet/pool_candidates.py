@@ -1,0 +1,139 @@
+"""Candidates that prefill and decode in pools of their own, beside those that do not."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.decode_pool import DecodePool
+from optimizer.fleet.disaggregation import PoolPairs, find_pairs, may_disaggregate
+from optimizer.fleet.reuse import Reuse
+from optimizer.spec.options import Serving
+from queue_models import QueueMetrics, QueueModel, Statistic, TandemMetrics
+
+__all__ = ["with_pools"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def with_pools(table: CandidateTable, model: QueueModel) -> CandidateTable:
+    """Return the table with the pairs of pools of services that may disaggregate."""
+    spec = table.spec
+    if not any(may_disaggregate(spec, service) for service in spec.services):
+        return table
+    for pairs, metrics, statistics in find_pairs(table, model):
+        table = _joined(table, _rows(table, pairs, metrics, statistics))
+    apart = np.array(
+        [(s.serving or spec.optimizer.serving) is Serving.DISAGGREGATED for s in spec.services]
+    )
+    single = (table.decode.accelerator < 0) & (table.accelerator >= 0)
+    ruled_out = single & apart[table.service] & (table.verdict == Verdict.POSSIBLE)
+    return dataclasses.replace(
+        table, verdict=np.where(ruled_out, int(Verdict.AGGREGATED), table.verdict)
+    )
+
+
+def _rows(
+    table: CandidateTable,
+    pairs: PoolPairs,
+    metrics: TandemMetrics,
+    statistics: tuple[Statistic, ...],
+) -> CandidateTable:
+    """Return a table of pairs alone."""
+    spec, inventory = table.spec, table.inventory
+    per_replica = np.array([entry.instances for entry in spec.performance], dtype=np.int64)
+    halves = []
+    names = {name: place for place, name in enumerate(inventory.names)}
+    of_entry = np.array([names[entry.accelerator] for entry in spec.performance], dtype=np.int64)
+    for entry, batch, replicas in (
+        (pairs.prefill, pairs.prefill_batch, pairs.prefill_replicas),
+        (pairs.decode, pairs.decode_batch, pairs.decode_replicas),
+    ):
+        place = of_entry[entry]
+        instances = per_replica[entry] * replicas
+        halves.append(
+            DecodePool(
+                accelerator=place,
+                performance=entry,
+                max_batch=batch,
+                replicas=replicas,
+                instances=instances,
+                cards=inventory.cards[place] * instances,
+                cost_per_hour=inventory.cost_per_hour[place] * instances,
+                utilization=metrics.decode.utilization,
+                queueing_ms=metrics.decode.wait_ms,
+            )
+        )
+    first, second = halves
+    size = len(pairs.service)
+    return dataclasses.replace(
+        table,
+        service=pairs.service,
+        accelerator=first.accelerator,
+        performance=first.performance,
+        max_batch=first.max_batch,
+        verdict=np.full(size, int(Verdict.POSSIBLE), dtype=np.int64),
+        rate_per_replica_rps=pairs.rate_rps / pairs.prefill_replicas,
+        replicas=first.replicas,
+        instances=first.instances,
+        cards=first.cards,
+        cost_per_hour=first.cost_per_hour + second.cost_per_hour,
+        reuse=Reuse.none(spec, pairs.service),
+        decode=second,
+        metrics=_as_seen(table, metrics, statistics, size),
+        refusals={},
+    )
+
+
+def _as_seen(
+    table: CandidateTable, metrics: TandemMetrics, statistics: tuple[Statistic, ...], size: int
+) -> QueueMetrics:
+    """Return what requests see of both pools, with utilisation and queue of the first."""
+    means = {f.name: getattr(metrics.prefill, f.name) for f in fields(QueueMetrics)}
+    for name in ("stable", "throughput_rps", "ttft_ms", "itl_ms", "tpot_ms", "e2e_ms"):
+        means[name] = getattr(metrics, name)
+    means["percentiles"] = {
+        statistic: metrics.value(statistic) if statistic in statistics else np.full(size, np.nan)
+        for statistic in table.metrics.percentiles
+    }
+    return QueueMetrics(**means)
+
+
+def _joined(table: CandidateTable, more: CandidateTable) -> CandidateTable:
+    """Return both tables in one, each service's rows together."""
+    services = np.concatenate([table.service, more.service])
+    order = np.argsort(services, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+
+    def both(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([one, np.broadcast_to(other, more.service.shape)])[order]
+
+    arrays: dict[str, Any] = {
+        f.name: both(getattr(table, f.name), getattr(more, f.name))
+        for f in fields(table)
+        if isinstance(getattr(table, f.name), np.ndarray)
+    }
+    means = {
+        f.name: both(getattr(table.metrics, f.name), getattr(more.metrics, f.name))
+        for f in fields(QueueMetrics)
+        if f.name != "percentiles"
+    }
+    percentiles = {
+        statistic: both(values, more.metrics.percentiles[statistic])
+        for statistic, values in table.metrics.percentiles.items()
+    }
+    return dataclasses.replace(
+        table,
+        **arrays,
+        reuse=Reuse.concatenate([table.reuse, more.reuse]).take(order),
+        decode=table.decode.followed_by(more.decode).take(order),
+        metrics=QueueMetrics(**means, percentiles=percentiles),
+        refusals={int(place[row]): words for row, words in table.refusals.items()},
+    )

@@ -1,0 +1,334 @@
+"""Prefill and decode in pools of their own: which accelerators, how many of each."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import optimizer as fo
+from optimizer.errors import SpecError
+from optimizer.fleet.check import check_plan
+from optimizer.fleet.part_of_table import part_of_table
+from optimizer.spec import FleetSpec, from_data
+from queue_models import (
+    Lengths,
+    Metric,
+    PrefillDecodeTiming,
+    Role,
+    ServiceProcess,
+    Statistic,
+    Tandem,
+    evaluate_tandem,
+)
+from queue_models import get as get_queue_model
+
+
+def fast_and_slow() -> dict[str, Any]:
+    """One accelerator that prefills fast (P, 3 per hour), one that decodes fast (D, 1 per hour).
+
+    A prompt of 1 000 tokens takes 100 ms on P and 1 000 ms on D; a token takes 50 ms on P and 10 ms
+    on D. TTFT within 300 ms rules out D, 30 ms between tokens rule out P: neither can serve alone.
+    A prefill pool on P and a decode pool on D can: the KV cache of 1 GB is sent at 100 GB/s in
+    10 ms, so that the first of ten gaps takes 20 ms and the others 10 ms. At one request per
+    second P is busy 10 % of the time and D 10 %: one replica of each, 4 per hour.
+    """
+
+    def entry(accelerator: str, prefill: float, decode: float) -> dict[str, Any]:
+        times = {
+            "decode_base_ms": decode,
+            "decode_ms_per_request": 0.0,
+            "prefill_base_ms": 0.0,
+            "prefill_ms_per_token": prefill,
+        }
+        pair = {"model": "m", "accelerator": accelerator, "max_batch": 1}
+        return {**pair, "prefill_decode": times}
+
+    return {
+        "name": "fast and slow",
+        "accelerators": [
+            {"name": "P", "cost_per_hour": 3.0},
+            {"name": "D", "cost_per_hour": 1.0},
+        ],
+        "kv_transfer": {"bandwidth_gb_s": 100},
+        "models": [{"name": "m", "kv_bytes_per_token": 1e6}],
+        "performance": [entry("P", 0.1, 50.0), entry("D", 1.0, 10.0)],
+        "classes": [
+            {
+                "name": "c",
+                "priority": 1,
+                "slos": [
+                    {
+                        "targets": [
+                            {"metric": "ttft_ms", "bound": 300},
+                            {"metric": "itl_ms", "bound": 30},
+                        ]
+                    }
+                ],
+            }
+        ],
+        "services": [
+            {
+                "name": "s",
+                "model": "m",
+                "class": "c",
+                "load": {"arrival_rate_rps": 1, "input_tokens": 1000, "output_tokens": 11},
+            }
+        ],
+        "optimizer": {"serving": "either"},
+    }
+
+
+def fleet(data: dict[str, Any] | None = None, **of_service: Any) -> FleetSpec:
+    """Return the fleet with changes to its service."""
+    document = deepcopy(data or fast_and_slow())
+    document["services"][0].update(of_service)
+    return from_data(document)
+
+
+def load(rate: float, output: float = 11) -> dict[str, float]:
+    """Return a load."""
+    return {"arrival_rate_rps": rate, "input_tokens": 1000, "output_tokens": output}
+
+
+def test_golden_two_pools_serve_what_neither_accelerator_can() -> None:
+    """4 per hour, one replica of each, as `fast_and_slow` works out; aggregated, nothing serves."""
+    spec = fleet()
+    plan = fo.optimize(spec)
+    prefill, decode = plan.allocations
+    assert plan.total_cost_per_hour == 4.0
+    assert (prefill.role, prefill.accelerator, prefill.replicas) == ("prefill", "P", 1)
+    assert (decode.role, decode.accelerator, decode.replicas) == ("decode", "D", 1)
+    assert prefill.transfer_ms == pytest.approx(10.0)
+    assert prefill.slo_met
+    assert prefill.ttft_ms is not None
+    assert 100 < prefill.ttft_ms < 120
+    assert not check_plan(spec, plan).violations
+    assert fo.FleetPlan.from_json(plan.to_json()) == plan
+    assert "prefill: 1 replica(s) on P, decode: 1 replica(s) on D" in plan.explain("s").verdict
+    assert not fo.optimize(spec, serving="aggregated").services_served
+
+
+def test_both_halves_load_their_own_types_rows() -> None:
+    """Without a card of either type the pair does not fit."""
+    for short in ("P", "D"):
+        data = fast_and_slow()
+        data["capacities"] = [{"type": "P", "cards": 1}, {"type": "D", "cards": 1}]
+        assert fo.optimize(fleet(data)).services_served
+        data["capacities"] = [{**c, "cards": int(c["type"] != short)} for c in data["capacities"]]
+        assert not fo.optimize(fleet(data)).services_served
+
+
+def test_power_of_both_halves_is_minimised() -> None:
+    """P draws 400 W and D 100 W whatever they do: the pair 0.5 kW."""
+    data = fast_and_slow()
+    for accelerator, watts in zip(data["accelerators"], (400.0, 100.0), strict=True):
+        accelerator["power"] = {"idle_w": watts, "full_w": watts}
+    data["optimizer"]["objective"] = "power"
+    spec = fleet(data)
+    plan = fo.optimize(spec)
+    assert plan.primal_bound == pytest.approx(0.5)
+    assert not check_plan(spec, plan).violations
+
+
+def test_the_ratio_follows_the_lengths() -> None:
+    """Ten times the output takes more decode replicas, and as many for prefill."""
+    replicas = {}
+    for output in (11, 110):
+        plan = fo.optimize(fleet(load=load(4, output)))
+        replicas[output] = [a.replicas for a in plan.allocations]
+    assert replicas[110][0] == replicas[11][0]
+    assert replicas[110][1] > replicas[11][1]
+
+
+def cheapest_by_exhaustion(rate: float, bounds: dict[Statistic, float], most: int = 12) -> float:
+    """Return the least cost of a pair, every number of replicas of both pools tried."""
+    timings = {"P": (3.0, (50.0, 0.0, 0.0, 0.1)), "D": (1.0, (10.0, 0.0, 0.0, 1.0))}
+    model = get_queue_model("mm1k-state-dependent")
+    counts = np.array(list(product(range(1, most + 1), repeat=2)))
+    best = np.inf
+    for (price_p, times_p), (price_d, times_d) in product(timings.values(), repeat=2):
+        halves = [
+            ServiceProcess(
+                PrefillDecodeTiming(*times),
+                Lengths.fixed(1000.0),
+                Lengths.fixed(11.0),
+                1,
+                role=role,
+            )
+            for times, role in ((times_p, Role.PREFILL), (times_d, Role.DECODE))
+        ]
+        tandem = Tandem(*halves, 10.0, prefill_replicas=counts[:, 0], decode_replicas=counts[:, 1])
+        found = evaluate_tandem(model, tandem, np.full(len(counts), rate), tuple(bounds))
+        kept = np.array(found.stable)
+        for statistic, bound in bounds.items():
+            kept &= found.value(statistic) <= bound
+        cost = counts @ np.array([price_p, price_d])
+        best = min(best, cost[kept].min(initial=np.inf))
+    return float(best)
+
+
+@given(
+    rate=st.floats(0.5, 12.0),
+    ttft=st.floats(105.0, 2000.0),
+    itl=st.floats(12.0, 80.0),
+    e2e=st.one_of(st.none(), st.floats(230.0, 3000.0)),
+)
+@settings(max_examples=12, deadline=None, derandomize=True)
+def test_pairs_cost_what_exhaustion_finds(
+    rate: float, ttft: float, itl: float, e2e: float | None
+) -> None:
+    """Without objectives on both pools exactly; with one, no less, and seldom more."""
+    data = fast_and_slow()
+    targets = [{"metric": "ttft_ms", "bound": ttft}, {"metric": "itl_ms", "bound": itl}]
+    bounds = {Statistic(Metric.TTFT): ttft, Statistic(Metric.ITL): itl}
+    if e2e is not None:
+        targets.append({"metric": "e2e_ms", "bound": e2e})
+        bounds[Statistic(Metric.E2E)] = e2e
+    data["classes"][0]["slos"][0]["targets"] = targets
+    data["optimizer"] = {"serving": "disaggregated", "queue_model": "mm1k-state-dependent"}
+    spec = fleet(data, load=load(rate))
+    plan = fo.optimize(spec)
+    assert not check_plan(spec, plan).violations
+    best = cheapest_by_exhaustion(rate, bounds)
+    if not plan.services_served:
+        assert best == np.inf
+        return
+    assert plan.total_cost_per_hour is not None
+    assert plan.total_cost_per_hour >= best - 1e-9
+    if e2e is None:
+        assert plan.total_cost_per_hour == pytest.approx(best)
+
+
+@given(rate=st.floats(0.2, 10.0), ttft=st.floats(120.0, 4000.0), itl=st.floats(12.0, 100.0))
+@settings(max_examples=8, deadline=None, derandomize=True)
+def test_the_choice_never_costs_more_than_one_pool(rate: float, ttft: float, itl: float) -> None:
+    """`either` serves whatever `aggregated` serves, at no more."""
+    data = fast_and_slow()
+    data["classes"][0]["slos"][0]["targets"] = [
+        {"metric": "ttft_ms", "bound": ttft},
+        {"metric": "itl_ms", "bound": itl},
+    ]
+    either = fo.optimize(fleet(data, load=load(rate)))
+    alone = fo.optimize(fleet(data, load=load(rate)), serving="aggregated")
+    if alone.services_served:
+        assert either.total_cost_per_hour is not None
+        assert alone.total_cost_per_hour is not None
+        assert either.total_cost_per_hour <= alone.total_cost_per_hour + 1e-9
+
+
+def test_pools_apart_in_place_or_kv_precision_are_not_paired() -> None:
+    """A KV cache is not sent between regions, nor read in another precision."""
+    for accelerator in ({"pool": "eu"}, {"zone": "a"}):
+        data = fast_and_slow()
+        data["accelerators"][0].update(accelerator)
+        assert not fo.optimize(fleet(data)).services_served
+    data = fast_and_slow()
+    data["performance"][0]["kv_precision"] = "fp8"
+    assert not fo.optimize(fleet(data)).services_served
+
+
+def test_disaggregated_alone_says_why_one_pool_is_out() -> None:
+    """Where one pool could serve, `explain` says that the service does not want it."""
+    data = fast_and_slow()
+    data["classes"][0]["slos"] = []
+    plan = fo.optimize(fleet(data, serving="disaggregated"))
+    assert [a.role for a in plan.allocations] == ["prefill", "decode"]
+    options = plan.explain("s").options
+    assert [option.decode is not None for option in options if option.state == "chosen"] == [True]
+    details = [option.detail for option in options]
+    assert "the service prefills and decodes in pools of their own" in details
+
+
+def test_the_checker_finds_a_decode_pool_that_is_too_small() -> None:
+    """It asks the queue model about both pools together."""
+    spec = fleet(load=load(20))
+    plan = fo.optimize(spec)
+    prefill, decode = plan.allocations
+    fewer = decode.model_copy(update={"replicas": 1, "instances": 1, "cards": 1})
+    changed = plan.model_copy(update={"allocations": (prefill, fewer)})
+    assert any(violation.kind == "slo" for violation in check_plan(spec, changed).violations)
+    lone = plan.model_copy(update={"allocations": (prefill,)})
+    assert "not one for prefill and one for decode" in str(check_plan(spec, lone).violations)
+
+
+def test_percentiles_over_both_pools_are_kept() -> None:
+    """TTFT and E2E at the 95th percentile, by the model that answers them in pools."""
+    data = fast_and_slow()
+    iteration = {"decode_ms_per_token": 0.1, "kv_ms_per_token": 1e-5}
+    data["performance"] = [
+        {
+            "model": "m",
+            "accelerator": name,
+            "max_batch": 16,
+            "iteration": {**iteration, "base_ms": base, "prefill_ms_per_token": prefill},
+        }
+        for name, base, prefill in (("P", 30.0, 0.05), ("D", 10.0, 0.5))
+    ]
+    data["classes"][0]["slos"][0]["targets"] = [
+        {"metric": "ttft_ms", "statistic": "p95", "bound": 400},
+        {"metric": "e2e_ms", "statistic": "p95", "bound": 900},
+        {"metric": "itl_ms", "statistic": "p99", "bound": 60},
+    ]
+    spec = fleet(data, load=load(2))
+    plan = fo.optimize(spec, serving="disaggregated")
+    assert plan.services_served == ("s",)
+    assert all(target.met for target in plan.allocations[0].targets)
+    assert not check_plan(
+        spec.model_copy(
+            update={"optimizer": spec.optimizer.model_copy(update={"serving": "disaggregated"})}
+        ),
+        plan,
+    ).violations
+
+
+def test_a_part_of_the_table_keeps_its_pairs() -> None:
+    """What looks at some services alone sees their pools."""
+    data = fast_and_slow()
+    data["services"].append({**data["services"][0], "name": "t"})
+    table = fo.build_candidates(fleet(data))
+    part = part_of_table(table, [1])
+    rows = table.service == 1
+    np.testing.assert_array_equal(part.decode.replicas, table.decode.replicas[rows])
+    np.testing.assert_array_equal(part.halves[1].cards, table.halves[1].cards[rows])
+
+
+FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "no link": ({"kv_transfer": None}, {}, "kv_transfer: is missing: service 's' may prefill and"),
+    "no size": (
+        {"models": [{"name": "m"}]},
+        {},
+        "models[0].kv_bytes_per_token: is missing: service 's' sends its KV cache between pools",
+    ),
+    "limited queue": ({}, {"max_queue": 4}, "service 's' has max_queue, which pools of their own"),
+    "spares": ({}, {"spares": 1}, "service 's' has spares, which pools of their own do not know"),
+    "today": (
+        {},
+        {"current": {"accelerator": "P", "replicas": 1}},
+        "service 's' has current, which pools of their own do not know",
+    ),
+    "transition": (
+        {"optimizer": {"serving": "either", "transition": {"horizon_h": 8}}},
+        {},
+        "optimizer.transition = a mapping (horizon_h): does not know what changes where prefill",
+    ),
+    "split": ({}, {"allocation": "split"}, "service 's' has allocation: split"),
+    "unknown word": ({}, {"serving": "apart"}, "must be one of aggregated, disaggregated, either"),
+    "no bandwidth": ({"kv_transfer": {"bandwidth_gb_s": 0}}, {}, "must be greater than 0 (GB/s)"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_misuse_is_found_with_what_to_try(name: str) -> None:
+    """Each names its place and the remedy."""
+    changes, of_service, message = FAULTS[name]
+    data = fast_and_slow()
+    data.update(changes)
+    with pytest.raises(SpecError) as caught:
+        fleet(data, **of_service)
+    assert message in str(caught.value)
