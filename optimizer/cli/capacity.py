@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,27 +10,26 @@ import typer
 from optimizer.cli import capacity_sheet
 from optimizer.cli.capacity_fit import fit
 from optimizer.cli.capacity_measure import measure
+from optimizer.cli.capacity_memory import memory
 from optimizer.cli.capacity_options import (
-    BatchedTokens,
     BatchSize,
     ContextLength,
     EngineName,
     KVDtype,
-    MaxSequences,
     Model,
     Precision,
     Utilization,
     engine_settings,
+    print_json,
     read_model,
-    request_mix,
     whole_numbers,
 )
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.fleet_options import Json
-from optimizer.cli.output import show, tell, write_data
+from optimizer.cli.output import show, tell
 
 if TYPE_CHECKING:
-    from optimizer.capacity import KVCacheDetail, MemoryBudget, ModelArchitecture
+    from optimizer.capacity import KVCacheDetail, ModelArchitecture
 
 __all__ = ["app"]
 
@@ -51,6 +49,7 @@ def _capacity() -> None:
 
 app.command("fit")(fit)
 app.command("measure")(measure)
+app.command("memory")(memory)
 app.add_typer(capacity_sheet.app, name="sheet")
 
 
@@ -66,7 +65,7 @@ def model(source: Model, *, precision: Precision = "auto", as_json: Json = False
     """
     found = read_model(source)
     if as_json:
-        _print_json(_model_document(found, precision))
+        print_json(_model_document(found, precision))
         return
     from optimizer.report.capacity_text import model_view
 
@@ -123,7 +122,7 @@ def kv(
             document["sweep"] = [entry.to_document() for entry in details]
         if advice is not None:
             document["advice"] = advice
-        _print_json(document)
+        print_json(document)
         return
     from optimizer.report.capacity_text import kv_view, sweep_view
 
@@ -136,96 +135,6 @@ def kv(
         typer.echo(
             f"longest context as {detail.kv_data_type}: {advice['longest_context']:,} tokens"
         )
-
-
-@app.command("memory")
-def memory(
-    source: Model,
-    accelerator_name: Annotated[
-        str, typer.Argument(metavar="ACCELERATOR", help="Name in the catalogue, as H100-SXM.")
-    ],
-    *,
-    contexts: Annotated[
-        str, typer.Option("--context-lengths", help="Lengths of requests, with commas.")
-    ] = "512,1024,2048,4096,8192",
-    tensor_parallel: Annotated[int, typer.Option("--tensor-parallel", "-t")] = 1,
-    pipeline_parallel: Annotated[int, typer.Option("--pipeline-parallel", "-p")] = 1,
-    precision: Precision = "auto",
-    kv_dtype: KVDtype = "auto",
-    shared_prefix: Annotated[
-        int, typer.Option("--shared-prefix", help="Tokens that all requests share at the start.")
-    ] = 0,
-    mix: Annotated[
-        str | None,
-        typer.Option(
-            "--mix",
-            metavar="IN:OUT[:WEIGHT],...",
-            help="Prompt and answer lengths of kinds of requests, and their shares.",
-            show_default=False,
-        ),
-    ] = None,
-    engine: EngineName = "vllm",
-    utilization: Utilization = 0.9,
-    batched_tokens: BatchedTokens = 8192,
-    max_sequences: MaxSequences = 1024,
-    as_json: Json = False,
-) -> None:
-    """Show how an engine divides an accelerator's memory, and how many requests fit.
-
-    For example:
-
-      fleetopt capacity memory meta-llama/Llama-3.1-8B H100-SXM --utilization 0.95
-
-      fleetopt capacity memory openai/gpt-oss-120b H200-SXM --tensor-parallel 2 --json
-
-      fleetopt capacity memory meta-llama/Llama-3.1-8B H100-SXM --mix 500:100:3,4000:300
-    """
-    from optimizer.capacity import concurrency, kv_format, memory_budget, tensor_parallel_obstacle
-    from optimizer.capacity.errors import CapacityError
-    from optimizer.catalog import accelerator, device_memory
-
-    found = read_model(source, kv_dtype)
-    facts = accelerator(accelerator_name)
-    weights = found.weights_in(precision)
-    settings = engine_settings(engine, utilization, batched_tokens, max_sequences)
-    obstacle = tensor_parallel_obstacle(
-        found.architecture, tensor_parallel, weights, scale_up_devices=facts.max_scaleup_devices
-    )
-    if obstacle is not None:
-        raise CapacityError("tensor_parallel", tensor_parallel, obstacle)
-    budget = memory_budget(
-        found.architecture,
-        weights,
-        kv_format(kv_dtype, found.architecture),
-        device_memory_gib=device_memory(facts).memory_gib,
-        tensor_parallel=tensor_parallel,
-        pipeline_parallel=pipeline_parallel,
-        settings=settings,
-    )
-    lengths = whole_numbers(contexts, "--context-lengths")
-    mixed = {} if mix is None else _mixed(budget, mix, shared_prefix)
-    entries = [
-        concurrency(
-            budget.layout,
-            budget.blocks,
-            length,
-            max_batched_tokens=batched_tokens,
-            shared_prefix_tokens=shared_prefix,
-        )
-        for length in lengths
-        if budget.layout is not None and budget.fits
-    ]
-    if as_json:
-        document = _memory_document(found.model_id, facts.name, weights.name, budget, entries)
-        _print_json({**document, **({"mix": mixed} if mix is not None else {})})
-    else:
-        from optimizer.report.capacity_text import budget_view
-
-        show(budget_view(f"{found.model_id} on {facts.name}, {weights.name}", budget, entries))
-        for name, requests in mixed.items():
-            typer.echo(f"requests of the mix while decoding, {name}: {requests:.1f}")
-    if not budget.fits:
-        raise typer.Exit(ExitCode.INFEASIBLE)
 
 
 @app.command("recommend")
@@ -300,7 +209,7 @@ def recommend(
         settings=engine_settings(engine, utilization, 8192, 1024),
     )
     if as_json:
-        _print_json(found.to_document())
+        print_json(found.to_document())
     else:
         from optimizer.report.capacity_text import recommendation_view
 
@@ -377,46 +286,3 @@ def _draw(
     except (OSError, ValueError) as error:
         raise typer.BadParameter(f"cannot write {path}: {error}", param_hint="--plot") from error
     tell(f"wrote {path}")
-
-
-def _memory_document(
-    model_id: str, accelerator_name: str, precision: str, budget: Any, entries: list[Any]
-) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {
-        "schema_version": _SCHEMA_VERSION,
-        "model": model_id,
-        "accelerator": accelerator_name,
-        "precision": precision,
-        "fits": budget.fits,
-        "kv_pool_gb": budget.kv_pool_gb,
-        "kv_pool_gib": budget.kv_pool_gib,
-        "kv_blocks": budget.blocks,
-        "kv_tokens": budget.kv_tokens,
-        "budget": asdict(budget),
-        "concurrency": [asdict(entry) for entry in entries],
-    }
-
-
-def _mixed(budget: MemoryBudget, mix: str, shared_prefix: int) -> dict[str, float]:
-    """Count requests of a mix of lengths that the pool holds, on average and nearly always."""
-    from optimizer.capacity import concurrency_for_lengths
-
-    kinds = request_mix(mix)
-    if budget.layout is None or not budget.fits:
-        return {}
-    return {
-        name: concurrency_for_lengths(
-            budget.layout,
-            budget.blocks,
-            kinds,
-            quantile=quantile,
-            shared_prefix_tokens=shared_prefix,
-        )
-        for name, quantile in (("mean", None), ("p99", 0.99))
-    }
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    write_data(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), None)

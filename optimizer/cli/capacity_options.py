@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ __all__ = [
     "Precision",
     "Utilization",
     "engine_settings",
+    "print_json",
     "read_model",
     "request_mix",
     "whole_numbers",
@@ -126,3 +127,12 @@ def whole_numbers(text: str, option: str) -> list[int]:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise typer.BadParameter(f"'{text}': whole numbers above 0, as in 1,2,4", param_hint=option)
     return [int(part) for part in parts]
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print a document on standard output, without what JSON lacks."""
+    import json
+
+    from optimizer.cli.output import write_data
+
+    write_data(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), None)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -167,13 +168,26 @@ def _plain_card(accelerator: AcceleratorSpec, own: dict[str, float]) -> Accelera
     )
 
 
-@lru_cache(maxsize=64)
-def _architecture(source: str, *, is_file: bool) -> ModelArchitecture:
-    from pathlib import Path
+def _architecture(model: ModelSpec) -> ModelArchitecture:
+    if model.config is None:
+        return _of_catalog(model.catalog or "")
+    path = Path(model.config)
+    return _of_file(path, path.stat().st_mtime_ns if path.is_file() else None)
 
+
+@lru_cache(maxsize=64)
+def _of_catalog(name: str) -> ModelArchitecture:
     from optimizer.capacity import ModelArchitecture
 
-    return ModelArchitecture(Path(source) if is_file else source)
+    return ModelArchitecture(name)
+
+
+@lru_cache(maxsize=64)
+def _of_file(path: Path, changed_ns: int | None) -> ModelArchitecture:  # noqa: ARG001
+    """Read a configuration once for each time that it changed."""
+    from optimizer.capacity import ModelArchitecture
+
+    return ModelArchitecture(path)
 
 
 def _entries(
@@ -194,9 +208,7 @@ def _estimates(
     from optimizer.capacity import EngineSettings
     from optimizer.capacity.replica_estimate import estimate_replica
 
-    source = model.catalog if model.config is None else model.config
-    assert source is not None
-    architecture = _architecture(source, is_file=model.config is not None)
+    architecture = _architecture(model)
     settings = EngineSettings(max_num_seqs=_MOST_SEQUENCES)
     requests = _requests(spec, model.name)
     weights, caches = _precisions(spec, model)

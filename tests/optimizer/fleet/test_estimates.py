@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from optimizer.fleet.impossible import why_not
 from optimizer.fleet.one_pair import pair_data
 from optimizer.spec import FleetSpec, from_data, load, with_options
 from optimizer.spec.model import PerformanceSpec
-from tests.optimizer.capacity.configurations import small
+from tests.optimizer.capacity.configurations import SMALL, small
 
 LLAMA = "meta-llama/Llama-3.1-8B"
 
@@ -259,7 +260,13 @@ def test_a_configuration_beside_the_fleet(tmp_path: Path) -> None:
     (tmp_path / "model" / "config.json").write_text(json.dumps(small()), encoding="utf-8")
     path = tmp_path / "fleet.json"
     path.write_text(json.dumps(data), encoding="utf-8")
-    assert entries(load(path))
+    before = entries(load(path))
+    assert before
+    # A configuration that changed is read again.
+    wider = small(intermediate_size=2 * SMALL["intermediate_size"])
+    (tmp_path / "model" / "config.json").write_text(json.dumps(wider), encoding="utf-8")
+    os.utime(tmp_path / "model" / "config.json", (1, 1))
+    assert entries(load(path)) != before
     data["models"][0]["config"] = "absent.json"
     path.write_text(json.dumps(data), encoding="utf-8")
     with pytest.raises(SpecError, match=r"absent\.json"):
