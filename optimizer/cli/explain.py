@@ -46,6 +46,13 @@ def explain(
             "that would change it.",
         ),
     ] = False,
+    prices: Annotated[
+        bool,
+        typer.Option(
+            "--prices",
+            help="Show what one unit more of each resource would save, in the relaxation.",
+        ),
+    ] = False,
     options: SolveOptions,
     as_json: Json = False,
 ) -> None:
@@ -62,10 +69,12 @@ def explain(
       fleetopt explain examples/fleet.yaml --repair
     """
     spec = read_fleet(fleet, **options.overrides())
-    if repair:
-        if services or no_solver:
-            raise typer.BadParameter("--repair concerns the whole fleet: give it alone")
-        _show_repair(spec, as_json=as_json)
+    if repair or prices:
+        if services or no_solver or repair is prices:
+            raise typer.BadParameter(
+                "--repair and --prices concern the whole fleet: give one alone"
+            )
+        (_show_repair if repair else _show_prices)(spec, as_json=as_json)
         return
     if no_solver:
         _show(spec, _candidates(spec, services), as_json=as_json)
@@ -123,6 +132,35 @@ def _show_repair(spec: FleetSpec, *, as_json: bool) -> None:
         from optimizer.report import repair_view
 
         show(repair_view(study, spec.currency))
+
+
+def _show_prices(spec: FleetSpec, *, as_json: bool) -> None:
+    from optimizer.fleet import shadow_prices
+
+    prices = shadow_prices(spec)
+    if as_json:
+        import json
+
+        document = {
+            "schema_version": 1,
+            "fleet": spec.name,
+            "currency": spec.currency,
+            "meaning": "of the continuous relaxation",
+            "prices": [
+                {
+                    "resource": price.requirement.name,
+                    "unit": price.requirement.unit,
+                    "capacity": price.requirement.capacity,
+                    "price_per_hour": price.price_per_hour,
+                }
+                for price in prices
+            ],
+        }
+        write_data(json.dumps(document, indent=2, ensure_ascii=False) + "\n", None)
+    else:
+        from optimizer.report import shadow_prices_view
+
+        show(shadow_prices_view(prices, spec.currency))
 
 
 def _repair_document(study: RepairStudy) -> dict[str, Any]:

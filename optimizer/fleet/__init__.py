@@ -31,6 +31,7 @@ from optimizer.fleet.replica import (
     size_replica,
 )
 from optimizer.fleet.scenarios import solve_each
+from optimizer.fleet.shadow_prices import ShadowPrice, shadow_prices
 from optimizer.fleet.sizing import build_candidates
 from optimizer.fleet.violation import PlanCheck, Violation
 from optimizer.fleet.whatif import Case, WhatIf, what_if
@@ -60,6 +61,7 @@ __all__ = [
     "ReplicaTarget",
     "ResourceUse",
     "ServiceDifference",
+    "ShadowPrice",
     "Stage",
     "TargetOutcome",
     "UnservedService",
@@ -80,6 +82,7 @@ __all__ = [
     "plan_of",
     "problem_of",
     "repair",
+    "shadow_prices",
     "size_replica",
     "solve_each",
     "what_if",

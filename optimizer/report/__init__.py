@@ -10,6 +10,7 @@ from optimizer.report.plan_text import plan_view
 from optimizer.report.plugin_text import description_view, plugin_view
 from optimizer.report.repair_text import repair_view
 from optimizer.report.replica_text import replica_view
+from optimizer.report.shadow_prices_text import shadow_prices_view
 from optimizer.report.whatif_text import whatif_view
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "repair_view",
     "replica_view",
     "restoration_view",
+    "shadow_prices_view",
     "whatif_view",
 ]

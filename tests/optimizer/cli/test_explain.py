@@ -70,7 +70,25 @@ def test_questions_that_exclude_each_other_are_refused(crowded: Path) -> None:
     for arguments, status in (
         (("x", "--repair"), ExitCode.USAGE),
         (("--repair", "--no-solver"), ExitCode.USAGE),
+        (("--repair", "--prices"), ExitCode.USAGE),
         (("nobody", "--no-solver"), ExitCode.SPEC_INVALID),
     ):
         done = run("explain", crowded, *arguments)
         assert (done.returncode, "Traceback" in done.stderr) == (status, False)
+
+
+def test_prices_are_those_of_the_relaxation(tmp_path: Path) -> None:
+    """Three replicas, two cards of B at 5 and as many of A at 10 as wanted: a B more saves 5."""
+    path = tmp_path / "fleet.yaml"
+    spec = fleet(
+        services=[service("x"), service("y"), service("z")],
+        capacities=[{"type": "A", "cards": 9}, {"type": "B", "cards": 2}],
+    )
+    path.write_text(dump(spec), encoding="utf-8")
+    document = json.loads(run("explain", path, "--prices", "--json").stdout)
+    assert document["meaning"] == "of the continuous relaxation"
+    prices = {price["resource"]: price["price_per_hour"] for price in document["prices"]}
+    assert prices == {"B": pytest.approx(5), "A": 0}
+    shown = run("explain", path, "--prices").stdout
+    assert "relaxation" in shown
+    assert "whatif" in shown
