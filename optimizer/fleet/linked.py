@@ -15,6 +15,34 @@ from solvers import Links, SparseColumns
 __all__ = ["Bought", "Linked"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entries:
+    """Coefficients other than 0 of one row, with their places."""
+
+    places: IntArray
+    values: FloatArray
+
+    @classmethod
+    def of(cls, row: FloatArray) -> _Entries:
+        places = np.flatnonzero(row)
+        return cls(places, row[places])
+
+    def scaled(self, by: FloatArray) -> _Entries:
+        return _Entries(self.places, self.values * by[self.places])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """lower <= of_x @ x + of_z @ z + of_rates @ y <= upper."""
+
+    lower: float
+    upper: float
+    of_x: _Entries
+    of_z: dict[int, float]
+    of_rates: _Entries | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +86,7 @@ class Linked:
     change: list[float] = field(default_factory=list)
     upper: list[float] = field(default_factory=list)
     uses: list[Mapping[str, float]] = field(default_factory=list)
-    rows: list[tuple[float, float, FloatArray, dict[int, float], FloatArray | None]] = field(
-        default_factory=list
-    )
+    rows: list[_Row] = field(default_factory=list)
     purchases: list[Bought] = field(default_factory=list)
 
     def add_column(
@@ -102,13 +128,14 @@ class Linked:
     ) -> None:
         """Add a row: coefficients of the columns, of further ones by number, and of the rates."""
         self.row_names.append(name)
-        self.rows.append((lower, upper, of_x, of_z or {}, of_rates))
+        rates = None if of_rates is None else _Entries.of(of_rates)
+        self.rows.append(_Row(lower, upper, _Entries.of(of_x), of_z or {}, rates))
 
     def with_row(
         self, name: str, of_x: FloatArray, of_z: dict[int, float], *, upper: float
     ) -> Linked:
         """Return the same with one row more."""
-        row = (-np.inf, upper, of_x, of_z, None)
+        row = _Row(-np.inf, upper, _Entries.of(of_x), of_z, None)
         return replace(self, row_names=[*self.row_names, name], rows=[*self.rows, row])
 
     def with_lower_rates(self, scale: FloatArray) -> Linked:
@@ -120,8 +147,8 @@ class Linked:
             (n,), by what the rates on each column are multiplied.
         """
         rows = [
-            (lower, upper, of_x if rates is None else of_x * scale, of_z, rates)
-            for lower, upper, of_x, of_z, rates in self.rows
+            row if row.of_rates is None else replace(row, of_x=row.of_x.scaled(scale))
+            for row in self.rows
         ]
         return replace(self, rows=rows)
 
@@ -149,31 +176,30 @@ class Linked:
         """Return the linked part of the array problem; None without a row."""
         if not self.rows:
             return None
-        n = len(self.columns.candidate)
-        with_rates = any(rates is not None for *_, rates in self.rows)
-        nothing = np.zeros(self.edges)
-        of_z = [np.zeros(len(self.names)) for _ in self.rows]
-        for row, (_, _, _, entries, _) in zip(of_z, self.rows, strict=True):
-            row[list(entries)] = list(entries.values())
+        rates = [row.of_rates for row in self.rows]
+        nothing = _Entries.of(np.zeros(0))
+        of_z = [
+            _Entries(np.array(list(row.of_z), dtype=np.int64), np.array(list(row.of_z.values())))
+            for row in self.rows
+        ]
         return Links(
-            [lower for lower, *_ in self.rows],
-            [upper for _, upper, *_ in self.rows],
-            _stacked([of_x for _, _, of_x, _, _ in self.rows], n),
+            [row.lower for row in self.rows],
+            [row.upper for row in self.rows],
+            _stacked([row.of_x for row in self.rows], len(self.columns.candidate)),
             _stacked(of_z, len(self.names)),
-            of_rates=_stacked([nothing if r is None else r for *_, r in self.rows], self.edges)
-            if with_rates
-            else None,
+            of_rates=None
+            if all(entries is None for entries in rates)
+            else _stacked([nothing if r is None else r for r in rates], self.edges),
             cost=self.costs(measure),
             upper=self.upper,
             integer=np.ones(len(self.names), dtype=np.bool_),
         )
 
 
-def _stacked(rows: list[FloatArray], columns: int) -> SparseColumns:
-    entries = [np.flatnonzero(row) for row in rows]
+def _stacked(rows: list[_Entries], columns: int) -> SparseColumns:
     return SparseColumns.from_triplets(
         (len(rows), columns),
-        rows=np.repeat(np.arange(len(rows)), [len(e) for e in entries]),
-        columns=np.concatenate(entries),
-        values=np.concatenate([row[e] for row, e in zip(rows, entries, strict=True)]),
+        rows=np.repeat(np.arange(len(rows)), [len(row.places) for row in rows]),
+        columns=np.concatenate([row.places for row in rows]),
+        values=np.concatenate([row.values for row in rows]),
     )
