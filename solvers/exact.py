@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,12 +34,14 @@ from solvers.result import (
 )
 from solvers.search_monitor import Monitor, SearchMonitor, SilentMonitor
 from solvers.sparse_columns import SparseColumns
+from solvers.split_programme import SplitProgramme
 from solvers.verification import exact_cost, exceeded_row, is_feasible
 
 __all__ = [
     "Backend",
     "BackendAnswer",
     "BackendRequest",
+    "ProgrammeStage",
     "Relaxation",
     "cost_step",
     "exact_cost",
@@ -55,6 +57,29 @@ _MOST_CUTS = 100
 # Back ends prove bounds to about this, relative to the magnitudes summed; a bound that passes the
 # value by more contradicts it.
 _BOUND_NOISE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProgrammeStage:
+    """One stage of a problem with a split or a linked part.
+
+    Parameters
+    ----------
+    builder
+        Knows what the variables are.
+    objective
+        (variables,), minimised.
+    frozen
+        Objectives of earlier stages and what each must stay at or below.
+    later
+        (variables,) each, the objectives of the stages that follow, the cost last: of solutions
+        that are equal for this stage, later ones want that which is good for them.
+    """
+
+    builder: SplitProgramme
+    objective: FloatArray
+    frozen: Sequence[tuple[FloatArray, float]]
+    later: Sequence[FloatArray] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,6 +101,8 @@ class BackendRequest:
     programme
         Of a problem with a split part: what is asked in its stead. The answer's x then has one
         entry per variable, the problem's columns first; the others may be rounded.
+    stage
+        What the programme was made of, for back ends that see more in it than its rows.
     point
         (variables,), a feasible solution of the programme, or None.
     monitor
@@ -89,6 +116,7 @@ class BackendRequest:
     absolute_gap: float
     start: IntArray | None
     programme: MixedProgramme | None = None
+    stage: ProgrammeStage | None = None
     point: FloatArray | None = None
     monitor: Monitor = field(default_factory=SilentMonitor)
 

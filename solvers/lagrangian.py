@@ -11,11 +11,14 @@ from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
 from solvers.dense_backend import dense_backend
 from solvers.distribution_version import distribution_version
 from solvers.exact import solve_exactly
+from solvers.highs import highs_backend
 from solvers.isolated_backend import isolated_when_large
 from solvers.lagrangian_search import LagrangianSearch
+from solvers.plan_search import plan_backend
 from solvers.priorities import solve_in_stages
 from solvers.problem import AllocationProblem
 from solvers.result import SolveResult
+from solvers.split_search import solve_split
 
 __all__ = ["LagrangianOptions", "LagrangianSolver"]
 
@@ -54,6 +57,12 @@ class LagrangianSolver(Solver):
     HiGHS until the gap that was asked for is proven. The bound never depends on the core alone:
     columns left out of it cost at least the dual value plus their reduced cost.
 
+    Groups that split, and groups whose columns are linked, are taken apart into plans: counts of
+    one group's columns that carry its load, or what a pool and its classes do together. Plans are
+    columns of a problem of choice, whose prices, bound and core are as above; the bound knows that
+    counts are whole. Where items share columns, rows know of rates, or most groups are linked to
+    others, branch and cut does it alone.
+
     Where rows are dense, better choices are looked for by lists of partial choices, and up to
     `direct_up_to` groups a branch and bound by prices goes on where branch and cut stops early.
     Both need numba, and 20 s of time the first time, to compile them.
@@ -66,7 +75,7 @@ class LagrangianSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by prices, repair and a core for branch and cut: hundreds to millions of groups"
     )
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT, Feature.LINKS}
     Options: ClassVar[type[LagrangianOptions]] = LagrangianOptions
     requires: ClassVar[tuple[str, ...]] = ("highspy<1.15",)
 
@@ -92,7 +101,13 @@ class LagrangianSolver(Solver):
                 return solve_exactly(plain, stage_params, stage_start, backend)
             return LagrangianSearch(plain, stage_params, options.first_core).run(stage_start)
 
-        result = solve_in_stages(problem, params, start, solve_plain)
+        if problem.split is not None or problem.links is not None:
+            backend = isolated_when_large(highs_backend, ({}, params.threads, params.seed))
+            if problem.groups > options.direct_up_to:
+                backend = plan_backend(backend, params.seed, options.first_core)
+            result = solve_split(problem, params, start, backend)
+        else:
+            result = solve_in_stages(problem, params, start, solve_plain)
         statistics = dataclasses.replace(
             result.statistics,
             solver=self.name,

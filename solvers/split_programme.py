@@ -25,7 +25,7 @@ from solvers.mixed_programme import MixedProgramme
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem
 from solvers.split_items import SplitItems
 
-__all__ = ["LoadCut", "SplitProgramme"]
+__all__ = ["LoadCut", "SplitProgramme", "scaled_objective"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -75,13 +75,15 @@ class SplitProgramme:
         (edges,), the variable of each edge's share of its item; -1 where there is none.
     z
         (k,), the variables of the further columns.
+    integer
+        (variables,), which must be whole.
     counts
         Number of variables before those of unserved shares: what x decides.
     """
 
     def __init__(self, problem: AllocationProblem, items: SplitItems) -> None:
         self.problem = problem
-        self._items = items
+        self.items = self._items = items
         self._split = items.split
         self._lower: list[float] = []
         self._upper: list[float] = []
@@ -105,6 +107,7 @@ class SplitProgramme:
         self._add_single_items()
         self._add_shared_items()
         self._add_links()
+        self.integer = np.array(self._integer, dtype=np.bool_)
 
     # --- variables ---
 
@@ -359,10 +362,10 @@ class SplitProgramme:
             *((np.full(len(c), first + i), c, v) for i, (c, v, _, _) in enumerate(extra)),
         ]
         return MixedProgramme(
-            objective=_scaled(objective, np.array(self._integer)),
+            objective=scaled_objective(objective, self.integer),
             lower=np.array(self._lower),
             upper=np.array(self._upper),
-            integer=np.array(self._integer),
+            integer=self.integer,
             rows=np.concatenate([rows for rows, _, _ in entries]),
             columns=np.concatenate([columns for _, columns, _ in entries]),
             values=np.concatenate([values for _, _, values in entries]),
@@ -414,7 +417,7 @@ class SplitProgramme:
         return values
 
 
-def _scaled(objective: FloatArray, integer: NDArray[np.bool_]) -> ScaledObjective:
+def scaled_objective(objective: FloatArray, integer: NDArray[np.bool_]) -> ScaledObjective:
     """Scale an objective: to whole numbers, if only whole variables have coefficients."""
     if not objective.any():
         return ScaledObjective(objective, 1.0, 0.0, exact=True)

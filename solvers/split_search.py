@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 
 from solvers.base import SolveParams, Start
 from solvers.errors import SolverBackendError, SolverOptionError
-from solvers.exact import Backend, BackendAnswer, BackendRequest, tightened_bound
+from solvers.exact import (
+    Backend,
+    BackendAnswer,
+    BackendRequest,
+    ProgrammeStage,
+    tightened_bound,
+)
 from solvers.lexicographic import group_weights, priority_levels
 from solvers.link_values import LinkValues
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem, IntArray
@@ -138,6 +144,8 @@ class _SplitSearch:
         self.backend = backend
         self.items = SplitItems(problem)
         self.programme = SplitProgramme(problem, self.items)
+        stages = [self.programme.stage_objective(level) for level in priority_levels(problem)]
+        self.objectives = [*stages, self.programme.cost_objective()]
         self.link_values = (
             None if problem.links is None else LinkValues(problem, self.items, self.programme)
         )
@@ -159,11 +167,11 @@ class _SplitSearch:
             return self._failure(
                 _Proof(infeasible=True, detail=f"item {lost}: no column can serve it")
             )
-        objectives = [self.programme.stage_objective(level) for level in self.levels]
-        if self.levels and self._serves_all(objectives):
+        if self.levels and self._serves_all():
             return self._finished(self.proof)
         frozen: list[tuple[FloatArray, float]] = []
-        for rank, (level, objective) in enumerate(zip(self.levels, objectives, strict=True)):
+        for rank, level in enumerate(self.levels):
+            objective = self.objectives[rank]
             known = self.incumbent
             if known is not None and known.value[rank] <= 0.0:
                 proof = _Proof(bound=0.0)
@@ -175,17 +183,17 @@ class _SplitSearch:
             value = self.incumbent.value[rank]
             self._prove_stage(level, value, proof.bound)
             frozen.append((objective, value * (1.0 + GAP_TOLERANCE) + GAP_TOLERANCE))
-        last = self._stage(self.programme.cost_objective(), frozen, len(self.levels))
+        last = self._stage(self.objectives[-1], frozen, len(self.levels))
         proof = self._ask(last)
         if self.incumbent is None:
             return self._failure(proof)
         return self._finished(proof)
 
-    def _serves_all(self, objectives: list[FloatArray]) -> bool:
+    def _serves_all(self) -> bool:
         """Try to leave nothing unserved at any priority: success proves all stages at once."""
-        frozen = [(objective, 0.0) for objective in objectives if objective.any()]
+        frozen = [(objective, 0.0) for objective in self.objectives[:-1] if objective.any()]
         rank = len(self.levels)
-        stage = self._stage(self.programme.cost_objective(), frozen, rank, share=_OPTIMISTIC_SHARE)
+        stage = self._stage(self.objectives[-1], frozen, rank, share=_OPTIMISTIC_SHARE)
         silent = dataclasses.replace(stage, series=ProgressSeries(None))
         self.proof = self._ask(silent)
         found = self.incumbent
@@ -269,6 +277,9 @@ class _SplitSearch:
             BackendRequest(
                 problem=self.problem,
                 programme=self.programme.programme(stage.objective, stage.frozen, self.cuts),
+                stage=ProgrammeStage(
+                    self.programme, stage.objective, stage.frozen, self.objectives[stage.rank + 1 :]
+                ),
                 time_limit_s=time_limit_s,
                 relative_gap=_ASKED * stage.relative_gap,
                 absolute_gap=_ASKED * stage.relative_gap * max(bound, 0.0),

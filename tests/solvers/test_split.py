@@ -299,7 +299,9 @@ def test_no_column_is_fuller_than_it_need_be() -> None:
 
 def test_solvers_without_the_feature_name_those_that_have_it() -> None:
     """A refusal says who can."""
-    with pytest.raises(UnsupportedFeatureError, match=r"lacks split.*auto, highs, milp"):
+    with pytest.raises(
+        UnsupportedFeatureError, match=r"lacks split.*auto, highs, lagrangian, milp"
+    ):
         solve(_problem(), "greedy")
 
 

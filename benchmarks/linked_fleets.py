@@ -1,0 +1,64 @@
+"""Fleets with split loads, storage, transitions, pools and strict priorities, and horizons.
+
+Run by `python -m benchmarks.linked_fleets [SEEDS]`.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+from solvers import AllocationProblem, check, solve
+from solvers.instances.horizon import horizon
+from solvers.instances.split_fleet import split_fleet
+
+# Services, zones, pools, scarce; the gap asked for, the wall-clock limit.
+FLEETS = (
+    (100, 1, "no", "no", 1e-4, 20.0),
+    (100, 1, "yes", "no", 1e-4, 20.0),
+    (100, 1, "yes", "yes", 1e-4, 20.0),
+    (1_000, 3, "no", "no", 1e-4, 30.0),
+    (1_000, 3, "yes", "no", 1e-4, 30.0),
+    (1_000, 3, "no", "yes", 1e-4, 60.0),
+)
+HORIZON = (50, 24, 1e-2, 60.0)
+
+
+def run(repeats: int) -> None:
+    """Print a row per fleet and seed: stages, gap of the cost, CPU seconds."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    print(f"{'instance':<34}{'seed':>5}{'unserved':>18}{'proven':>18}{'gap':>10}{'CPU s':>8}")
+    for services, zones, pools, scarce, gap, limit_s in FLEETS:
+        for seed in range(repeats):
+            name = f"{services} services, pools {pools}, scarce {scarce}"
+            problem = split_fleet(services, seed=seed, zones=zones, pools=pools, scarce=scarce)
+            _show(name, seed, problem, gap, limit_s)
+    services, periods, gap, limit_s = HORIZON
+    for seed in range(repeats):
+        problem = horizon(services, seed=seed, periods=periods)
+        _show(f"{services} services, {periods} periods", seed, problem, gap, limit_s)
+
+
+def _show(name: str, seed: int, problem: AllocationProblem, gap: float, limit_s: float) -> None:
+    before = _cpu_s()
+    result = solve(problem, time_limit_s=limit_s, relative_gap=gap)
+    cpu_s = _cpu_s() - before
+    values = " ".join(f"{stage.value:g}" for stage in result.stages)
+    proven = " ".join(f"{stage.dual_bound:g}" for stage in result.stages)
+    report = None if result.x is None else check(problem, result.x, None, result.rates, result.z)
+    verdict = "" if report is not None and report.feasible else "  not verified"
+    print(
+        f"{name:<34}{seed:>5}{values:>18}{proven:>18}{result.relative_gap:>10.1e}{cpu_s:>8.1f}"
+        f"{verdict}",
+        flush=True,
+    )
+
+
+def _cpu_s() -> float:
+    usages = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+if __name__ == "__main__":
+    run(int(sys.argv[1]) if len(sys.argv) > 1 else 3)

@@ -1,0 +1,445 @@
+"""Where groups can be taken apart: prices for what they share, plans of each, a choice of plans.
+
+A back end for one stage of a problem with a split or a linked part. The relaxation over plans
+finds prices of the shared rows; the best plans at any prices give a bound, which knows that counts
+are whole group by group. Plans near to the best are listed, and one per group is chosen: a problem
+of choice like any other, for `LagrangianSearch` where the shared rows are rows of usage alone,
+else for branch and cut. What was not listed costs at least the bound plus the distance up to which
+lists are complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+
+import numpy as np
+
+from solvers.base import SolveParams, Start
+from solvers.exact import Backend, BackendAnswer, BackendRequest
+from solvers.integer_scaling import exact_scaling
+from solvers.lagrangian_search import LagrangianSearch
+from solvers.mixed_programme import MixedProgramme
+from solvers.plan_enumeration import enumerate_plans
+from solvers.plan_groups import PlanGroups, suits_plans
+from solvers.plan_master import PlanPool, RelaxedMaster, SharedRows
+from solvers.plan_units import Plans, plans_of_units
+from solvers.problem import AllocationProblem, FloatArray, IntArray
+from solvers.result import GAP_TOLERANCE, Limit, Reason
+from solvers.search_monitor import Monitor
+from solvers.sparse_columns import SparseColumns
+from solvers.split_programme import scaled_objective
+
+__all__ = ["plan_backend"]
+
+# Rows of links that units share, for each group, from which plans tell little of what is linked.
+_LINKED_SHARE = 0.25
+# Plans begun of one group at a time, in the search for prices and in lists.
+_FEW, _MANY = 300, 3_000
+# Plans of a group added to the relaxation at a time.
+_NEW = 3
+# Lists: how many plans of a group at first, how far from its best in usual costs of a group, and
+# how many lists, each several times longer and wider.
+_FIRST_LISTED, _FIRST_WIDTH, _MOST_LISTS, _LIST_GROWTH = 20, 0.05, 6, 3
+# Prices are good enough at this share of the gap that is asked for, and at least at this.
+_PRICE_SHARE, _FINEST = 0.05, 1e-7
+_MOST_ROUNDS = 200
+# Units missing in the relaxation that are rounding.
+_MISSED = 1e-7
+# Share of a step of a stage that may stay open in what is weighed.
+_STAGE_GAP = 0.25
+# One step of a stage outweighs so many units of what later stages want.
+_OUTWEIGHS = 10.0
+# Seconds that the first choice of plans may take when the time is up.
+_FIRST_CHOICE_S = 0.5
+# Weight of the best duals so far against those of the relaxation.
+_SMOOTHED = 0.4
+# How cores grow, and what one that is not the last may take of the time.
+_CORE_GROWTH = 4
+_CORE_SHARE = 0.4
+
+
+def plan_backend(branch_and_cut: Backend, seed: int, first_core: int) -> Backend:
+    """Return a back end that works by plans, and asks another one for what they leave open.
+
+    Parameters
+    ----------
+    branch_and_cut
+        Takes over where plans do not prove the gap that is asked for.
+    first_core
+        See `LagrangianSearch`.
+    """
+
+    def ask(request: BackendRequest) -> BackendAnswer:
+        assert request.stage is not None
+        items = request.stage.builder.items
+        if suits_plans(request.problem, items):
+            groups = PlanGroups(request.problem, items)
+            if groups.shared_links() <= _LINKED_SHARE * request.problem.groups:
+                return _PlanSearch(request, groups, branch_and_cut, seed, first_core).run()
+        answer = branch_and_cut(request)
+        note = "branch and cut alone: the groups cannot be taken apart into plans"
+        return dataclasses.replace(answer, notes=(*answer.notes, note))
+
+    return ask
+
+
+class _PlanSearch:
+    """One stage: prices, incumbent, bound, clock.
+
+    Of a stage of priorities most solutions are equally good, and prices of it alone are mostly 0.
+    So what later stages want is added, weighed less, while prices and choices are looked for;
+    bounds are of the stage alone.
+    """
+
+    def __init__(
+        self,
+        request: BackendRequest,
+        groups: PlanGroups,
+        branch_and_cut: Backend,
+        seed: int,
+        first_core: int,
+    ) -> None:
+        assert request.stage is not None
+        self.began = time.perf_counter()
+        self.request, self.stage = request, request.stage
+        self.branch_and_cut, self.seed, self.first_core = branch_and_cut, seed, first_core
+        self.groups = groups
+        self.alone = self._shared_rows(self.stage.objective)
+        self.weight = 1.0
+        self.shared = self.alone
+        if self.stage.later:
+            self.shared = self._shared_rows(self._weighed())
+        self.pool = PlanPool(self.groups, self.shared)
+        self.bound = -math.inf  # of what is weighed, and of the stage alone
+        self.own_bound = -math.inf
+        self.value = self.own_value = math.inf
+        self.x: IntArray | None = None
+        self.nodes = 0
+        scaling = exact_scaling(self.stage.objective)
+        whole = request.stage.builder.integer
+        only_whole = bool(np.all(whole | (self.stage.objective == 0)))
+        self.step = scaling.step if scaling is not None and only_whole else None
+        if request.point is not None:
+            self._adopt(
+                request.point[: request.problem.columns].astype(np.int64),
+                float(self._weighed() @ request.point),
+                float(self.stage.objective @ request.point),
+            )
+
+    def _weighed(self) -> FloatArray:
+        """Return the objective with those of later stages; one more unserved outweighs a few."""
+        objectives = [self.stage.objective, *self.stage.later]
+        total = objectives[-1].copy()
+        weight = 1.0
+        for objective in objectives[-2::-1]:
+            if not objective.any():
+                continue
+            largest = np.abs(total[self.stage.builder.integer]).max(initial=0.0)
+            weight = _OUTWEIGHS * max(largest, 1e-9) / objective[objective > 0].min()
+            total += weight * objective
+        self.weight = weight if self.stage.later and self.stage.objective.any() else 1.0
+        return total
+
+    def _shared_rows(self, objective: FloatArray) -> SharedRows:
+        builder, n = self.stage.builder, self.request.problem.columns
+        groups = np.flatnonzero(self.groups.stay_item >= 0)
+        variable = builder.unserved[self.groups.stay_item[groups]]
+
+        def of_stay(vector: FloatArray, default: float) -> FloatArray:
+            values = np.full(self.request.problem.groups, default)
+            values[groups] = vector[variable]
+            return values
+
+        frozen = [(v[:n], of_stay(v, 0.0), limit) for v, limit in self.stage.frozen if v.any()]
+        return SharedRows(
+            self.groups, (objective[:n], of_stay(objective, math.inf), objective[builder.z]), frozen
+        )
+
+    def run(self) -> BackendAnswer:
+        """Find prices, then choose among more and more plans."""
+        master = RelaxedMaster(self.groups, self.shared, self.seed)
+        if not self._find_prices(master):
+            return BackendAnswer(infeasible=True, detail="a group has no plan")
+        if master.missing > _MISSED:
+            if self.bound > self.shared.dearest(self.groups):
+                return BackendAnswer(infeasible=True, detail="prices pass the cost of every plan")
+            return self._without_plans()
+        self._bound_alone()
+        self._choose()
+        if self._closed() or self._stopped() is not None:
+            return self._answer()
+        if self.stage.later and self.request.time_limit_s is not None:
+            return self._answer()  # the rest of the time is better spent on the next stages
+        return self._without_plans()
+
+    def _bound_alone(self) -> None:
+        """Bound the stage alone, by the prices found, in its own measure."""
+        if self.shared is self.alone:
+            self.own_bound = self.bound
+            return
+        duals = self.alone.signed(self.duals / self.weight)
+        _, bound = self._price(self.alone, duals, 0.0, _FEW, _NEW)
+        self.own_bound = max(self.own_bound, bound, 0.0)
+
+    # --- prices ---
+
+    def _find_prices(self, master: RelaxedMaster) -> bool:
+        """Price and add plans until the relaxation and the bound meet; whether plans exist."""
+        duals = self.duals = np.zeros(len(self.shared.lower))
+        direct = True
+        for number in range(_MOST_ROUNDS):
+            duals = self.shared.signed(duals)
+            plans, bound = self._price(self.shared, duals, 0.0, _FEW, _NEW)
+            if math.isinf(bound) and bound > 0:
+                return False
+            if bound > self.bound or number == 0:
+                self.least = plans.least
+                self.bound, self.duals = max(bound, self.bound), duals
+                if self.shared is self.alone:
+                    self.own_bound = self.bound
+                    self.request.monitor.bound(self._rounded())
+            block = self.pool.add(plans)
+            master.add(block)
+            if not len(block.unit) and direct and number:
+                break
+            direct = not len(block.unit) or number < 3
+            _, found = master.solve()
+            if self._met(master) or self._stopped() is not None:
+                break
+            duals = found if direct else _SMOOTHED * self.duals + (1 - _SMOOTHED) * found
+        return True
+
+    def _typical(self) -> float:
+        """Return about what a plan of a group costs, shared rows included."""
+        return max(float(np.median(np.abs(self.least))), 1e-9)
+
+    def _met(self, master: RelaxedMaster) -> bool:
+        share = max(_PRICE_SHARE * self.request.relative_gap, _FINEST)
+        return master.missing <= 1e-9 and master.value - self.bound <= share * abs(master.value)
+
+    def _price(
+        self, shared: SharedRows, duals: FloatArray, distance: float, most: int, listed: int
+    ) -> tuple[Plans, float]:
+        """Return the best plans at some duals, and the bound that these prove."""
+        reduced, stay = shared.reduced(duals)
+        cells = enumerate_plans(
+            self.groups, reduced, shared.extras, shared.begin_extras, stay, distance, most, listed
+        )
+        plans = plans_of_units(self.groups, cells, distance, listed)
+        bound = math.fsum(plans.least.tolist()) + shared.constant(duals)
+        return plans, bound
+
+    # --- choices ---
+
+    def _choose(self) -> None:
+        """List plans within growing distances of the best, and choose among them."""
+        dual, listed, width = self.bound, _FIRST_LISTED, self._typical() * _FIRST_WIDTH
+        for number in range(_MOST_LISTS):
+            # Prices without any choice are worth little: one is made even after the time is up.
+            late = self._stopped() is Limit.TIME and (number > 0 or self.x is not None)
+            if self._closed() or late or self.request.monitor.cancelled():
+                return
+            if number and self.stage.later and self.request.time_limit_s is not None:
+                return
+            open_gap = max(self.value - dual, 0.0) * (1 + 1e-9) + 1e-12 * abs(dual)
+            distance = min(open_gap, width)
+            plans, bound = self._price(self.shared, self.duals, distance, _MANY, listed)
+            self.pool.add(plans)
+            complete = float((plans.complete - plans.least).min())
+            found = self._choose_listed()
+            # What is not listed costs at least the distance more than the bound.
+            self.bound = max(self.bound, min(found, bound + complete, self.value))
+            if self.shared is self.alone:
+                self.own_bound = self.bound
+            if self.bound >= self.value - self._allowed():
+                return
+            listed, width = listed * _LIST_GROWTH, width * _LIST_GROWTH
+
+    def _choose_listed(self) -> float:
+        """Choose among the plans known; return a bound on what choosing among them can reach."""
+        if len(self.shared.lower) > self.shared.usage_rows:
+            return self._choose_by_programme()
+        rows = self.pool.rows()
+        problem = AllocationProblem(self.pool.cost, rows, self.shared.upper, self.pool.unit)
+        params = SolveParams(
+            time_limit_s=self._left(),
+            relative_gap=self._allowed() / max(abs(self.bound), 1e-9),
+            seed=self.seed,
+        )
+        prices = np.maximum(-self.duals, 0.0)
+        search = LagrangianSearch(problem, params, self.first_core)
+        result = search.run(Start(None, prices))
+        self.nodes += result.statistics.nodes or 0
+        if result.x is not None:
+            self._adopt_plans(np.flatnonzero(result.x), np.zeros(0))
+        if result.termination.reason is Reason.INFEASIBLE:
+            return math.inf
+        return result.dual_bound
+
+    def _choose_by_programme(self) -> float:
+        """Choose by branch and cut on the plans nearest to the best, more and more of them."""
+        rows = self.pool.rows()
+        near = self.pool.cost - rows.weighed(self.duals)
+        least = np.full(self.groups.clusters.units, np.inf)
+        np.minimum.at(least, self.pool.unit, near)
+        near -= least[self.pool.unit]
+        order = np.argsort(near, kind="stable")
+        size = len(least) + self.first_core
+        bound = -math.inf
+        while True:
+            core = np.sort(order[:size])
+            whole = size >= len(order)
+            answer = self._ask_core(core, rows, whole)
+            bound = answer.dual_bound
+            outside = math.inf if whole else self.bound + float(near[order[size]])
+            bound = min(bound, outside)
+            if answer.infeasible:
+                bound = outside
+            done = math.isfinite(self.value) and bound >= self.value - self._allowed()
+            if whole or done or self._closed() or self._stopped() is not None:
+                return bound
+            size *= _CORE_GROWTH
+
+    def _ask_core(self, core: IntArray, rows: SparseColumns, whole: bool) -> BackendAnswer:
+        shared, pool = self.shared, self.pool
+        kept = rows.take(core)
+        columns = len(core)
+        unit = pool.unit[core]
+        units = self.groups.clusters.units
+        integer = np.ones(columns + len(shared.z), dtype=np.bool_)
+        if len(shared.z):
+            links = self.request.problem.links
+            assert links is not None
+            integer[columns:] = links.integer[shared.z]
+        programme = MixedProgramme(
+            objective=scaled_objective(np.concatenate([pool.cost[core], shared.z_cost]), integer),
+            lower=np.concatenate([np.zeros(columns), shared.z_lower]),
+            upper=np.concatenate([np.ones(columns), shared.z_upper]),
+            integer=integer,
+            rows=np.concatenate([unit, units + kept.rows, units + shared.of_z.rows]),
+            columns=np.concatenate([np.arange(columns), kept.columns,
+                                    columns + shared.of_z.columns]),
+            values=np.concatenate([np.ones(columns), kept.values, shared.of_z.values]),
+            row_lower=np.concatenate([np.ones(units), shared.lower]),
+            row_upper=np.concatenate([np.ones(units), shared.upper]),
+        )  # fmt: skip
+        left = self._left()
+        answer = self.branch_and_cut(
+            dataclasses.replace(
+                self.request,
+                programme=programme,
+                stage=None,
+                point=None,
+                time_limit_s=None if left is None else left * (1.0 if whole else _CORE_SHARE),
+                relative_gap=self.request.relative_gap / 2,
+                absolute_gap=self._allowed() / 2,
+                monitor=_Quiet(self.request.monitor),
+            )
+        )
+        self.nodes += answer.nodes
+        if answer.x is not None:
+            plans = core[np.flatnonzero(answer.x[:columns])]
+            self._adopt_plans(plans, answer.x[columns:].astype(np.float64))
+        return answer
+
+    def _adopt_plans(self, plans: IntArray, z: FloatArray) -> None:
+        """Keep a choice of plans, with the z that they share."""
+        x = self.pool.x().take(plans)
+        counts = np.rint(np.bincount(x.rows, weights=x.values, minlength=x.shape[0]))
+        shares = self.pool.left().take(plans)
+        left = np.bincount(shares.rows, weights=shares.values, minlength=shares.shape[0])
+        value = math.fsum(self.pool.cost[plans].tolist()) + float(self.shared.z_cost @ z)
+        own = value
+        if self.shared is not self.alone:
+            stay = np.where(left > 0, self.alone.stay, 0.0)
+            own = float(self.alone.cost @ counts) + float(stay @ left)
+        self._adopt(counts.astype(np.int64), value, own)
+
+    def _adopt(self, x: IntArray, value: float, own_value: float) -> None:
+        if (own_value, value) < (self.own_value, self.value):
+            self.x, self.value, self.own_value = x, value, own_value
+            self.request.monitor.incumbent(x)
+
+    # --- ends ---
+
+    def _without_plans(self) -> BackendAnswer:
+        """Ask branch and cut on the whole programme, in the time left."""
+        left = self._left()
+        if self._stopped() is not None:
+            return self._answer()
+        quiet = _Quiet(self.request.monitor)
+        answer = self.branch_and_cut(
+            dataclasses.replace(self.request, time_limit_s=left, monitor=quiet)
+        )
+        x, value = self.x, self.own_value
+        if answer.x is not None:
+            theirs = float(self.stage.objective @ answer.x)
+            if x is None or theirs < value:
+                x = answer.x
+        return dataclasses.replace(answer, x=x, dual_bound=max(answer.dual_bound, self._rounded()))
+
+    def _answer(self) -> BackendAnswer:
+        return BackendAnswer(
+            x=self.x,
+            dual_bound=self._rounded(),
+            limit=None if self._closed() else self._stopped() or Limit.GAP,
+            detail="plans",
+            solve_s=time.perf_counter() - self.began,
+            nodes=self.nodes,
+        )
+
+    def _rounded(self) -> float:
+        """Return the bound of the stage, rounded up to the next value that exists."""
+        bound = self.own_bound
+        if self.step is not None and math.isfinite(bound):
+            bound = math.ceil(bound / self.step - 1e-6) * self.step
+        return min(bound, self.own_value)
+
+    def _allowed(self) -> float:
+        """Return the gap that is small enough, in the measure of what is weighed."""
+        if self.shared is not self.alone:
+            return _STAGE_GAP * self.weight * (self.step or 0.0)
+        gap = max(self.request.relative_gap, GAP_TOLERANCE)
+        known = self.value if math.isfinite(self.value) else self.bound
+        return gap * abs(known)
+
+    def _closed(self) -> bool:
+        if not math.isfinite(self.own_value):
+            return False
+        gap = max(self.request.relative_gap, GAP_TOLERANCE) * abs(self.own_value)
+        return self.own_value - self._rounded() <= gap
+
+    def _left(self) -> float | None:
+        limit = self.request.time_limit_s
+        least = 0.01 if self.x is not None else _FIRST_CHOICE_S
+        return None if limit is None else max(limit - (time.perf_counter() - self.began), least)
+
+    def _stopped(self) -> Limit | None:
+        if self.request.monitor.cancelled():
+            return Limit.INTERRUPTED
+        limit = self.request.time_limit_s
+        if limit is not None and time.perf_counter() - self.began >= limit:
+            return Limit.TIME
+        return None
+
+
+class _Quiet:
+    """Passes on the wish to stop alone: what is found over plans has to be read first."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    @property
+    def can_cancel(self) -> bool:
+        return self._monitor.can_cancel
+
+    def cancelled(self) -> bool:
+        return self._monitor.cancelled()
+
+    def incumbent(self, x: IntArray) -> None:
+        """Say nothing."""
+
+    def bound(self, bound: float) -> None:
+        """Say nothing."""
