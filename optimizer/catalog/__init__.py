@@ -5,6 +5,11 @@ from __future__ import annotations
 from optimizer.catalog.accelerators import AcceleratorFacts, accelerator, accelerator_names
 from optimizer.catalog.configurations import configuration_names, model_configuration
 from optimizer.catalog.device_memory import DeviceMemory, device_memory
+from optimizer.catalog.kv_compressions import (
+    KvCompression,
+    kv_compression,
+    kv_compression_names,
+)
 from optimizer.catalog.lookup import UnknownEntryError
 from optimizer.catalog.models import ModelFacts, model, model_names
 from optimizer.catalog.quality_points import QualityPoint, quality_points
@@ -17,6 +22,7 @@ from optimizer.catalog.storage_devices import (
 __all__ = [
     "AcceleratorFacts",
     "DeviceMemory",
+    "KvCompression",
     "ModelFacts",
     "QualityPoint",
     "StorageDeviceFacts",
@@ -25,6 +31,8 @@ __all__ = [
     "accelerator_names",
     "configuration_names",
     "device_memory",
+    "kv_compression",
+    "kv_compression_names",
     "model",
     "model_configuration",
     "model_names",

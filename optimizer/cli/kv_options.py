@@ -100,6 +100,11 @@ class CacheOptions:
         float, panel_option("--compression", "Factor by which it is stored smaller.", _CACHE)
     ] = 1.0
 
+    compressed_as: Annotated[
+        str | None,
+        panel_option("--compressed-as", "A compression of the catalogue, as cachegen.", _CACHE),
+    ] = None
+
     @property
     def is_said(self) -> bool:
         """Whether there is a word about the model."""
@@ -121,9 +126,10 @@ class CacheOptions:
         size = self.bytes_per_element
         if size is None:
             size = BYTES_PER_ELEMENT[self.kv_precision]
+        factor = self._factor()
         if self.model is not None:
             facts = model(self.model)
-            return KvShape.of_model(facts, bytes_per_element=size, compression=self.compression)
+            return KvShape.of_model(facts, bytes_per_element=size, compression=factor)
         if self.layers is None or self.kv_elements_per_layer_token is None:
             raise typer.BadParameter(
                 "name a model, or give --layers and --kv-elements-per-layer-token",
@@ -133,8 +139,34 @@ class CacheOptions:
             layers=self.layers,
             elements_per_layer_token=self.kv_elements_per_layer_token,
             bytes_per_element=size,
-            compression=self.compression,
+            compression=factor,
         )
+
+    def _factor(self) -> float:
+        """Return the compression given, or the catalogue's, and tell what it does to quality."""
+        from optimizer.catalog import kv_compression
+
+        if self.compressed_as is None:
+            return self.compression
+        in_fp16 = self.kv_precision in (KvPrecision.FP16, KvPrecision.BF16)
+        if self.compression != 1.0 or not in_fp16 or self.bytes_per_element is not None:
+            raise typer.BadParameter(
+                "is against fp16; leave out --compression, --kv-precision, --bytes-per-element",
+                param_hint="--compressed-as",
+            )
+        facts = kv_compression(self.compressed_as)
+        loss = "not measured"
+        if facts.quality is not None and facts.quality_full is not None:
+            loss = (
+                f"{facts.dataset} {facts.metric} {facts.quality_full:g} -> {facts.quality:g} "
+                f"with {facts.model}"
+            )
+        shared = "" if facts.same_prefix else "; holds for one query only"
+        tell(
+            f"fleetopt: {facts.name}: {facts.compression:g} times smaller; quality: {loss}{shared} "
+            f"({facts.evidence}: {facts.source})"
+        )
+        return facts.compression
 
     def limits(self, tokens: float) -> list[str]:
         """Say where the architecture of a model of the catalogue meets a limit."""

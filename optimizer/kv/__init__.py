@@ -40,6 +40,7 @@ from optimizer.kv.device_selection import (
 )
 from optimizer.kv.devices import DeviceScope, StorageDevice
 from optimizer.kv.kv_shape import BYTES_PER_ELEMENT, KvShape
+from optimizer.kv.layer_bins import LayerGroup, binned_compression
 from optimizer.kv.overlap import HidingRule, Overlap, hidden, pipeline, total_delay
 from optimizer.kv.parallel_mode import JointOption, JointOutcome, JointPrices, optimize_jointly
 from optimizer.kv.prefill import PrefillLaw, QuadraticPrefill
@@ -77,6 +78,7 @@ __all__ = [
     "JointPrices",
     "KvDemand",
     "KvShape",
+    "LayerGroup",
     "LayerTime",
     "LoadDelay",
     "LoadOverheads",
@@ -104,6 +106,7 @@ __all__ = [
     "StripingPlan",
     "WholeModelTime",
     "architecture_limits",
+    "binned_compression",
     "break_even_bandwidth_gb_s",
     "choose_ratio",
     "effective_bandwidth_gb_s",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from optimizer.errors import Fault, SpecError
 from optimizer.kv.ranges import Range, refuse_outside
+
+if TYPE_CHECKING:
+    from optimizer.catalog import KvCompression
 
 __all__ = ["TEXT", "ChunkChoice", "ChunkPlan", "CompressionLevel", "ContextChunk", "plan_chunks"]
 
@@ -55,6 +59,15 @@ class CompressionLevel:
         if self.decode_gb_s is None:
             return transfer
         return max(transfer, size_bytes / (self.decode_gb_s * _BYTES_PER_GB_MS))
+
+    @classmethod
+    def of_catalog(cls, facts: KvCompression) -> Self:
+        """Take a compression of the catalogue; a loss that was not measured is 0."""
+        return cls(
+            name=facts.name,
+            compression=facts.compression,
+            quality_loss=max(facts.quality_loss or 0.0, 0.0),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
