@@ -13,6 +13,7 @@ __all__ = ["GROUPS", "Configuration", "LengthLaw", "random_configurations"]
 # "None" of the columns chunk and kv_cap.
 NO_CHUNK = 1_000_000_000
 NO_KV_LIMIT = 1e18
+NO_QUEUE_LIMIT = math.inf
 NO_LENGTH_LIMIT = 1 << 40
 
 CORE_LOADS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -46,7 +47,8 @@ class LengthLaw:
 class Configuration:
     """An engine, what it is asked, and how its replicas are fed; times in ms.
 
-    `kv_capacity` is in tokens per replica. A share `prefix_hit_rate` of every prompt, rounded down
+    `kv_capacity` is in tokens per replica, `queue_places` are those to wait at each beyond the
+    batch: who finds none is refused. A share `prefix_hit_rate` of every prompt, rounded down
     and leaving at least one token, is in the cache already. An iteration takes least_ms +
     least_token_ms (tokens computed) where the linear law says less: its law is bent where
     least_token_ms > 0. `role` is aggregated, prefill or decode; `routing` is random, round_robin or
@@ -65,6 +67,7 @@ class Configuration:
     max_batch: int
     chunk_tokens: int = NO_CHUNK
     kv_capacity: float = NO_KV_LIMIT
+    queue_places: float = NO_QUEUE_LIMIT
     replicas: int = 1
     routing: str = "random"
     arrival: str = "poisson"
@@ -91,6 +94,7 @@ GROUPS = (
     "prefill_only",
     "decode_only",
     "bent",
+    "limited_queue",
 )
 
 
@@ -143,6 +147,10 @@ def _of_group(core: Configuration, rng: np.random.Generator, number: int) -> Con
     if core.group == "speculative":
         drafts = int(rng.integers(1, 6))
         return replace(core, draft_tokens=drafts, acceptance=round(rng.uniform(0.5, 0.9), 2))
+    if core.group == "limited_queue":
+        # From a few places to a few batches, at loads at which much or nearly nothing is refused.
+        places = max(1, round(core.max_batch * float(rng.choice((0.1, 0.5, 2.0)))))
+        return replace(core, queue_places=float(places), loads=(0.8, 0.95, 1.2))
     if core.group == "bent":
         # Bound by memory up to some hundred tokens of an iteration, by computing beyond.
         knee = _log_uniform(rng, 64, 512)

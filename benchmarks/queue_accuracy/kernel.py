@@ -36,6 +36,7 @@ class Engine(NamedTuple):
     max_batch: int
     chunk_tokens: int
     kv_capacity: float
+    most_present: float  # who finds so many at a replica is refused
     draft_tokens: int
     acceptance: float
     replicas: int
@@ -51,7 +52,7 @@ class Requests(NamedTuple):
     prompt_left: NDArray[np.int64]  # still to be computed: 0 where it was elsewhere
     admitted: NDArray[np.float64]  # this and what follows is filled by the simulation
     first_token: NDArray[np.float64]
-    finished: NDArray[np.float64]
+    finished: NDArray[np.float64]  # NaN where the request was refused, as the two above
 
 
 class Window(NamedTuple):
@@ -236,6 +237,9 @@ def simulate(engine, requests, window, rng):
             r = int(rng.random() * replicas)
         elif replicas > 1:
             r = np.argmin(outstanding)  # the first of several
+        if outstanding[r] >= engine.most_present:
+            admitted[arriving] = first_token[arriving] = finished[arriving] = np.nan
+            continue
         if oldest[r] == NONE:
             oldest[r] = arriving
         else:

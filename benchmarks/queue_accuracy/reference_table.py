@@ -62,6 +62,9 @@ FEATURES = (
     "in_histogram",
     "out_histogram",
     "capacity_rps_per_replica_hw",
+    "queue_places",
+    "refused_share",
+    "refused_share_hw",
 )
 COLUMNS = (
     *CONFIGURATION_COLUMNS,
@@ -174,6 +177,7 @@ def _configuration(row: dict[str, str]) -> Configuration:
         acceptance=float(row.get("acceptance") or 0),
         least_ms=float(row.get("least_ms") or 0),
         least_token_ms=float(row.get("least_token_ms") or 0),
+        queue_places=float(row.get("queue_places") or math.inf),
         role=row.get("role") or "aggregated",
     )
 
@@ -217,6 +221,7 @@ def _described(configuration: Configuration) -> Row:
         "acceptance": configuration.acceptance,
         "least_ms": configuration.least_ms,
         "least_token_ms": configuration.least_token_ms,
+        "queue_places": configuration.queue_places,
         "in_histogram": _histogram(inputs),
         "out_histogram": _histogram(outputs),
     }

@@ -86,7 +86,7 @@ class Score:
 
 
 def read_cases(path: Path) -> Iterator[Case]:
-    """Yield the rows of a reference table whose arrivals the models know, at loads below 1.
+    """Yield the rows of a reference table whose arrivals the models know, but saturated ones.
 
     Those of linear iteration times are one case, those of bent ones another, with a table each.
     """
@@ -94,7 +94,7 @@ def read_cases(path: Path) -> Iterator[Case]:
         rows = [
             row
             for row in csv.DictReader(file)
-            if row["arrival"] != "mmpp2" and float(row["load"]) < 1
+            if row["arrival"] != "mmpp2" and float(row["load"]) != 1
         ]
     bent = [float(row.get("least_token_ms") or 0) > 0 for row in rows]
     for kind in (False, True):
@@ -106,7 +106,7 @@ def read_cases(path: Path) -> Iterator[Case]:
 def _case(rows: Sequence[Row], *, bent: bool) -> Case:
     bare = Case(ServiceProcess(IterationTiming(1, 0, 0), 1, 1, 1), np.zeros(0), rows)
     limit = np.inf if "role" in rows[0] else _SHARED_LIMIT
-    cache = bare.column("kv_cap")
+    cache, places = bare.column("kv_cap"), bare.column("queue_places")
     optional = {
         name: np.nan_to_num(bare.column(column))
         for name, column in (
@@ -123,6 +123,7 @@ def _case(rows: Sequence[Row], *, bent: bool) -> Case:
         arrival_scv=bare.column("arr_scv"),
         chunk_tokens=bare.column("chunk"),
         kv_capacity_tokens=np.where(cache > _UNLIMITED, np.inf, cache),
+        queue_capacity=np.where(np.isnan(places), np.inf, places),
         replicas=bare.column("replicas"),
         routing=np.array([_ROUTING[row["routing"]] for row in rows]),
         role=np.array([_ROLE[row.get("role", "")] for row in rows]),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.queue_accuracy import kernel
-from benchmarks.queue_accuracy.configurations import Configuration
+from benchmarks.queue_accuracy.configurations import NO_QUEUE_LIMIT, Configuration
 from benchmarks.queue_accuracy.sampling import arrival_times_ms, lengths
 
 __all__ = ["PERCENTILES", "measure", "saturation_throughput_rps", "serve"]
@@ -114,6 +114,7 @@ def _engine(configuration: Configuration) -> kernel.Engine:
         max_batch=configuration.max_batch,
         chunk_tokens=configuration.chunk_tokens,
         kv_capacity=float(configuration.kv_capacity),
+        most_present=configuration.max_batch + float(configuration.queue_places),
         draft_tokens=configuration.draft_tokens,
         acceptance=float(configuration.acceptance),
         replicas=configuration.replicas,
@@ -122,20 +123,21 @@ def _engine(configuration: Configuration) -> kernel.Engine:
 
 
 def _alone(configuration: Configuration) -> Configuration:
-    return replace(configuration, replicas=1)
+    return replace(configuration, replicas=1, queue_places=NO_QUEUE_LIMIT)
 
 
 def _of_requests(requests: kernel.Requests, counted: slice) -> dict[str, float]:
-    arrival, output = requests.arrival[counted], requests.output[counted]
-    first, finished = requests.first_token[counted], requests.finished[counted]
+    served = np.isfinite(requests.finished[counted])
+    arrival, output = requests.arrival[counted][served], requests.output[counted][served]
+    first, finished = requests.first_token[counted][served], requests.finished[counted][served]
     several = output > 1
     delays = {
         "ttft": first - arrival,
-        "wait": requests.admitted[counted] - arrival,
+        "wait": requests.admitted[counted][served] - arrival,
         "tpot": (finished - first)[several] / (output[several] - 1),
         "e2e": finished - arrival,
     }
-    columns = {}
+    columns = {"refused_share": 1.0 - float(served.mean())}
     for name, delay in delays.items():
         if delay.size == 0:
             continue

@@ -292,18 +292,20 @@ def waiting_weights(
 ) -> tuple[float, float]:
     """Return the weights of arrivals that wait and that are refused, relative to a full batch.
 
-    Without limit 1 + heavier load/(1 - load); with m places the tail, which falls by
-    exp(-(1 - load)/stretch) from place to place, ends there. What is refused is the local time of a
-    reflected Brownian motion at its upper barrier (Harrison 1985, section 5.6): stretch/m of the
-    arrivals at load 1, and far above it all that the capacity leaves.
+    Without limit 1 + heavier load/(1 - load). With m places the tail, which falls by
+    load^(1/stretch) from place to place, ends at the last but one: from the first place on each
+    holds heavier load/stretch, times that fall. What is refused is the local time of a reflected
+    Brownian motion at its upper barrier (Harrison 1985, section 5.6), stretch times the last place:
+    stretch/m of the arrivals at load 1, and far above it all that the capacity leaves. For
+    exponential stays it is M/M/c/K, exactly.
     """
     if places == 0.0:
         return 0.0, 1.0
     gap = 1.0 - load
     if np.isinf(places):
         return 1.0 + heavier * load / gap, 0.0
-    exponent = min(max(-gap / stretch * places, -_MOST_EXPONENT), _MOST_EXPONENT)
-    last = heavier * load * np.exp(exponent)
-    near = abs(exponent) < 1e-8
-    area = places / stretch if near else -np.expm1(exponent) / gap
+    fall = min(max(np.log(load) / stretch * (places - 1.0), -_MOST_EXPONENT), _MOST_EXPONENT)
+    last = heavier * load * np.exp(fall)
+    near = abs(gap) < 1e-8
+    area = (places - 1.0) / stretch if near else -np.expm1(fall) / gap
     return 1.0 + heavier * load * area, last

@@ -75,8 +75,12 @@ def solve(
     )
     refused = max(refused, 1.0 - capacity / rate)
     accepted = min(max(rate * (1.0 - refused), _LEAST_LOAD * capacity), capacity)
-    average = average_present(table, pair, accepted)
-    length = table.base[pair] / (1.0 - accepted * table.work[pair])
+    # A limited queue may run at capacity itself, where waits for the chunk budget have no mean.
+    flow = accepted
+    if not np.isinf(table.places[pair]):
+        flow = min(accepted, MOST_LINEAR_LOAD * capacity)
+    average = average_present(table, pair, flow)
+    length = table.base[pair] / (1.0 - flow * table.work[pair])
     # What a pool's router evens out is the next iteration's arrivals, not what they lead to.
     feedback = 0.0
     if pooled == 1.0:
@@ -84,11 +88,11 @@ def solve(
     excess, together = short_dispersion(length, rate, table.short_scv[pair], feedback)
     if pooled > 1.0:
         together = 0.0
-    cell, budget_load, binds = lay_lattice(table, pair, accepted, space)
-    arrival_exponents(space.transform, accepted, excess, space.exponents)
+    cell, budget_load, binds = lay_lattice(table, pair, flow, space)
+    arrival_exponents(space.transform, flow, excess, space.exponents)
     set_nodes(table, pair, waits, space)
     idle = node_delays(
-        table, pair, accepted, average, budget_load, binds, excess, together, cell, tails, space
+        table, pair, flow, average, budget_load, binds, excess, together, cell, tails, space
     )
     in_service = _in_service(table, pair, full, min(linear_mean, table.slots[pair]), space.states)
     in_service -= max(in_service - average, 0.0) * (1.0 - _spread_kept(table, pair, space))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.queue_accuracy.scoring import read_cases
 from queue_models import (
     IterationTiming,
     Lengths,
@@ -35,6 +36,7 @@ from tests.queue_models.processes import iterations, limited
 MODEL = IterationLevelModel()
 TTFT_P99 = Statistic(Metric.TTFT, 99)
 EVERYTHING = [Statistic(m, p) for m in Metric for p in (None, 50, 95, 99)]
+SIMULATED = Path(__file__).parent / "data"
 REFERENCE = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
 
@@ -262,6 +264,20 @@ def test_a_limited_queue_refuses_what_it_cannot_take() -> None:
     served = 3.0 * capacity * (1 - came.blocking_probability)
     assert came.throughput_rps == pytest.approx(np.minimum(served, capacity), rel=1e-3)
     assert came.blocking_probability == pytest.approx(2 / 3, abs=0.05)
+
+
+def test_refused_shares_are_those_of_simulation() -> None:
+    """Of 12 simulated replicas with 1 to 512 places: refused within 5 %, mean waits within 20 %."""
+    (case,) = read_cases(SIMULATED / "limited_queue_simulated.csv")
+    came = MODEL.evaluate(case.service, case.rate_rps)
+    share, noise = case.column("refused_share"), case.column("refused_share_hw")
+    assert np.all(np.abs(came.blocking_probability - share) < 0.05 * share + noise + 2e-4)
+    short = case.service.queue_capacity <= 64
+    wait, noise = case.column("wait_mean")[short], case.column("wait_mean_hw")[short]
+    assert np.all(np.abs(came.wait_ms[short] - wait) < 0.15 * wait + noise)
+    alike = (case.column("load") > 1) & np.isfinite(came.wait_ms)
+    assert np.all(came.ttft_ms[alike] > 0.7 * case.column("ttft_mean")[alike])
+    assert np.all(came.ttft_ms[alike] < 1.2 * case.column("ttft_mean")[alike])
 
 
 @pytest.mark.parametrize("load", [1.0, 10.0, 1e3, 1e6])
