@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from optimizer.fleet.prefill_time import prefill_ms
 from optimizer.fleet.stores import Store
 from optimizer.kv import (
-    MINIMUM_RATIO,
     KvShape,
     LoadDelay,
     RatioPolicy,
@@ -26,7 +25,7 @@ from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.model import ModelSpec
 from optimizer.spec.precision import WEIGHT_BITS, Precision
 from optimizer.spec.service import ServiceSpec
-from optimizer.spec.storage import KvReuseSpec, QualitySpec, ReuseKind
+from optimizer.spec.storage import LEAST_RATIO, KvReuseSpec, QualitySpec, ReuseKind
 from queue_models import Metric, Statistic
 
 __all__ = ["LOADING_DELAYS", "Reuse", "cached_gb", "curve_of", "loading_ms", "reuse_options"]
@@ -294,7 +293,7 @@ def _kept_gb(service: ServiceSpec, reuse: KvReuseSpec, context_gb: float) -> flo
 
 def _least_ratio(reuse: KvReuseSpec) -> float:
     """Return the least share recomputed that quality allows."""
-    default = 0.0 if reuse.kind is ReuseKind.PREFIX else MINIMUM_RATIO
+    default = 0.0 if reuse.kind is ReuseKind.PREFIX else LEAST_RATIO
     least = default if reuse.minimum_ratio is None else reuse.minimum_ratio
     if reuse.quality is None or reuse.minimum_quality is None:
         return least

@@ -9,7 +9,18 @@ from pydantic import Field
 
 from optimizer.spec.base import Milliseconds, Name, NonNegative, Positive, SpecModel
 
-__all__ = ["KvReuseSpec", "KvTransferSpec", "QualitySpec", "ReuseKind", "StoreScope", "StoreSpec"]
+__all__ = [
+    "LEAST_RATIO",
+    "KvReuseSpec",
+    "KvTransferSpec",
+    "QualitySpec",
+    "ReuseKind",
+    "StoreScope",
+    "StoreSpec",
+]
+
+LEAST_RATIO = 0.15
+"""Share of chunks' tokens below which quality was seen to fall (CacheBlend, Fig. 16)."""
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 PositiveShare = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from optimizer.spec.finding import Finding
 from optimizer.spec.options import AllocationMode
 from optimizer.spec.parts import Part
-from optimizer.spec.storage import ReuseKind, StoreScope
+from optimizer.spec.storage import LEAST_RATIO, ReuseKind, StoreScope
 from optimizer.spec.wording import show_path, suggestion
 
 __all__ = ["check_storage"]
@@ -102,6 +102,7 @@ def _reuse(fleet: Part, service: Part, reuse: Part, names: list[str]) -> Iterato
             "is missing" if not given else "is given beside keep_hours",
             hint="give what has to be kept in GB, or keep_hours: how long a context is kept",
         )
+    yield from _ratios(reuse)
     yield from _quality(reuse)
     yield from _share_of_prompt(service, reuse)
     mode = service.text("allocation") or fleet.part("optimizer").text("allocation")
@@ -111,6 +112,25 @@ def _reuse(fleet: Part, service: Part, reuse: Part, names: list[str]) -> Iterato
             reuse.path,
             f"is not decided for services with {what}",
             hint="state what is reused as load.prefix_hit_rate, or set allocation: choose",
+        )
+
+
+def _ratios(reuse: Part) -> Iterator[Finding]:
+    """Find ratios of which none may be taken."""
+    tried = reuse.part("recompute_ratios").value
+    default = LEAST_RATIO if reuse.text("kind") == ReuseKind.CHUNKS else 0.0
+    least = reuse.number("minimum_ratio")
+    least = default if least is None else least
+    if not isinstance(tried, list | tuple):
+        return
+    ratios = [ratio for ratio in tried if isinstance(ratio, int | float)]
+    if not ratios and not tried:
+        yield reuse.find("recompute_ratios", "must have at least one ratio", "or remove the key")
+    elif len(ratios) == len(tried) and max(ratios) < least:
+        yield reuse.find(
+            "recompute_ratios",
+            f"none is at least the minimum ratio, {least:g}",
+            "add a larger one, or lower minimum_ratio",
         )
 
 

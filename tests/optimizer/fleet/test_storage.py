@@ -17,7 +17,9 @@ from optimizer.fleet.check import check_plan
 from optimizer.fleet.impossible import why_not
 from optimizer.fleet.one_pair import pair_data
 from optimizer.fleet.replica import size_replica
+from optimizer.kv import MINIMUM_RATIO
 from optimizer.spec import FleetSpec, from_data
+from optimizer.spec.storage import LEAST_RATIO
 
 
 def two_services() -> dict[str, Any]:
@@ -252,6 +254,11 @@ def test_one_replica_of_a_service_with_a_store_is_sized_without_it() -> None:
     assert study.sizes[0].max_rate_rps == 0
 
 
+def test_the_least_ratio_of_chunks_is_the_loading_controllers() -> None:
+    """Fleet files and `fleetopt kv` default to one figure."""
+    assert LEAST_RATIO == MINIMUM_RATIO
+
+
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no bandwidth": (
         {"stores": [{"name": "a"}]},
@@ -269,6 +276,12 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"stores": ["fst"]},
         "services[1].kv_reuse.stores[0] = 'fst': there is no such store: did you mean 'fast'?",
     ),
+    "ratios below the least": (
+        {},
+        {"kind": "chunks", "recompute_ratios": [0.05, 0.1]},
+        "recompute_ratios = a list of 2: none is at least the minimum ratio, 0.15: add a larger",
+    ),
+    "no ratio": ({}, {"recompute_ratios": []}, "recompute_ratios = an empty list: must have at"),
     "no working set": ({}, {"working_set_gb": None}, "working_set_gb: is missing: give what has"),
     "two working sets": ({}, {"keep_hours": 2}, "is given beside keep_hours"),
     "quality of a prefix": (
