@@ -11,10 +11,10 @@ from optimizer.engine.residence import leave
 from optimizer.engine.rules import KvAccounting, ReplicaRole, Rules
 from optimizer.engine.state import COMPLETED, GAP_BINS, GAP_BITS, NONE, EngineState
 
-__all__ = ["count_gap", "emitting", "end_iteration", "gap_edges"]
+__all__ = ["FIRST_BIN", "count_gap", "emitting", "end_iteration", "gap_edges"]
 
 # Bits of 2**-10 ms, the lower edge of the first bin.
-_FIRST_BIN = (1023 - 10) << GAP_BITS
+FIRST_BIN = (1023 - 10) << GAP_BITS
 _FAR = np.iinfo(np.int64).max
 
 
@@ -141,11 +141,11 @@ def _next_visit(state: EngineState, rules: Rules, r: int, k: int) -> int:
 @inlined
 def count_gap(state: EngineState, gap: float, tokens: int) -> None:
     """Count tokens that came out so long after the ones before them [ms]."""
-    place = (np.float64(gap).view(np.int64) >> (52 - GAP_BITS)) - _FIRST_BIN
+    place = (np.float64(gap).view(np.int64) >> (52 - GAP_BITS)) - FIRST_BIN
     state.gaps[min(max(place, 0), GAP_BINS - 1)] += tokens
 
 
 def gap_edges() -> NDArray[np.float64]:
     """Return the edges of the bins of gaps, (GAP_BINS + 1,) [ms]."""
-    bits = (np.arange(GAP_BINS + 1, dtype=np.int64) + _FIRST_BIN) << (52 - GAP_BITS)
+    bits = (np.arange(GAP_BINS + 1, dtype=np.int64) + FIRST_BIN) << (52 - GAP_BITS)
     return bits.view(np.float64)

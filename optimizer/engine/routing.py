@@ -5,13 +5,16 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from optimizer.engine.compilation import borrowed, compiled, inlined
 from optimizer.engine.content import cached_tokens
 from optimizer.engine.randomness import mixed, uniform
 from optimizer.engine.rules import Rules
 from optimizer.engine.state import NONE, EngineState
 
-__all__ = ["Router", "RouterPolicy", "chosen_replica", "is_blind"]
+__all__ = ["Router", "RouterPolicy", "blindly_chosen", "chosen_replica", "is_blind"]
 
 # Draws of the router are apart from those of the engine.
 _STREAM = 0x526F757465
@@ -82,6 +85,16 @@ def chosen_replica(state: EngineState, rules: Rules, router: Router, slot: int, 
         ):
             chosen, most, fewest, lowest = r, hit, replica.outstanding, draw
     return chosen
+
+
+@compiled
+def blindly_chosen(
+    state: EngineState, rules: Rules, router: Router, number: int, chosen: NDArray[np.int64]
+) -> None:
+    """Write the replicas of requests, from this number on, of which nothing need be known."""
+    state = borrowed(state)
+    for place in range(chosen.size):
+        chosen[place] = chosen_replica(state, rules, router, 0, number + place)
 
 
 @inlined
