@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         model_memory_req,
         model_total_params,
     )
+    from optimizer.engine import PlanSimulation, VerifiedPlan, simulate, verify
     from optimizer.errors import (
         Fault,
         FleetError,
@@ -58,7 +59,9 @@ __all__ = [
     "ModelArchitecture",
     "ModelError",
     "PlanError",
+    "PlanSimulation",
     "SpecError",
+    "VerifiedPlan",
     "build_candidates",
     "build_problem",
     "check_plan",
@@ -73,9 +76,12 @@ __all__ = [
     "model_memory_req",
     "model_total_params",
     "optimize",
+    "simulate",
+    "verify",
 ]
 
 _HOME = {
+    **dict.fromkeys(("PlanSimulation", "VerifiedPlan", "simulate", "verify"), "optimizer.engine"),
     **dict.fromkeys(
         (
             "GPU_LIBRARY",

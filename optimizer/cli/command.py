@@ -22,6 +22,7 @@ from optimizer.cli import (
     pareto,
     queue_models,
     schema,
+    simulate,
     size,
     solve,
     solvers,
@@ -50,6 +51,7 @@ app.command("whatif")(whatif.whatif)
 app.command("pareto")(pareto.pareto)
 app.command("diff")(diff.diff)
 app.command("export")(export.export)
+app.command("simulate")(simulate.simulate)
 app.command("size")(size.size)
 app.command("compare")(compare.compare)
 app.command("solvers")(solvers.solvers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,10 @@ from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, tell, write_data
 
 if TYPE_CHECKING:
+    from optimizer.engine import VerifiedPlan
     from optimizer.fleet import FleetPlan
+    from optimizer.spec import FleetSpec
+    from solvers import CancelFlag
 
 __all__ = ["solve"]
 
@@ -30,6 +34,14 @@ def solve(
         Path | None,
         typer.Option("-o", "--output", help="Write the plan as JSON to this file."),
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Simulate the plan, give more to services that miss, and solve again, until it "
+            "holds or cannot.",
+        ),
+    ] = False,
 ) -> None:
     """Solve a fleet and show the plan.
 
@@ -39,7 +51,10 @@ def solve(
 
       fleetopt solve examples/fleet.yaml --solver cp-sat --json
 
+      fleetopt solve examples/fleet.yaml --verify -o plan.json
+
     Ctrl-C stops the solver and shows the best plan so far with its gap; a second one aborts.
+    With --verify the exit status is 5 when the last plan does not hold in simulation.
     """
     from optimizer.fleet import optimize
     from solvers import CancelFlag
@@ -47,11 +62,16 @@ def solve(
     spec = read_fleet(fleet, **options.overrides())
     cancel = CancelFlag()
     line = LiveLine() if sys.stderr.isatty() and not as_json else None
-    plan = run_interruptibly(
-        lambda: optimize(spec, progress=None if line is None else line.tell, cancel=cancel),
-        cancel,
-        line,
-    )
+
+    def made(wanted: FleetSpec) -> FleetPlan:
+        return optimize(wanted, progress=None if line is None else line.tell, cancel=cancel)
+
+    verified = None
+    if verify:
+        verified = _verified(spec, made, cancel)
+        plan = verified.plan
+    else:
+        plan = run_interruptibly(lambda: made(spec), cancel, line)
     if output is not None:
         write_data(plan.to_json(), output)
     if as_json:
@@ -60,6 +80,11 @@ def solve(
         from optimizer.report import plan_view
 
         show(plan_view(plan))
+        if verified is not None and verified.simulation is not None:
+            from optimizer.report import simulation_view
+
+            typer.echo()
+            show(simulation_view(verified.simulation))
     if cancel.is_set():
         tell(f"fleetopt: interrupted, {_incumbent(plan)}")
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -67,6 +92,23 @@ def solve(
         raise typer.Exit(ExitCode.INFEASIBLE)
     if not plan.found:
         raise typer.Exit(ExitCode.NO_SOLUTION)
+    if verified is not None and verified.failing:
+        tell(f"fleetopt: {verified.summary}")
+        raise typer.Exit(ExitCode.NO_SOLUTION)
+
+
+def _verified(
+    spec: FleetSpec, made: Callable[[FleetSpec], FleetPlan], cancel: CancelFlag
+) -> VerifiedPlan:
+    from optimizer.cli.simulate import simulation_progress
+    from optimizer.engine import verify
+
+    with simulation_progress(shown=True) as progress:
+        return run_interruptibly(
+            lambda: verify(spec, progress=progress, solve=made, stopped=cancel.is_set),
+            cancel,
+            None,
+        )
 
 
 def _incumbent(plan: FleetPlan) -> str:

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from optimizer.engine.arrivals import (
+    AbstractRate,
+    Arrivals,
+    ConstantRate,
+    MarkovModulatedRate,
+    PeriodicRate,
+)
+from optimizer.engine.errors import SimulationError, WorkloadError
+from optimizer.engine.measurement import Estimate
 from optimizer.engine.online import Ended, Event, Iteration, OnlineEngine, Sampler, Tokens
+from optimizer.engine.plan_simulation import (
+    PlanProgress,
+    PlanSimulation,
+    SimulatedService,
+    SimulatedStatistic,
+    Usage,
+    simulate,
+)
 from optimizer.engine.routing import Router, RouterPolicy
 from optimizer.engine.rules import (
     EngineConfig,
@@ -12,22 +29,52 @@ from optimizer.engine.rules import (
     Preemption,
     ReplicaRole,
 )
+from optimizer.engine.simulation import Progress, Run, RunUsage, simulate_replicas
+from optimizer.engine.traces import Trace, read_trace
 from optimizer.engine.traffic import Traffic
+from optimizer.engine.verification import Outcome, VerifiedPlan, verify
+from optimizer.engine.workload import AbstractWorkload, DrawnWorkload, TraceWorkload
 
 __all__ = [
+    "AbstractRate",
+    "AbstractWorkload",
+    "Arrivals",
+    "ConstantRate",
+    "DrawnWorkload",
     "Ended",
     "EngineConfig",
     "EngineConfigError",
+    "Estimate",
     "Event",
     "Iteration",
     "KvAccounting",
+    "MarkovModulatedRate",
     "OnlineEngine",
+    "Outcome",
+    "PeriodicRate",
+    "PlanProgress",
+    "PlanSimulation",
     "Policy",
     "Preemption",
+    "Progress",
     "ReplicaRole",
     "Router",
     "RouterPolicy",
+    "Run",
+    "RunUsage",
     "Sampler",
+    "SimulatedService",
+    "SimulatedStatistic",
+    "SimulationError",
     "Tokens",
+    "Trace",
+    "TraceWorkload",
     "Traffic",
+    "Usage",
+    "VerifiedPlan",
+    "WorkloadError",
+    "read_trace",
+    "simulate",
+    "simulate_replicas",
+    "verify",
 ]

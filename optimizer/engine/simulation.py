@@ -28,7 +28,7 @@ from optimizer.engine.traffic import Traffic
 from optimizer.engine.workload import AbstractWorkload
 from queue_models import Metric, Statistic, Timing
 
-__all__ = ["Progress", "Run", "RunUsage", "simulate"]
+__all__ = ["Progress", "Run", "RunUsage", "simulate_replicas"]
 
 _PIECE = 65536
 _FULL_BATCHES = 8
@@ -122,7 +122,7 @@ class Run:
     gaps: NDArray[np.int64] = field(repr=False)
 
 
-def simulate(
+def simulate_replicas(
     config: EngineConfig,
     timing: Timing,
     workload: AbstractWorkload,
@@ -187,6 +187,7 @@ class _Mark:
     """The engine at the end of a batch of arrivals."""
 
     time_ms: float
+    requests: int
     outstanding: int
     gaps: NDArray[np.int64]
     totals: Mapping[str, float]
@@ -272,11 +273,14 @@ class _Replay:
         counted = max(measured.counted, 1)
         good = measured.good_share()
         turned_away = measured.outcomes[[REFUSED, TOO_LONG, DROPPED]].sum()
+        # What came, less what was turned away or is still there.
+        left = last.requests - first.requests - (last.outstanding - first.outstanding)
+        done = left * (1.0 - turned_away / counted)
         return Run(
             requests=measured.counted,
             duration_s=duration_s,
-            throughput_rps=measured.completed / duration_s,
-            goodput_rps=good.value * counted / duration_s,
+            throughput_rps=float(done / duration_s),
+            goodput_rps=good.value * (last.requests - first.requests) / duration_s,
             good_share=good,
             keeps_up=keeps_up,
             converged=converged and keeps_up,
@@ -344,6 +348,7 @@ class _Replay:
         self.marks.append(
             _Mark(
                 max(self._source.now_ms, float(replicas.now.max()) if self.ended else 0.0),
+                self._source.number,
                 int(replicas.outstanding.sum()),
                 self._state.gaps.copy(),
                 {name: float(replicas[name].sum()) for name in _TOTALS},

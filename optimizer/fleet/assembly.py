@@ -111,6 +111,7 @@ def assemble(
         queue_model_reason=table.queue_model_reason,
         notes=_notes(problem),
         provenance=_provenance(problem, result),
+        fleet_document=table.spec.model_dump(mode="json", by_alias=True, exclude_unset=True),
     )
 
 

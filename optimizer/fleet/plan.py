@@ -352,6 +352,9 @@ class FleetPlan(_PlanPart):
     queue_model_reason: str
     notes: tuple[str, ...] = ()
     provenance: Provenance
+    fleet_document: dict[str, Any] | None = Field(
+        default=None, repr=False, description="The fleet it was made for: what simulating it takes."
+    )
 
     _statistics: SolveStatistics = PrivateAttr(default_factory=SolveStatistics)
     _problem: FleetProblem | None = PrivateAttr(default=None)

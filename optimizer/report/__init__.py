@@ -11,6 +11,7 @@ from optimizer.report.plugin_text import description_view, plugin_view
 from optimizer.report.repair_text import repair_view
 from optimizer.report.replica_text import replica_view
 from optimizer.report.shadow_prices_text import shadow_prices_view
+from optimizer.report.simulation_text import simulation_view
 from optimizer.report.whatif_text import whatif_view
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "replica_view",
     "restoration_view",
     "shadow_prices_view",
+    "simulation_view",
     "whatif_view",
 ]
