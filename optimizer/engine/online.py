@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +55,8 @@ least 1, and whether it ends with them."""
 _ENDLESS = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokens that a request emits at a time [ms]."""
+class Tokens(NamedTuple):
+    """Tokens that a request emits at a time [ms]; made by the thousand, so that it is a tuple."""
 
     time_ms: float
     request: int

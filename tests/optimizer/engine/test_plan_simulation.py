@@ -86,9 +86,9 @@ def test_a_plan_that_promises_too_much_is_found_out() -> None:
 
 
 def test_a_limited_cache_is_kept_in_blocks_and_preempts() -> None:
-    """With room for three requests' worth of tokens and as many places as ever, requests are
-    preempted, and KV use is told."""
-    spec = _fleet()
+    """With room for three prompts but not for their outputs, and as many places as ever, requests
+    are preempted, and KV use is told."""
+    spec = _fleet(load={"arrival_rate_rps": 4.0, "input_tokens": 200, "output_tokens": 150})
     entry = spec.performance[0].model_copy(update={"kv_capacity_tokens": 740.0})
     tight = spec.model_copy(update={"performance": (entry,)})
     found = simulate(optimize(spec), tight, **QUICK).service("chat")

@@ -1,0 +1,144 @@
+"""CPU time of the engine: requests per second, blocks, scheduling, the Python face, memory.
+
+    python -m benchmarks.engine_speed [--requests 400000] [--once]
+
+Prompts of 512 and outputs of 128 tokens, 8 requests/s per replica, Poisson, 256 places, a budget
+of 8192 tokens, iteration time 8 + 0.03 n + 0.03 p + 5e-5 kv ms. "All features" has blocks of 16
+tokens, block tables, prefix cache, eviction and preemption; "lean" has none of these. Times are CPU
+seconds of one thread after compilation and a warm-up, measuring included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+
+from optimizer.engine import (
+    Arrivals,
+    ConstantRate,
+    DrawnWorkload,
+    EngineConfig,
+    KvAccounting,
+    OnlineEngine,
+    simulate_replicas,
+)
+from optimizer.engine.batch import advance_all
+from optimizer.engine.block_pool import release, remember, take
+from optimizer.engine.compilation import borrowed, compiled
+from optimizer.engine.completion import end_iteration
+from optimizer.engine.randomness import mixed
+from optimizer.engine.schedule import begin_iteration
+from optimizer.engine.state import EngineState, new_state
+from optimizer.engine.time_law import time_law
+from queue_models import IterationTiming, Lengths, Metric, Statistic
+
+TIMING = IterationTiming(8.0, 0.03, 0.03, 5e-5)
+BLOCKS_OF_A_TABLE = 64
+
+
+def requests_per_s(accounting: KvAccounting, replicas: int, requests: int) -> float:
+    """Requests simulated per CPU second, the generation of the load and statistics included."""
+    config = EngineConfig(kv_accounting=accounting, num_blocks=8192)
+    workload = DrawnWorkload(
+        Arrivals(ConstantRate(8.0 * replicas)), Lengths.fixed(512), Lengths.fixed(128)
+    )
+    began = time.process_time()
+    run = simulate_replicas(
+        config,
+        TIMING,
+        workload,
+        (Statistic(Metric.TTFT), Statistic(Metric.TTFT, 99.0)),
+        replicas=replicas,
+        least_requests=requests,
+        most_requests=requests,
+    )
+    return run.requests / (time.process_time() - began)
+
+
+def scheduling_us(running: int, iterations: int) -> tuple[float, float, float]:
+    """Time per iteration with so many decoding [us]: in compiled code, called from Python, and with
+    every token told.
+
+    Their blocks are full at different times, as those of requests that came one by one.
+    """
+    config = EngineConfig(num_blocks=65_536, max_num_seqs=running, max_num_batched_tokens=65_536)
+    engine = OnlineEngine(config, IterationTiming(10.0, 0.0, 0.0))
+    for place in range(running):
+        engine.submit(64 + place % 16, 2 * iterations + 100)
+    engine.advance(20.0)
+    began = time.process_time()
+    told = engine.advance(20.0 + 10.0 * 200)
+    face = 1e6 * (time.process_time() - began) / 200
+    assert len(told) == 200 * running
+    state, rules = engine.state, config.rules()
+    replica, law = state.replicas[0], time_law(IterationTiming(10.0, 0.0, 0.0))
+    end_iteration(state, rules, 0)
+    began = time.process_time()
+    for _ in range(200):
+        begin_iteration(state, rules, law, 0)
+        end_iteration(state, rules, 0)
+    called = 1e6 * (time.process_time() - began) / 200
+    before, until = int(replica.iterations), float(replica.now) + 10.0 * iterations
+    began = time.process_time()
+    advance_all(state, rules, law, until)
+    core = 1e6 * (time.process_time() - began) / (int(replica.iterations) - before)
+    return core, called, face
+
+
+@compiled
+def _cycle_blocks(state: EngineState, rounds: int, blocks: int) -> None:
+    state = borrowed(state)
+    for turn in range(rounds):
+        for place in range(blocks):
+            block = take(state, 0)
+            state.tables[0, place] = block
+            remember(state, 0, block, mixed(turn, place) | 1)
+        release(state, 0, 0, blocks)
+
+
+def block_ns(rounds: int) -> float:
+    """Time to allocate a block, evict what it held, cache it and free it [ns]."""
+    state = new_state(EngineConfig(num_blocks=8192).rules(), 1, longest=4096)
+    _cycle_blocks(state, 10, BLOCKS_OF_A_TABLE)
+    began = time.process_time()
+    _cycle_blocks(state, rounds, BLOCKS_OF_A_TABLE)
+    return 1e9 * (time.process_time() - began) / (rounds * BLOCKS_OF_A_TABLE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_speed", description=__doc__)
+    parser.add_argument("--requests", type=int, default=400_000, help="of every run")
+    parser.add_argument("--once", action="store_true", help="small runs: shows that it works")
+    arguments = parser.parse_args()
+    requests = 20_000 if arguments.once else arguments.requests
+    for accounting in KvAccounting:
+        requests_per_s(accounting, 1, 5_000)
+    print(f"{'':44}{'measured':>12}{'bar':>12}")
+    for replicas in (1, 100):
+        for accounting, words, bar in (
+            (KvAccounting.BLOCKS, "all features", 60_000),
+            (KvAccounting.RESERVED, "lean", 300_000),
+        ):
+            rate = requests_per_s(accounting, replicas, requests)
+            what = f"{words}, {replicas} replica(s) [requests/CPU s]"
+            print(f"{what:44}{rate:12,.0f}{bar:12,}")
+            if replicas == 100:
+                minutes = 86_400 * 8.0 * replicas / rate / 60.0
+                print(f"{'  a day of them, 69 M requests [CPU min]':44}{minutes:12.1f}{20:12}")
+    print(f"{'a block: take, evict, cache, free [ns]':44}{block_ns(20_000):12.1f}{1000:12,}")
+    core, called, face = scheduling_us(256, 2_000 if arguments.once else 20_000)
+    print(f"{'an iteration at 256 running, compiled [us]':44}{core:12.2f}{15:12}")
+    print(f"{'  called from Python [us]':44}{called:12.1f}{100:12}")
+    print(f"{'  with an object per token told [us]':44}{face:12.1f}")
+    before = _peak_mb()
+    requests_per_s(KvAccounting.BLOCKS, 1, 4 * requests)
+    print(f"{'four times the requests [MB more]':44}{_peak_mb() - before:12.1f}")
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+if __name__ == "__main__":
+    main()
