@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         build_problem,
         check_plan,
         optimize,
+        optimize_uncertain,
     )
     from optimizer.spec import FleetSpec, load, load_inferno, load_melange, loads
 
@@ -76,6 +77,7 @@ __all__ = [
     "model_memory_req",
     "model_total_params",
     "optimize",
+    "optimize_uncertain",
     "simulate",
     "verify",
 ]
@@ -112,6 +114,7 @@ _HOME = {
             "build_problem",
             "check_plan",
             "optimize",
+            "optimize_uncertain",
         ),
         "optimizer.fleet",
     ),

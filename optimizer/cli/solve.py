@@ -14,6 +14,7 @@ from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_flee
 from optimizer.cli.live_solve import LiveLine, run_interruptibly
 from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, tell, write_data
+from optimizer.cli.solve_uncertain import solve_uncertain
 
 if TYPE_CHECKING:
     from optimizer.engine import VerifiedPlan
@@ -53,6 +54,8 @@ def solve(
 
       fleetopt solve examples/fleet.yaml --verify -o plan.json
 
+    Where the fleet has `uncertainty`, the plan is for all of its loads.
+
     Ctrl-C stops the solver and shows the best plan so far with its gap; a second one aborts.
     With --verify the exit status is 5 when the last plan does not hold in simulation.
     """
@@ -62,6 +65,11 @@ def solve(
     spec = read_fleet(fleet, **options.overrides())
     cancel = CancelFlag()
     line = LiveLine() if sys.stderr.isatty() and not as_json else None
+    if spec.uncertainty is not None:
+        if verify:
+            raise typer.BadParameter("--verify simulates one load, and this fleet's are uncertain")
+        solve_uncertain(spec, line, as_json=as_json, output=output)
+        return
 
     def made(wanted: FleetSpec) -> FleetPlan:
         return optimize(wanted, progress=None if line is None else line.tell, cancel=cancel)

@@ -33,6 +33,7 @@ from optimizer.fleet.replica import (
 from optimizer.fleet.scenarios import solve_each
 from optimizer.fleet.shadow_prices import ShadowPrice, shadow_prices
 from optimizer.fleet.sizing import build_candidates
+from optimizer.fleet.uncertainty import ScenarioOutcome, UncertainPlan, optimize_uncertain
 from optimizer.fleet.violation import PlanCheck, Violation
 from optimizer.fleet.whatif import Case, WhatIf, what_if
 
@@ -60,10 +61,12 @@ __all__ = [
     "ReplicaStudy",
     "ReplicaTarget",
     "ResourceUse",
+    "ScenarioOutcome",
     "ServiceDifference",
     "ShadowPrice",
     "Stage",
     "TargetOutcome",
+    "UncertainPlan",
     "UnservedService",
     "Verdict",
     "Violation",
@@ -77,6 +80,7 @@ __all__ = [
     "explain",
     "explain_candidates",
     "optimize",
+    "optimize_uncertain",
     "pair_data",
     "pareto_front",
     "plan_of",

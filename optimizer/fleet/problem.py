@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.errors import PlanError
 from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.columns import Columns
 from optimizer.fleet.linked import Linked
@@ -83,7 +84,18 @@ class FleetProblem:
 
 
 def build_problem(spec: FleetSpec, queue_model: str | None = None) -> FleetProblem:
-    """Build the array problem of a fleet; see `build_candidates` for the arguments and errors."""
+    """Build the array problem of a fleet; see `build_candidates` for the arguments and errors.
+
+    Raises
+    ------
+    PlanError
+        If the fleet's loads are uncertain: one problem of known loads would not do for them.
+    """
+    if spec.uncertainty is not None:
+        raise PlanError(
+            "the loads of this fleet are uncertain: `fleetopt solve` and `optimize_uncertain` plan "
+            "for all of them; for the loads of its services alone, remove `uncertainty`"
+        )
     return problem_of(build_candidates(spec, queue_model))
 
 

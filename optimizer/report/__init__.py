@@ -12,6 +12,7 @@ from optimizer.report.repair_text import repair_view
 from optimizer.report.replica_text import replica_view
 from optimizer.report.shadow_prices_text import shadow_prices_view
 from optimizer.report.simulation_text import simulation_view
+from optimizer.report.uncertain_text import uncertain_view
 from optimizer.report.whatif_text import whatif_view
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "restoration_view",
     "shadow_prices_view",
     "simulation_view",
+    "uncertain_view",
     "whatif_view",
 ]

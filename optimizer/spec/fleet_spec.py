@@ -14,6 +14,7 @@ from optimizer.spec.options import OptimizerSpec
 from optimizer.spec.service import ServiceSpec
 from optimizer.spec.service_class import ServiceClassSpec
 from optimizer.spec.storage import KvTransferSpec, StoreSpec
+from optimizer.spec.uncertainty import UncertaintySpec
 
 __all__ = ["CURRENCY_PATTERN", "FleetSpec"]
 
@@ -56,6 +57,9 @@ class FleetSpec(SpecModel):
     )
     classes: tuple[ServiceClassSpec, ...] = Field(strict=False, description="Service classes.")
     services: tuple[ServiceSpec, ...] = Field(strict=False, description="Services.")
+    uncertainty: UncertaintySpec | None = Field(
+        default=None, description="Loads that may come in place of those of the services."
+    )
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec, description="How to decide.")
     notes: tuple[str, ...] = Field(
         default=(),

@@ -13,6 +13,7 @@ from optimizer.spec.parts import Part
 from optimizer.spec.place_checks import check_places
 from optimizer.spec.serving_checks import check_serving
 from optimizer.spec.storage_checks import check_storage
+from optimizer.spec.uncertainty_checks import check_uncertainty
 from optimizer.spec.wording import show_path, suggestion
 
 __all__ = ["cross_check"]
@@ -44,6 +45,7 @@ def cross_check(data: object) -> Iterator[Finding]:
         check_coverage(fleet),
         check_storage(fleet),
         check_serving(fleet),
+        check_uncertainty(fleet),
     )
 
 
@@ -89,6 +91,11 @@ def _repeated_names(fleet: Part) -> Iterator[Finding]:
         ),
         "another limit is on this measure of the same services and places",
         "measure",
+    )
+    yield from _repeated(
+        ((entry, entry.text("name")) for entry in fleet.part("uncertainty").entries("scenarios")),
+        "another scenario has this name",
+        "name",
     )
     for service in fleet.entries("services"):
         yield from _repeated(

@@ -1,0 +1,169 @@
+"""What was decided before the load was known, held to a load that has come."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.errors import PlanError
+from optimizer.fleet.candidates import CandidateTable
+from optimizer.fleet.optimize import plan_of
+from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole
+from optimizer.fleet.problem import FleetProblem, build_problem
+from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.objective import Objective
+from optimizer.spec.service import ReplicaRangeSpec
+from solvers import AllocationProblem, Links, SparseColumns, Split
+
+__all__ = ["plan_of_columns", "plan_with"]
+
+IntArray = NDArray[np.int64]
+
+
+def plan_of_columns(problem: FleetProblem, columns: IntArray) -> FleetPlan:
+    """Return the plan that takes these columns of groups that choose, and serves no one else."""
+    assert problem.arrays is not None
+    taken = np.zeros(problem.arrays.columns, dtype=np.int64)
+    taken[columns] = 1
+    without = np.setdiff1d(problem.columns.owner, problem.columns.owner[columns])
+    taken[problem.columns.unserved & np.isin(problem.columns.owner, without)] = 1
+    return plan_of(dataclasses.replace(problem, arrays=_held(problem.arrays, taken)))
+
+
+def plan_with(
+    spec: FleetSpec, decided: Sequence[Allocation]
+) -> tuple[FleetPlan | None, tuple[str, ...]]:
+    """Return the plan of a fleet whose replicas and batches were decided for other loads.
+
+    Only the shares of services that split are left to decide.
+
+    Parameters
+    ----------
+    spec
+        The fleet with the loads that have come.
+    decided
+        All allocations.
+
+    Returns
+    -------
+    tuple
+        The plan, checked as every plan is, or None; and the services that what was decided cannot
+        serve.
+
+    Raises
+    ------
+    PlanError
+        If a service has prefill and decode pools.
+    """
+    by_service: dict[str, list[Allocation]] = {}
+    for allocation in decided:
+        if allocation.role is not PoolRole.AGGREGATED:
+            raise PlanError(
+                f"service {allocation.service!r} has prefill and decode pools, whose numbers are "
+                f"not held fixed over several loads; try replicas: adapt"
+            )
+        by_service.setdefault(allocation.service, []).append(allocation)
+    problem = build_problem(_with_replicas(spec, by_service))
+    if problem.arrays is None:
+        return None, tuple(spec.services[service].name for service in problem.impossible)
+    taken = np.zeros(problem.arrays.columns, dtype=np.int64)
+    short = []
+    for service, entry in enumerate(spec.services):
+        columns = np.flatnonzero(problem.columns.owner == service)
+        mine = by_service.get(entry.name, [])
+        if not mine:
+            taken[columns[problem.column_candidate[columns] < 0]] = 1
+            continue
+        batch = _one_batch(mine)
+        for allocation in mine:
+            found = _column_of(problem, columns, allocation, batch)
+            if found is None:
+                short.append(entry.name)
+                break
+            taken[found] = max(allocation.replicas, 1)
+    if short:
+        return None, tuple(short)
+    plan = plan_of(dataclasses.replace(problem, arrays=_held(problem.arrays, taken)))
+    return (plan, ()) if plan.found else (None, tuple(by_service))
+
+
+def _with_replicas(spec: FleetSpec, by_service: dict[str, list[Allocation]]) -> FleetSpec:
+    services = []
+    for service in spec.services:
+        mine = by_service.get(service.name, [])
+        total = sum(a.replicas for a in mine)
+        kept = ReplicaRangeSpec(min=total, max=total) if total else service.replicas
+        services.append(
+            service.model_copy(
+                update={"replicas": kept, "max_batch": _one_batch(mine) or service.max_batch}
+            )
+        )
+    # Later stages of an objective would be other problems, with nothing left to decide in them.
+    options = spec.optimizer.model_copy(update={"objective": Objective.COST, "stages": ()})
+    return spec.model_copy(update={"services": tuple(services), "optimizer": options})
+
+
+def _one_batch(mine: Sequence[Allocation]) -> int | None:
+    """Return the maximum batch of all allocations of a service; None where they differ.
+
+    Of one service's configurations with batches of their own, each takes the best within its range
+    again.
+    """
+    batches = {allocation.max_batch for allocation in mine}
+    return batches.pop() if len(batches) == 1 else None
+
+
+def _column_of(
+    problem: FleetProblem, columns: IntArray, allocation: Allocation, batch: int | None
+) -> int | None:
+    """Return the column of an allocation, with its batch where one is given."""
+    for column in columns.tolist():
+        row = int(problem.column_candidate[column])
+        if row < 0 or not _is_place(problem.table, row, allocation):
+            continue
+        if batch is None or int(problem.table.max_batch[row]) == batch:
+            return int(column)
+    return None
+
+
+def _is_place(table: CandidateTable, row: int, allocation: Allocation) -> bool:
+    accelerator = int(table.accelerator[row])
+    if accelerator < 0 or allocation.accelerator is None:
+        return accelerator < 0 and allocation.accelerator is None
+    storage = allocation.storage
+    stored = storage is None or float(table.reuse.ratio[row]) == storage.recompute_ratio
+    return (
+        table.inventory.names[accelerator] == allocation.accelerator
+        and table.configuration_of(row) == allocation.configuration
+        and table.store_of(row) == (None if storage is None else storage.store)
+        and stored
+    )
+
+
+def _held(arrays: AllocationProblem, taken: IntArray) -> AllocationProblem:
+    """Return the problem that takes each column so many times."""
+    split = arrays.split
+    counted = np.zeros(arrays.columns, dtype=np.bool_)
+    if split is not None:
+        counted = split.groups[arrays.group]
+        given = {f.name: getattr(split, f.name) for f in dataclasses.fields(split)}
+        split = Split(**{**given, "lower": taken, "upper": taken.astype(np.float64)})
+    chosen = np.flatnonzero(~counted)
+    links = arrays.links
+    if chosen.size:
+        value = np.minimum(taken[chosen], 1)
+        picked = Links(
+            value,
+            value,
+            SparseColumns.from_triplets(
+                (len(chosen), arrays.columns),
+                rows=np.arange(len(chosen)),
+                columns=chosen,
+                values=np.ones(len(chosen)),
+            ),
+        )
+        links = picked if links is None else links.beside(picked)
+    return dataclasses.replace(arrays, split=split, links=links)

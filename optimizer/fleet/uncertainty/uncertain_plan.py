@@ -1,0 +1,111 @@
+"""A plan for loads that are not known: what is decided now, and what every load makes of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from optimizer.errors import InfeasibleError
+from optimizer.fleet.plan import Allocation, FleetPlan, UnservedService
+from optimizer.spec.uncertainty import CostMeasure, ProbabilityScope, ReplicaTiming
+from solvers import Limit, Reason
+
+__all__ = ["ScenarioOutcome", "UncertainPlan"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ScenarioOutcome(_Part):
+    """What one load makes of the decisions."""
+
+    name: str
+    probability: float | None = Field(description="null for sets of services at their peaks.")
+    served: bool = Field(description="Whether everyone whom the plan serves keeps every objective.")
+    short: tuple[str, ...] = Field(
+        default=(), description="Services whose replicas are too few for this load."
+    )
+    cost_per_hour: float | None = Field(description="null where the load is not served.")
+    plan: FleetPlan | None = Field(
+        description="The decisions at this load, checked as any plan is; null where not served."
+    )
+
+
+class UncertainPlan(_Part):
+    """What is decided before the load is known, and every load that it was decided for."""
+
+    schema_version: Literal[1] = 1
+    fleet: str
+    currency: str
+    termination: Reason
+    limit: Limit | None
+    detail: str = ""
+    replicas: ReplicaTiming
+    minimize: CostMeasure
+    serve_probability: float
+    probability_of: ProbabilityScope
+    at_once: int | None = Field(
+        default=None, description="Services at their peaks together; null with scenarios."
+    )
+    total_cost_per_hour: float | None = Field(
+        default=None,
+        description="What was minimised, less penalties: with fixed replicas the cost in every "
+        "scenario, else the expected or the worst one.",
+    )
+    expected_cost_per_hour: float | None = Field(
+        default=None, description="null without probabilities, or where a scenario is not served."
+    )
+    worst_cost_per_hour: float | None = None
+    served_probability: float | None = Field(
+        default=None, description="Of the scenarios in which everyone is served; null with peaks."
+    )
+    primal_bound: float | None = None
+    dual_bound: float | None = Field(
+        default=None, description="Proven: no decision has a lower objective."
+    )
+    relative_gap: float | None = None
+    allocations: tuple[Allocation, ...] = Field(
+        default=(),
+        description="With fixed replicas what is decided, with latencies at the largest load that "
+        "is served; else what the costliest load makes of it.",
+    )
+    unserved: tuple[UnservedService, ...] = ()
+    scenarios: tuple[ScenarioOutcome, ...] = ()
+    solver: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """Whether there is anything to deploy."""
+        return self.termination in (Reason.OPTIMAL, Reason.FEASIBLE)
+
+    def require(self) -> UncertainPlan:
+        """Return the plan itself, or raise where there is none.
+
+        Raises
+        ------
+        InfeasibleError
+            If there is none; says why.
+        """
+        if not self.found:
+            raise InfeasibleError(f"{self.termination}: {self.detail}")
+        return self
+
+    def scenario(self, name: str) -> ScenarioOutcome:
+        """Return the outcome of a scenario.
+
+        Raises
+        ------
+        KeyError
+            If there is no such scenario.
+        """
+        for outcome in self.scenarios:
+            if outcome.name == name:
+                return outcome
+        raise KeyError(f"the plan has no scenario {name!r}")
+
+    def to_json(self) -> str:
+        """Return the plan as JSON."""
+        return self.model_dump_json(indent=2) + "\n"

@@ -1,0 +1,107 @@
+"""A plan for uncertain loads: what is decided, and what every load makes of it."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from optimizer.fleet.uncertainty import ScenarioOutcome, UncertainPlan
+from optimizer.report.figures import percent
+from optimizer.spec.uncertainty import CostMeasure, ProbabilityScope, ReplicaTiming
+
+__all__ = ["uncertain_view"]
+
+
+def uncertain_view(plan: UncertainPlan) -> RenderableType:
+    """Return the view: verdict, what is decided, scenario by scenario what it comes to."""
+    if not plan.found:
+        words = plan.termination.value.replace("_", " ")
+        return Text.assemble((f"{plan.fleet}: ", "bold"), (words, "bold red"), f"\n{plan.detail}")
+    parts: list[RenderableType] = [_verdict(plan), _decided(plan)]
+    if plan.unserved:
+        parts.append(
+            Text("\n".join(f"{u.service} unserved: {u.explanation}" for u in plan.unserved), "red")
+        )
+    parts.append(_scenarios(plan))
+    return Group(*parts)
+
+
+def _verdict(plan: UncertainPlan) -> Text:
+    text = Text(f"{plan.fleet}: ", style="bold")
+    text.append(f"{plan.total_cost_per_hour:,.2f} {plan.currency}/h{_measure(plan)}")
+    gap = "no bound proven" if plan.relative_gap is None else f"gap {plan.relative_gap:.4%}"
+    text.append(f", {plan.termination.value}, {gap}\n", style="not bold")
+    text.append(_promise(plan), style="not bold")
+    return text
+
+
+def _measure(plan: UncertainPlan) -> str:
+    if plan.replicas is ReplicaTiming.FIXED:
+        return ""
+    return " expected" if plan.minimize is CostMeasure.EXPECTED else " at worst"
+
+
+def _promise(plan: UncertainPlan) -> str:
+    """Say what holds, whatever comes."""
+    if plan.at_once is not None:
+        return f"every objective and every limit holds with any {plan.at_once} services at peak"
+    if plan.serve_probability >= 1:
+        return "every objective holds in every scenario"
+    if plan.probability_of is ProbabilityScope.SERVICE:
+        return (
+            f"every service keeps its objectives with a probability of at least "
+            f"{plan.serve_probability:g}, each by itself"
+        )
+    return (
+        f"every objective of everyone holds with a probability of {plan.served_probability:g}, "
+        f"at least {plan.serve_probability:g} asked"
+    )
+
+
+def _decided(plan: UncertainPlan) -> RenderableType:
+    """Return what is decided now; replicas only where they are."""
+    fixed = plan.replicas is ReplicaTiming.FIXED
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("service", "accelerator", *(("replicas", "batch") if fixed else ())):
+        table.add_column(
+            heading,
+            overflow="fold",
+            justify="left" if heading in ("service", "accelerator") else "right",
+        )
+    for a in plan.allocations:
+        place = f"{a.accelerator or 'scaled to zero'} {a.configuration}".rstrip()
+        sizes = (f"{a.replicas}", "-" if a.max_batch is None else f"{a.max_batch}") if fixed else ()
+        table.add_row(Text(a.service), Text(place), *map(Text, sizes))
+    return Padding(table, (1, 0, 0, 0), expand=False)
+
+
+def _scenarios(plan: UncertainPlan) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("load", overflow="fold")
+    for heading in ("probability", f"{plan.currency}/h", "margin"):
+        table.add_column(heading, justify="right")
+    if plan.replicas is ReplicaTiming.ADAPT:
+        table.add_column("replicas", justify="right")
+    table.add_column("", overflow="fold")
+    for outcome in plan.scenarios:
+        table.add_row(*_cells(outcome, plan.replicas is ReplicaTiming.ADAPT))
+    return Padding(table, (1, 0, 0, 0), expand=False)
+
+
+def _cells(outcome: ScenarioOutcome, counted: bool) -> tuple[Text, ...]:
+    probability = "-" if outcome.probability is None else f"{outcome.probability:g}"
+    if outcome.plan is None:
+        words = f"too few replicas: {', '.join(outcome.short)}"
+        return (Text(outcome.name), Text(probability), Text("-"), Text("-"), Text(words, "red"))
+    margins = [a.margin for a in outcome.plan.allocations if a.margin is not None]
+    replicas = sum(a.replicas for a in outcome.plan.allocations)
+    return (
+        Text(outcome.name),
+        Text(probability),
+        Text(f"{outcome.cost_per_hour:,.2f}"),
+        Text(percent(min(margins)) if margins else "-"),
+        *((Text(f"{replicas}"),) if counted else ()),
+        Text("served"),
+    )
