@@ -55,6 +55,7 @@ class AutoModel(QueueModel):
     assumptions: ClassVar[tuple[str, ...]] = ("Those of the chosen model.",)
     source: ClassVar[str] = "that of the chosen model"
     honours: ClassVar[frozenset[str]] = frozenset(OPTIONAL_FIELDS)
+    bound: ClassVar[str] = "iteration-level-bound"
 
     def choose(
         self, service: ServiceProcess, statistics: Sequence[Statistic] = ()

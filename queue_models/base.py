@@ -220,6 +220,11 @@ class QueueModel(ABC):
         Whether the largest rate keeps every target by the model's own evaluation, and a service
         without load must hold them at zero load; False for compatibility models, which reproduce
         another system's sizing, faults included.
+    conservative
+        Whether the answers are bounds on the safe side: latencies upper, rates lower ones.
+    bound
+        Name of the registered model that answers for this one on the safe side; empty where no
+        conservative bound is known.
     """
 
     name: ClassVar[str]
@@ -231,6 +236,8 @@ class QueueModel(ABC):
     source: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     keeps_targets: ClassVar[bool] = True
+    conservative: ClassVar[bool] = False
+    bound: ClassVar[str] = ""
 
     @abstractmethod
     def refusals(

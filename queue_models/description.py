@@ -31,6 +31,8 @@ class ModelDescription:
     ignores: tuple[str, ...] | None
     refuses: tuple[str, ...] | None
     keeps_targets: bool
+    conservative: bool
+    bound: str
     cost: str
     source: str
 
@@ -48,6 +50,8 @@ class ModelDescription:
             ignores=None if chooses else tuple(f for f in OPTIONAL_FIELDS if f in model.ignores),
             refuses=None if chooses else tuple(f for f in OPTIONAL_FIELDS if f not in known),
             keeps_targets=model.keeps_targets,
+            conservative=model.conservative,
+            bound=model.bound,
             cost=model.cost,
             source=model.source,
         )

@@ -9,6 +9,7 @@ import typer
 
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.fleet_options import Json, QueueModelName
+from optimizer.cli.interruption import ending_at_interrupt
 from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, tell, write_data
 from optimizer.cli.replica_options import (
@@ -77,6 +78,13 @@ def size(
             show_default=False,
         ),
     ] = None,
+    conservative: Annotated[
+        bool,
+        typer.Option(
+            "--conservative",
+            help="Answer on the safe side: upper bounds of latencies, lower ones of rates.",
+        ),
+    ] = False,
     as_json: Json = False,
     plot: Annotated[
         Path | None,
@@ -98,6 +106,8 @@ def size(
       fleetopt size examples/fleet.yaml --service chat-premium --accelerator H100
 
       fleetopt size examples/fleet.yaml --service rag-standard --accelerator H200 --compare auto,mmc
+
+      fleetopt size examples/fleet.yaml --service chat-premium --accelerator H100 --conservative
     """
     if compare is not None and queue_model is not None:
         raise typer.BadParameter("leave out --queue-model", param_hint="--compare")
@@ -105,7 +115,16 @@ def size(
         _require_plots(plot)
     spec = replica_fleet(_read(fleet, pair, replica), pair, replica, load, objectives)
     names = (queue_model or "") if compare is None else compare
-    study = _study(spec, _parts(names), replicas, rate, _numbers(percentiles), drawn=bool(plot))
+    with ending_at_interrupt():
+        study = _study(
+            spec,
+            _parts(names),
+            replicas,
+            rate,
+            _numbers(percentiles),
+            drawn=bool(plot),
+            conservative=conservative,
+        )
     if all(one.refusal for one in study.sizes):
         for one in study.sizes:
             tell(f"fleetopt: queue model '{one.queue_model}': {one.refusal}")
@@ -152,6 +171,7 @@ def _study(
     percentiles: list[float],
     *,
     drawn: bool,
+    conservative: bool,
 ) -> ReplicaStudy:
     from dataclasses import replace
 
@@ -161,7 +181,12 @@ def _study(
     # Closer and closer towards capacity, where latencies turn upwards.
     steps = [k / _DRAWN_POINTS for k in range(1, _DRAWN_POINTS + 1)] if drawn else []
     fine = [_DRAWN_TO * (1 - (1 - step) ** 2) for step in steps]
-    options = {"replicas": "--replicas", "rate_rps": "--rate", "percentiles": "--percentiles"}
+    options = {
+        "replicas": "--replicas",
+        "rate_rps": "--rate",
+        "percentiles": "--percentiles",
+        "queue_model": "--conservative",
+    }
     try:
         return size_replica(
             spec,
@@ -170,6 +195,7 @@ def _study(
             rate_rps=rate,
             percentiles=percentiles,
             loads=sorted({*STANDARD_LOADS, *fine}),
+            conservative=conservative,
         )
     except SpecError as error:
         faults = [replace(f, path=options.get(f.path, f.path)) for f in error.faults]

@@ -17,7 +17,10 @@ from optimizer.fleet.targets import ServiceTargets
 from optimizer.spec.fleet_spec import FleetSpec
 from queue_models import QueueMetrics
 
-__all__ = ["CandidateTable", "Verdict"]
+__all__ = ["CONSERVATIVE", "CandidateTable", "Verdict"]
+
+CONSERVATIVE = "conservative bound: latencies are upper bounds, rates lower ones"
+"""Reason shown with a queue model that answers on the safe side."""
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from optimizer.errors import Fault, SpecError
-from optimizer.fleet.candidates import Verdict
+from optimizer.fleet.candidates import CONSERVATIVE, Verdict
 from optimizer.fleet.grid import Grid
 from optimizer.fleet.inventory import Inventory
 from optimizer.fleet.processes import PairProcesses
@@ -89,6 +89,9 @@ class ReplicaSize(_Part):
 
     queue_model: str
     queue_model_reason: str = Field(description="Why this one, when it was chosen automatically.")
+    conservative: bool = Field(
+        default=False, description="Latencies are upper bounds, rates lower ones."
+    )
     refusal: str = Field(default="", description="Why the model does not answer; then all is null.")
     capacity_rps: float | None = Field(default=None, description="What one replica can carry.")
     max_rate_rps: float | None = Field(
@@ -134,6 +137,7 @@ def size_replica(
     rate_rps: float | None = None,
     percentiles: Sequence[float] = (),
     loads: Sequence[float] = STANDARD_LOADS,
+    conservative: bool = False,
 ) -> ReplicaStudy:
     """Size one replica.
 
@@ -152,11 +156,13 @@ def size_replica(
         Percentiles of TTFT and ITL wanted beside what the objectives bound, e.g. 99.
     loads
         Shares of capacity, in (0, 1), at which the curve is made.
+    conservative
+        Ask the conservative bounds of these models in their place.
 
     Raises
     ------
     SpecError
-        If replicas, rate, percentiles or loads are out of range.
+        If replicas, rate, percentiles or loads are out of range, or no bound of a model is known.
     queue_models.QueueModelError
         If a model is unknown or broken.
     """
@@ -166,8 +172,11 @@ def size_replica(
     row = int(np.flatnonzero(grid.performance >= 0)[-1])  # the largest batch of a range
     service, entry = spec.services[0], spec.performance[0]
     wanted = [Statistic(m, p) for m in (Metric.TTFT, Metric.ITL) for p in percentiles]
-    names = dict.fromkeys(queue_models or (spec.optimizer.queue_model,))
-    cases = [_Case(get_queue_model(n), spec, targets, int(grid.max_batch[row])) for n in names]
+    chosen = [get_queue_model(n) for n in queue_models or (spec.optimizer.queue_model,)]
+    if conservative:
+        chosen = [get_queue_model(_bound_of(model)) for model in chosen]
+    models = {model.name: model for model in chosen}.values()
+    cases = [_Case(model, spec, targets, int(grid.max_batch[row])) for model in models]
     for case in cases:
         case.prepare(replicas, wanted)
     reference = next((case.capacity for case in cases if not case.refusal), 1.0)
@@ -213,6 +222,16 @@ def _check(
     ]
     if faults:
         raise SpecError(faults)
+
+
+def _bound_of(model: QueueModel) -> str:
+    """Return the name of a model's conservative bound."""
+    if model.conservative:
+        return model.name
+    if not model.bound:
+        message = "no conservative bound of it is known; one is of auto and iteration-level"
+        raise SpecError([Fault(message, "queue_model", f"'{model.name}'")])
+    return model.bound
 
 
 def _notes(spec: FleetSpec, verdict: int) -> tuple[str, ...]:
@@ -261,6 +280,8 @@ class _Case:
         if isinstance(self.model, AutoModel):
             (choice,) = self.model.choose(self._process, statistics)
             self.reason = f"{choice.name}: {choice.reason}"
+        if self.model.conservative:
+            self.reason = CONSERVATIVE
         self.refusal = "; ".join(self.model.refusals(self._process, statistics))
         if not self.refusal:
             self._rates = self._max_rates()
@@ -270,7 +291,10 @@ class _Case:
         """Return the answer, its curve at shares of a capacity."""
         if self.refusal:
             return ReplicaSize(
-                queue_model=self.model.name, queue_model_reason=self.reason, refusal=self.refusal
+                queue_model=self.model.name,
+                queue_model_reason=self.reason,
+                conservative=self.model.conservative,
+                refusal=self.refusal,
             )
         best = float(self._rates[0])
         here = best if rate_rps is None else rate_rps
@@ -279,6 +303,7 @@ class _Case:
         return ReplicaSize(
             queue_model=self.model.name,
             queue_model_reason=self.reason,
+            conservative=self.model.conservative,
             capacity_rps=self.capacity,
             max_rate_rps=best,
             at=at,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from optimizer.errors import ModelError
 from optimizer.fleet.batch_search import search_batches
-from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.candidates import CONSERVATIVE, CandidateTable, Verdict
 from optimizer.fleet.decode_pool import DecodePool
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.grid import Grid
@@ -343,7 +343,9 @@ class Sizing:
             inventory=inventory,
             targets=self.targets,
             queue_model=self.model.name,
-            queue_model_reason="; ".join(f"{name}: {why}" for name, why in self.choices.items()),
+            queue_model_reason=CONSERVATIVE
+            if self.model.conservative
+            else "; ".join(f"{name}: {why}" for name, why in self.choices.items()),
             service=grid.service,
             accelerator=grid.accelerator,
             performance=grid.performance,

@@ -87,7 +87,7 @@ def _panel(axes: Any, metric: str, words: str, answers: Sequence[ReplicaSize]) -
         axes.spines[side].set_color(_PALE)
     axes.tick_params(colors=_INK, length=3)
     axes.legend(
-        loc="upper left",
+        loc="best",  # where it covers least of the curves
         fontsize="small",
         labelcolor=_INK,
         facecolor="white",

@@ -61,7 +61,8 @@ def _verdict(study: ReplicaStudy, size: ReplicaSize) -> Text:
     if not size.possible:
         text.append("no rate keeps every objective", style="bold red")
         return text
-    text.append(f"{number(size.max_rate_rps)} requests/s", style="bold")
+    least = "at least " if size.conservative else ""
+    text.append(f"{least}{number(size.max_rate_rps)} requests/s", style="bold")
     within = " within the objectives" if size.targets else ""
     bound = "capacity" if size.binding == "capacity" else latency_words(size.binding)
     text.append(f"{within}, bound by {bound}; capacity {number(size.capacity_rps)} requests/s")

@@ -84,6 +84,7 @@ class IterationLevelModel(QueueModel):
             "role",
         }
     )
+    bound: ClassVar[str] = "iteration-level-bound"
     source: ClassVar[str] = (
         "derived in docs/background/iteration-level.md; parts: Bremaud and Massoulie 2001 (spectra "
         "of Hawkes processes), Lindley 1952, Halfin and Whitt 1981, Kingman 1962"

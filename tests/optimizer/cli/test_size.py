@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -258,3 +259,37 @@ def test_no_options_end_in_an_internal_error(more: list[tuple[str, str]]) -> Non
     assert status in (
         ExitCode.OK, ExitCode.USAGE, ExitCode.SPEC_INVALID, ExitCode.INFEASIBLE,
     )  # fmt: skip
+
+
+def test_a_conservative_bound_is_labelled_and_lower(run: Run) -> None:
+    """`--conservative` asks the bound: a lower rate, named in the text and in the document."""
+    (size,) = document(run, *CHAT, "--conservative")["sizes"]
+    (plain,) = document(run, *CHAT)["sizes"]
+    assert (size["conservative"], plain["conservative"]) == (True, False)
+    assert size["queue_model"] == "iteration-level-bound"
+    assert 0 < size["max_rate_rps"] < plain["max_rate_rps"]
+    status, out, _ = run(*CHAT, "--conservative")
+    assert status == ExitCode.OK
+    assert "at least " in out
+    assert "conservative bound: latencies are upper bounds, rates lower ones" in out
+
+
+def test_a_model_without_a_known_bound_says_so(run: Run) -> None:
+    """`--conservative` with mmc is refused, naming which models have one."""
+    status, _, err = run(*CHAT, "--queue-model", "mmc", "--conservative")
+    assert status != ExitCode.OK
+    assert "--conservative = 'mmc': no conservative bound of it is known" in err
+
+
+def test_an_interrupt_ends_with_one_line() -> None:
+    """Ctrl-C while models are asked: exit 130 and a line, in a process of its own."""
+    program = (
+        "import os, signal, sys, optimizer.fleet.replica as replica\n"
+        "replica.size_replica = lambda *a, **k: os.kill(os.getpid(), signal.SIGINT)\n"
+        "from optimizer.cli import main\n"
+        f"sys.argv = ['fleetopt', *{[str(word) for word in CHAT]!r}]\n"
+        "main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == ExitCode.INTERRUPTED
+    assert (ended.stdout, ended.stderr) == ("", "fleetopt: interrupted\n")
