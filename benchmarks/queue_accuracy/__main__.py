@@ -2,6 +2,7 @@
 
 python -m benchmarks.queue_accuracy --group core --count 40 -o reference_core.csv
 python -m benchmarks.queue_accuracy --group bursty,kv_limited --count 6 -o reference_groups.csv
+python -m benchmarks.queue_accuracy --ranges unseen --count 40 --seed 7 -o reference_unseen.csv
 python -m benchmarks.queue_accuracy score reference_core.csv reference_groups.csv
 """
 
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.queue_accuracy.configurations import GROUPS, random_configurations
+from benchmarks.queue_accuracy.configurations import GROUPS, RANGES, random_configurations
 from benchmarks.queue_accuracy.reference_table import Row, rows_of, write_table
 from benchmarks.queue_accuracy.scoring import read_cases, scores, table_of
 from queue_models import TableTiming, UnknownQueueModelError, get
@@ -28,6 +29,9 @@ def main() -> None:
     parser.add_argument("--group", default="core", help=f"'all', or of {', '.join(GROUPS)}")
     parser.add_argument("--count", type=int, default=6, help="configurations of each group")
     parser.add_argument("--seed", type=int, default=1, help="of configurations and runs")
+    parser.add_argument(
+        "--ranges", choices=RANGES, default="design", help="what configurations are drawn from"
+    )
     parser.add_argument("--replications", type=int, default=4, help="runs of each row, 2 to 9")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the length of runs")
     parser.add_argument("--loads", help="parts of capacity, with commas between")
@@ -67,7 +71,9 @@ def _rows(groups: tuple[str, ...], arguments: argparse.Namespace) -> Iterator[Ro
     loads = [float(load) for load in arguments.loads.split(",")] if arguments.loads else None
     case = 0
     for group in groups:
-        for configuration in random_configurations(group, arguments.count, arguments.seed):
+        for configuration in random_configurations(
+            group, arguments.count, arguments.seed, arguments.ranges
+        ):
             for row in rows_of(
                 configuration,
                 seed=arguments.seed,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-__all__ = ["GROUPS", "Configuration", "LengthLaw", "random_configurations"]
+__all__ = ["GROUPS", "RANGES", "Configuration", "LengthLaw", "Ranges", "random_configurations"]
 
 # "None" of the columns chunk and kv_cap.
 NO_CHUNK = 1_000_000_000
@@ -98,33 +98,70 @@ GROUPS = (
 )
 
 
-def random_configurations(group: str, count: int, seed: int) -> Iterator[Configuration]:
+@dataclass(frozen=True)
+class Ranges:
+    """What configurations are drawn from: ranges of times in ms and of mean tokens, and choices."""
+
+    base_ms: tuple[float, float]
+    token_ms: tuple[float, float]
+    kv_ms: tuple[float, float]
+    inputs: tuple[float, float]
+    outputs: tuple[float, float]
+    batches: tuple[int, ...]
+    chunks: tuple[int, ...]
+
+
+RANGES = {
+    "design": Ranges(
+        base_ms=(5, 25),
+        token_ms=(0.01, 0.16),
+        kv_ms=(2e-6, 2e-4),
+        inputs=(64, 2200),
+        outputs=(32, 610),
+        batches=(8, 16, 32, 64, 128, 256),
+        chunks=(1024, 2048, 4096, 8192, NO_CHUNK),
+    ),
+    "unseen": Ranges(
+        base_ms=(4, 30),
+        token_ms=(0.008, 0.2),
+        kv_ms=(1e-6, 3e-4),
+        inputs=(50, 1400),
+        outputs=(24, 800),
+        batches=(6, 12, 24, 48, 96, 192),
+        chunks=(1536, 3072, 6144, 12288, NO_CHUNK),
+    ),
+}
+"""Those that guided the design of iteration-level, and wider ones that it was scored on after."""
+
+
+def random_configurations(
+    group: str, count: int, seed: int, ranges: str = "design"
+) -> Iterator[Configuration]:
     """Draw configurations of a group; the first ones are the same whatever the count."""
     streams = np.random.SeedSequence([seed, GROUPS.index(group)]).spawn(count)
     for number, stream in enumerate(streams):
         rng = np.random.default_rng(stream)
-        core = _core(rng, f"{group}_{seed}_{number:02d}", number)
+        core = _core(rng, f"{group}_{seed}_{number:02d}", number, RANGES[ranges])
         if group == "core":
             yield core
         else:
             yield _of_group(replace(core, group=group, loads=GROUP_LOADS), rng, number)
 
 
-def _core(rng: np.random.Generator, name: str, number: int) -> Configuration:
+def _core(rng: np.random.Generator, name: str, number: int, ranges: Ranges) -> Configuration:
     # Stratified where a group of 6 should show every kind; drawn everywhere else.
     family = ("fixed", "geometric", "lognormal", "empirical")[number % 4]
-    batches, chunks = (8, 16, 32, 64, 128, 256), (1024, 2048, 4096, 8192, NO_CHUNK)
     return Configuration(
         group="core",
         name=name,
-        base_ms=round(rng.uniform(5, 25), 2),
-        decode_ms=_log_uniform(rng, 0.01, 0.16),
-        prefill_ms=_log_uniform(rng, 0.01, 0.16),
-        kv_ms=0.0 if rng.random() < 0.2 else _log_uniform(rng, 2e-6, 2e-4),
-        inputs=_law(rng, family, 64, 2200),
-        outputs=_law(rng, family, 32, 610),
-        max_batch=int(rng.choice(batches)),
-        chunk_tokens=int(rng.choice(chunks)),
+        base_ms=round(rng.uniform(*ranges.base_ms), 2),
+        decode_ms=_log_uniform(rng, *ranges.token_ms),
+        prefill_ms=_log_uniform(rng, *ranges.token_ms),
+        kv_ms=0.0 if rng.random() < 0.2 else _log_uniform(rng, *ranges.kv_ms),
+        inputs=_law(rng, family, *ranges.inputs),
+        outputs=_law(rng, family, *ranges.outputs),
+        max_batch=int(rng.choice(ranges.batches)),
+        chunk_tokens=int(rng.choice(ranges.chunks)),
     )
 
 

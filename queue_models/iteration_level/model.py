@@ -36,6 +36,9 @@ _AT_ONCE = 2048
 # Sizing ends this close below a bound, relative to it (for percentiles: to the share above it).
 _PRECISION = 1e-7
 
+# What is computed of an empty replica may lie this much, relatively, below what it takes.
+_ROUNDING = 1.0 - 1e-9
+
 _CODES: Mapping[Metric, int] = {
     Metric.WAIT: 0,
     Metric.TTFT: 1,
@@ -177,7 +180,34 @@ def _largest_load(known: Pairs, statistics: Sequence[Statistic], bounds: FloatAr
         offered = -np.expm1(-point) * capacity[pairs]
         return excesses(known, pairs, offered, metrics, shares, bounds[pairs])
 
-    return -np.expm1(-crossing(excess, _SEARCH_NODES, capacity.size, _PRECISION))
+    # Targets broken without load need no search.
+    hopeful = np.flatnonzero(np.all(bounds >= _least(known, statistics), axis=1))
+    point = np.zeros(capacity.size)
+    if hopeful.size:
+        point[hopeful] = crossing(
+            lambda which, at: excess(hopeful[which], at), _SEARCH_NODES, hopeful.size, _PRECISION
+        )
+    return -np.expm1(-point)
+
+
+def _least(known: Pairs, statistics: Sequence[Statistic]) -> FloatArray:
+    """Return what no load can undercut, (P, statistics): an iteration, and the own work in it."""
+    table = known.table
+    prefill = table.base + table.per_token * table.prompt_mean
+    decode = np.where(table.decodes > 0, table.base / table.gained, 0.0)
+    of_mean = {
+        Metric.TTFT: prefill,
+        Metric.ITL: decode,
+        Metric.TPOT: decode,
+        Metric.E2E: prefill + table.decodes * table.base,
+    }
+    of_percentile = {Metric.TTFT: table.base, Metric.E2E: table.base}
+    nothing = np.zeros_like(table.base)
+    columns = [
+        (of_mean if s.percentile is None else of_percentile).get(s.metric, nothing)
+        for s in statistics
+    ]
+    return _ROUNDING * np.column_stack(columns)
 
 
 def _as_metrics(

@@ -314,6 +314,17 @@ def test_tables_are_read_back_as_the_configurations_that_made_them(tmp_path: Pat
         assert float(row["rate_rps_total"]) == pytest.approx(offered)
 
 
+def test_unseen_ranges_go_where_the_design_did_not():
+    """Another set of batches, and of bases beyond 5 to 25 ms, from the same seed."""
+    design, unseen = (
+        list(random_configurations("core", 40, 3, ranges)) for ranges in ("design", "unseen")
+    )
+    assert {c.max_batch for c in unseen} == {6, 12, 24, 48, 96, 192}
+    assert not {c.max_batch for c in unseen} & {c.max_batch for c in design}
+    assert any(not 5 <= c.base_ms <= 25 for c in unseen)
+    assert all(4 <= c.base_ms <= 30 for c in unseen)
+
+
 def test_committed_rows_are_those_of_the_simulation(repository: Path):
     """Rows simulated again, shorter and with another seed, agree within joint half-widths."""
     path = repository / "tests" / "queue_models" / "data" / "iteration_level_simulated.csv"

@@ -322,6 +322,39 @@ def test_equal_pairs_are_sized_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(solved) == {4}
 
 
+@pytest.mark.parametrize("metric", [Metric.TTFT, Metric.ITL])
+@pytest.mark.parametrize("percentile", [None, 99])
+def test_a_slightly_looser_target_never_lowers_the_rate(
+    metric: Metric, percentile: float | None
+) -> None:
+    """Bounds that differ by 1e-5 to 5 %: rates fall by less than the search's last step, 1e-7."""
+    rng = np.random.default_rng(5)
+    service = _varied(iterations(24, seed=11))
+    capacity = MODEL.max_rate(service, Targets())
+    statistic = Statistic(metric, percentile)
+    bound = MODEL.evaluate(service, 0.5 * capacity, [statistic]).value(statistic)
+    before = MODEL.max_rate(service, Targets((Target(statistic, bound),)))
+    for _ in range(8):
+        bound = bound * (1 + 10 ** rng.uniform(-5, -1.3, bound.size))
+        rate = MODEL.max_rate(service, Targets((Target(statistic, bound),)))
+        assert np.all(rate >= before - 1e-7 * capacity)
+        before = rate
+
+
+def test_targets_broken_without_load_are_found_without_a_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Just below what an empty replica takes nothing is evaluated; a little above, a rate is."""
+    service = ServiceProcess(IterationTiming(8.0, 0.03, 0.05), 200, 100, 64)
+    least = {Metric.TTFT: 18.0, Metric.ITL: 8.0, Metric.TPOT: 8.0, Metric.E2E: 18.0 + 99 * 8.0}
+    for metric, bound in least.items():
+        enough = Targets((Target(Statistic(metric), 1.05 * bound),))
+        assert MODEL.max_rate(service, enough) > 0
+    monkeypatch.setattr(points, "excesses", lambda *_: pytest.fail("was evaluated"))
+    for metric, bound in least.items():
+        assert MODEL.max_rate(service, Targets((Target(Statistic(metric), 0.999 * bound),))) == 0
+
+
 def test_a_target_without_bound_does_not_matter() -> None:
     """Pairs without a bound on a statistic are sized by the others, or by capacity."""
     service = iterations(4)
