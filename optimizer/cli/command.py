@@ -105,9 +105,10 @@ def _show_log() -> None:
     """Show on standard error what the mathematics has to say, such as that it is compiling."""
     shown = logging.StreamHandler()
     shown.setFormatter(logging.Formatter("fleetopt: %(message)s"))
-    logger = logging.getLogger("queue_models")
-    logger.addHandler(shown)
-    logger.setLevel(logging.INFO)
+    for package in ("queue_models", "optimizer"):
+        logger = logging.getLogger(package)
+        logger.addHandler(shown)
+        logger.setLevel(logging.INFO)
 
 
 def _exit_code(error: Exception) -> ExitCode:

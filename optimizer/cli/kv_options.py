@@ -89,6 +89,13 @@ class CacheOptions:
             _CACHE,
         ),
     ] = None
+    hidden_size: Annotated[
+        float | None, panel_option("--hidden-size", "With --heads, in place of these.", _CACHE)
+    ] = None
+    heads: Annotated[float | None, panel_option("--heads", "Attention heads.", _CACHE)] = None
+    kv_heads: Annotated[
+        float | None, panel_option("--kv-heads", "Of them with own KV; default: all.", _CACHE)
+    ] = None
     kv_precision: Annotated[
         KvPrecision, panel_option("--kv-precision", "Of the KV cache; default fp16.", _CACHE)
     ] = KvPrecision.FP16
@@ -108,7 +115,7 @@ class CacheOptions:
     @property
     def is_said(self) -> bool:
         """Whether there is a word about the model."""
-        return any((self.model, self.layers, self.kv_elements_per_layer_token))
+        return any((self.model, self.layers, self.kv_elements_per_layer_token, self.hidden_size))
 
     def shape(self) -> KvShape:
         """Return the size per token.
@@ -127,20 +134,47 @@ class CacheOptions:
         if size is None:
             size = BYTES_PER_ELEMENT[self.kv_precision]
         factor = self._factor()
+        self._refuse_two_ways()
         if self.model is not None:
             facts = model(self.model)
             return KvShape.of_model(facts, bytes_per_element=size, compression=factor)
-        if self.layers is None or self.kv_elements_per_layer_token is None:
+        if self.layers is not None and self.kv_elements_per_layer_token is not None:
+            return KvShape(
+                layers=self.layers,
+                elements_per_layer_token=self.kv_elements_per_layer_token,
+                bytes_per_element=size,
+                compression=factor,
+            )
+        if self.layers is not None and self.hidden_size is not None and self.heads is not None:
+            return KvShape.of_heads(
+                self.layers,
+                self.hidden_size,
+                self.heads,
+                kv_heads=self.kv_heads,
+                bytes_per_element=size,
+                compression=factor,
+            )
+        raise typer.BadParameter(
+            "name a model, or give --layers and --kv-elements-per-layer-token, "
+            "or --layers, --hidden-size and --heads",
+            param_hint="--model",
+        )
+
+    def _refuse_two_ways(self) -> None:
+        """Refuse figures that would be ignored beside others."""
+        by_heads = (self.hidden_size, self.heads, self.kv_heads)
+        elements = self.kv_elements_per_layer_token
+        if self.model is not None and {self.layers, elements, *by_heads} != {None}:
             raise typer.BadParameter(
-                "name a model, or give --layers and --kv-elements-per-layer-token",
+                "leave out --layers, --kv-elements-per-layer-token, --hidden-size, --heads, "
+                "--kv-heads",
                 param_hint="--model",
             )
-        return KvShape(
-            layers=self.layers,
-            elements_per_layer_token=self.kv_elements_per_layer_token,
-            bytes_per_element=size,
-            compression=factor,
-        )
+        if elements is not None and set(by_heads) != {None}:
+            raise typer.BadParameter(
+                "leave out --hidden-size, --heads and --kv-heads",
+                param_hint="--kv-elements-per-layer-token",
+            )
 
     def _factor(self) -> float:
         """Return the compression given, or the catalogue's, and tell what it does to quality."""

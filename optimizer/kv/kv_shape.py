@@ -28,6 +28,11 @@ _RANGES = {
     "windowed_elements_per_layer_token": Range("elements", high=1e9),
     "window_tokens": Range("tokens", low=1, high=1e12),
 }
+_HEAD_RANGES = {
+    "hidden_size": Range("elements", low=1, high=1e9),
+    "heads": Range("heads", low=1, high=1e6),
+    "kv_heads": Range("heads", low=1, high=1e6),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,50 @@ class KvShape:
             compression=compression,
             windowed_elements_per_layer_token=facts.kv_elements_per_token_sliding / facts.layers,
             window_tokens=facts.sliding_window_tokens,
+        )
+
+    @classmethod
+    def of_heads(
+        cls,
+        layers: ArrayLike,
+        hidden_size: ArrayLike,
+        heads: ArrayLike,
+        *,
+        kv_heads: ArrayLike | None = None,
+        bytes_per_element: ArrayLike = 2.0,
+        compression: ArrayLike = 1.0,
+    ) -> Self:
+        """Take keys and values of heads of hidden size / heads elements each.
+
+        Parameters
+        ----------
+        layers
+            Layers n.
+        hidden_size
+            Width of the model; where heads are not hidden size / heads wide, give
+            `elements_per_layer_token` itself.
+        heads
+            Attention heads.
+        kv_heads
+            Heads that have keys and values of their own (GQA); None: all.
+        bytes_per_element, compression
+            As of the shape.
+
+        Raises
+        ------
+        SpecError
+            Naming each figure outside its range; also where there are more KV heads than heads.
+        """
+        own = heads if kv_heads is None else kv_heads
+        figures = {"hidden_size": hidden_size, "heads": heads, "kv_heads": own}
+        refuse_outside(figures, _HEAD_RANGES)
+        most = float(np.min(_array(heads)))
+        refuse_outside({"kv_heads": own}, {"kv_heads": Range("heads", low=1, high=most)})
+        return cls(
+            layers=layers,
+            elements_per_layer_token=2.0 * _array(own) * _array(hidden_size) / _array(heads),
+            bytes_per_element=bytes_per_element,
+            compression=compression,
         )
 
     @property

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar, cast
 
+from optimizer.compile_notice import announce_compiling
+
 __all__ = ["COMPILED", "compiled", "inlined"]
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -16,6 +18,7 @@ except (ImportError, OSError, AttributeError):  # missing, or unfit for what els
     COMPILED = False
 else:
     COMPILED = True
+    announce_compiling("optimizer.kv.reuse.", "the prefix cache", seconds=20)
 
 
 def compiled(function: _Function) -> _Function:

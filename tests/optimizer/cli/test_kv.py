@@ -74,6 +74,15 @@ def test_precision_and_compression_shrink_the_load(run: Run) -> None:
     assert document(run, *RATIO, "--bytes-per-element", "0.25")["kv_bytes_per_token"] == 125_000
 
 
+def test_a_model_by_its_hidden_size_and_heads(run: Run) -> None:
+    """Mistral-7B: 32 layers x 2 x 8 heads x 4,096 / 32 x 2 bytes; without GQA four times that."""
+    rest = ("--context-tokens", "1000", "--prefill-s", "4", "--bandwidth-gb-s", "2")
+    sizes = ("--layers", "32", "--hidden-size", "4096", "--heads", "32")
+    gqa = document(run, "kv", "ratio", *sizes, "--kv-heads", "8", *rest)
+    mha = document(run, "kv", "ratio", *sizes, "--kv-precision", "int4", *rest)
+    assert gqa["kv_bytes_per_token"] == mha["kv_bytes_per_token"] == 131072
+
+
 def test_catalogue_names_and_quality(run: Run) -> None:
     """Llama-3.1-70B on CacheBlend's NVMe: 3.50 ms a layer, and Musique's F1 at 15 %."""
     got = document(
@@ -209,7 +218,10 @@ def test_the_text_fits_a_screen_and_begins_with_the_answer(verb: tuple[str, ...]
         ((*RATIO, "--compression", "0"), "--compression = 0.0"),
         ((*RATIO, "--layer-overhead-ms", "-1"), "--layer-overhead-ms = -1.0"),
         ((*RATIO, "--device", "nvme_papper"), "did you mean nvme_paper"),
-        ((*RATIO, "--model", "llama"), "--model: the catalogue has no model 'llama'"),
+        (
+            (*RATIO[:2], *RATIO[6:], "--model", "llama"),
+            "--model: the catalogue has no model 'llama'",
+        ),
         ((*RATIO, "--ttft-budget-ms", "0"), "--ttft-budget-ms = 0.0"),
         ((*DEVICE, "--duration-h", "-1"), "--duration-h = -1.0"),
         ((*DEVICE, "--ratio", "2"), "--ratio = 2.0"),
@@ -243,6 +255,8 @@ def test_an_invalid_value_exits_3_naming_its_option(
         ((*RATIO[:10], "--prefill-s"), "--prefill-s"),
         ((*RATIO, "--prefill-s-per-token", "1"), "give either this"),
         ((*RATIO, "--overlap", "sometimes"), "first-layer-full"),
+        ((*RATIO, "--model", "01-ai/Yi-34B"), "leave out --layers"),
+        ((*RATIO, "--heads", "32"), "leave out --hidden-size"),
         ((*RATIO, "--quality-at-zero", "0.1"), "together"),
         ((*RATIO, "--quality-dataset", "SQuAD"), "there are 2WikiMQA, Musique"),
         ((*DEVICE, "--devices", "x.yaml"), "leave out --candidate"),
@@ -264,6 +278,7 @@ _numbers = st.sampled_from(
 )
 _shared = [
     "--layers", "--kv-elements-per-layer-token", "--bytes-per-element", "--compression", "--model",
+    "--hidden-size", "--heads", "--kv-heads",
     "--prefill-s", "--prefill-s-per-token", "--prefill-s-per-token2", "--layer-overhead-ms",
     "--transfer-setup-ms", "--transfer-bytes",
 ]  # fmt: skip

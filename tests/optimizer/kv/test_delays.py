@@ -31,6 +31,15 @@ def test_llama_70b_loads_a_layer_in_3_5_ms():
     assert float(load.whole.ms) == pytest.approx(279.62026666, rel=1e-9)
 
 
+def test_a_shape_by_hidden_size_and_heads():
+    """Llama-3.1-70B: 8,192 / 64 elements a head, 8 KV heads; never more of them than heads."""
+    shape = KvShape.of_heads(80, 8192, 64, kv_heads=8)
+    assert float(shape.bytes_per_token) == 327_680
+    assert float(KvShape.of_heads(80, 8192, 64).bytes_per_token) == 8 * 327_680
+    with pytest.raises(SpecError, match=r"kv_heads = 65.*at most 64"):
+        KvShape.of_heads(80, 8192, 64, kv_heads=65)
+
+
 @pytest.mark.parametrize(
     ("name", "bytes_per_token"),
     [
