@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,3 +34,18 @@ def test_the_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     name, ratio = capsys.readouterr().out.split()
     assert name == "disk"
     assert 20 <= int(ratio.rstrip("%")) <= 30
+
+
+def test_a_published_table_is_compared_as_the_guide_does() -> None:
+    """Times made by Tc Tl / (Tc + Tl) with a linear law are met exactly; 3 % off is 3 % off."""
+    (code,) = re.findall(r"^(    import numpy as np\n.*?\n)(?=\S)", GUIDE, re.DOTALL | re.MULTILINE)
+    namespace: dict[str, Any] = {}
+    exec(compile(textwrap.dedent(code), "guide", "exec"), namespace)
+    tokens, gb_s = [4000, 8000, 8000], [1.0, 1.0, 4.0]
+    compute_s = [0.8, 1.6, 1.6]
+    load_s = [t * 819_200 / 1e9 / b for t, b in zip(tokens, gb_s, strict=True)]
+    both_s = [c * io / (c + io) for c, io in zip(compute_s, load_s, strict=True)]
+    met = namespace["split_against"](tokens, gb_s, compute_s, both_s)
+    assert met["worst"] == pytest.approx(0.0, abs=1e-9)
+    off = namespace["split_against"](tokens, gb_s, compute_s, [s / 1.03 for s in both_s])
+    assert off["mean"] == pytest.approx(0.03)

@@ -61,7 +61,7 @@ class CandidateOptions:
         list[str] | None,
         panel_option(
             "--candidate",
-            "Of the catalogue, or name=...,bandwidth_gb_s=...,...; may be repeated.",
+            "Of the catalogue or --profiles, or name=...,bandwidth_gb_s=...; may be repeated.",
             _CANDIDATES,
             "DEVICE",
         ),
@@ -71,8 +71,10 @@ class CandidateOptions:
         panel_option("--devices", "YAML or JSON file of devices and links.", _CANDIDATES, "FILE"),
     ] = None
 
-    def read(self) -> DeviceFile:
+    def read(self, measured: PrefillOptions, tokens: float, model: str | None) -> DeviceFile:
         """Return the candidates: those named, those of the file, or the whole catalogue.
+
+        Those named have the figures that are measured, if they are.
 
         Raises
         ------
@@ -84,7 +86,6 @@ class CandidateOptions:
         from optimizer.kv.device_text import (
             DeviceFile,
             catalogue_devices,
-            device_named,
             read_device_file,
         )
 
@@ -93,7 +94,7 @@ class CandidateOptions:
         if self.devices is not None:
             return read_device_file(self.devices)
         if self.candidates:
-            named = tuple(map(device_named, self.candidates))
+            named = tuple(measured.storage(text, tokens, model) for text in self.candidates)
             return DeviceFile(devices=named, topology=None, compute="")
         return DeviceFile(devices=catalogue_devices(), topology=None, compute="")
 
@@ -193,7 +194,7 @@ def device(
         from optimizer.kv import KvDemand
         from optimizer.kv.device_study import study_devices
 
-        places = candidates.read()
+        places = candidates.read(prefill, context_tokens, cache.model)
         policy = use.policy(rules, overheads, ttft_budget_ms)
         shape, law = cache.shape(), prefill.law(context_tokens, cache.model)
         demand = KvDemand(shape=shape, tokens=context_tokens, prefill=law.time(context_tokens))

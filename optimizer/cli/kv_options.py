@@ -228,7 +228,10 @@ class PrefillOptions:
     profiles: Annotated[
         str | None,
         panel_option(
-            "--profiles", "Of --model in a database of `kv profiles`.", _PREFILL, "DATABASE"
+            "--profiles",
+            "Of --model in a database of `kv profiles`; devices are taken from it too.",
+            _PREFILL,
+            "DATABASE",
         ),
     ] = None
     accelerator: Annotated[
@@ -293,6 +296,28 @@ class PrefillOptions:
         linear, quadratic = (1e3 * (value or 0.0) for value in by_law)
         return QuadraticPrefill(ms_per_token=linear, ms_per_token2=quadratic)
 
+    def storage(self, text: str, tokens: float, model: str | None) -> StorageDevice:
+        """Return a device by its name or figures; what `--profiles` has measured goes first.
+
+        Raises
+        ------
+        SpecError
+            If there is none, or it was not measured with the model, accelerator or context.
+        """
+        from optimizer.kv.device_text import device_named, device_profiled
+        from optimizer.kv.profiles.lookup import device_profile_of
+
+        if self.profiles is None or "=" in text:
+            return device_named(text)
+        measured = device_profile_of(
+            self.profiles, text, tokens=tokens, model=model, accelerator=self.accelerator
+        )
+        if measured is None:
+            return device_named(text)
+        told = f"{measured.bandwidth_gb_s:g} GB/s, {measured.latency_ms:g} ms"
+        tell(f"fleetopt: {text} as measured: {told}")
+        return device_profiled(measured)
+
     def _profiled(self, tokens: float, model: str | None, *, of_any_part: bool) -> QuadraticPrefill:
         """Take the time, or the law, of a profiling database."""
         from optimizer.kv import QuadraticPrefill
@@ -318,7 +343,9 @@ class DeviceOptions:
 
     device: Annotated[
         str | None,
-        panel_option("--device", "Of the catalogue, or name=...,bandwidth_gb_s=...,...", _DEVICE),
+        panel_option(
+            "--device", "Of the catalogue or --profiles, or name=...,bandwidth_gb_s=...", _DEVICE
+        ),
     ] = None
     bandwidth_gb_s: Annotated[
         float | None, panel_option("--bandwidth-gb-s", "Read bandwidth.", _DEVICE)
@@ -331,8 +358,8 @@ class DeviceOptions:
         panel_option("--sharers", "Loads at the same time that divide the bandwidth.", _DEVICE),
     ] = None
 
-    def storage(self) -> StorageDevice:
-        """Return the device; figures go before those of the catalogue.
+    def storage(self, measured: PrefillOptions, tokens: float, model: str | None) -> StorageDevice:
+        """Return the device; figures go before those measured, and these before the catalogue's.
 
         Raises
         ------
@@ -342,7 +369,6 @@ class DeviceOptions:
             If the catalogue has no such device, or a figure is out of range.
         """
         from optimizer.kv import StorageDevice
-        from optimizer.kv.device_text import device_named
 
         given = {
             name: getattr(self, name)
@@ -350,7 +376,7 @@ class DeviceOptions:
             if getattr(self, name) is not None
         }
         if self.device is not None:
-            return replace(device_named(self.device), **given)
+            return replace(measured.storage(self.device, tokens, model), **given)
         if self.bandwidth_gb_s is None:
             raise typer.BadParameter("name one, or give --bandwidth-gb-s", param_hint="--device")
         return StorageDevice(name="device", **given)

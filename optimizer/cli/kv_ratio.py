@@ -52,7 +52,7 @@ def ratio(
             cache.shape(),
             context_tokens,
             prefill.law(context_tokens, cache.model),
-            device.storage(),
+            device.storage(prefill, context_tokens, cache.model),
             policy=rules.policy(),
             overheads=overheads.overheads(),
             quality=quality.curve(),

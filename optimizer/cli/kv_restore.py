@@ -76,11 +76,10 @@ def restore(
         from dataclasses import replace
 
         from optimizer.kv import RestorationTask
-        from optimizer.kv.device_text import device_named
         from optimizer.kv.restoration_study import study_restoration
 
         _check_tokens(prefix_tokens, suffix_tokens, split_tokens)
-        storage = device.storage()
+        storage = device.storage(prefill, prefix_tokens, cache.model)
         if retention.usd_per_gb_hour is not None:
             storage = replace(storage, usd_per_gb_hour=retention.usd_per_gb_hour)
         task = RestorationTask(
@@ -97,7 +96,7 @@ def restore(
         study = study_restoration(
             task,
             storage,
-            stripes=[device_named(text) for text in also or ()],
+            stripes=[prefill.storage(text, prefix_tokens, cache.model) for text in also or ()],
             gpu_usd_per_hour=retention.gpu_usd_per_hour,
             hits_per_hour=retention.hits_per_hour,
         )

@@ -11,12 +11,19 @@ from optimizer.catalog import storage_device, storage_device_names
 from optimizer.catalog.lookup import UnknownEntryError
 from optimizer.errors import Fault, SpecError
 from optimizer.kv.devices import DeviceScope, StorageDevice
+from optimizer.kv.profiles.records import DeviceProfile
 from optimizer.kv.topology import StorageTopology
 from optimizer.spec.document import parse
 from optimizer.spec.source_text import read_text
 from optimizer.spec.wording import kind_of, show_value, suggestion
 
-__all__ = ["DeviceFile", "catalogue_devices", "device_named", "read_device_file"]
+__all__ = [
+    "DeviceFile",
+    "catalogue_devices",
+    "device_named",
+    "device_profiled",
+    "read_device_file",
+]
 
 Made = TypeVar("Made")
 
@@ -73,6 +80,17 @@ def _of_figures(text: str) -> StorageDevice:
     like = given.pop("like", None)
     base = None if like is None else _of_catalogue(str(like), "like")
     return _device(given, "", base)
+
+
+def device_profiled(profile: DeviceProfile) -> StorageDevice:
+    """Return a measured device; prices and all else are those of the catalogue, if it is there."""
+    if profile.device in storage_device_names():
+        return _of_catalogue(profile.device, "device").as_measured(profile)
+    return StorageDevice(
+        name=profile.device,
+        bandwidth_gb_s=profile.bandwidth_gb_s,
+        latency_ms=profile.latency_ms,
+    )
 
 
 def read_device_file(source: str | os.PathLike[str] | IO[str]) -> DeviceFile:

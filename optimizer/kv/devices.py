@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +16,7 @@ from optimizer.kv.ranges import Range, refuse_outside
 
 if TYPE_CHECKING:
     from optimizer.catalog import StorageDeviceFacts
+    from optimizer.kv.profiles.records import DeviceProfile
 
 __all__ = ["DeviceScope", "StorageDevice", "refuse_twins"]
 
@@ -106,6 +107,15 @@ class StorageDevice:
             latency_ms=self.latency_ms,
             sharers=self.sharers,
             overheads=overheads,
+        )
+
+    def as_measured(self, profile: DeviceProfile) -> Self:
+        """Return the device with the bandwidth and latency that one reader measured."""
+        return replace(
+            self,
+            bandwidth_gb_s=profile.bandwidth_gb_s,
+            latency_ms=profile.latency_ms,
+            sharers=1.0,
         )
 
     @classmethod

@@ -36,6 +36,63 @@ def test_a_profile_gives_the_prefill_of_ratio_and_device(run: Run, database: Pat
         assert json.loads(out)["prefill_ms"] == pytest.approx(700.0)
 
 
+@pytest.fixture
+def with_devices(run: Run, database: Path) -> Path:
+    """Two devices more: one of the catalogue, measured twice with the model, and one of our own."""
+    csv = database.with_name("d.csv")
+    csv.write_text(
+        "device,model,accelerator,context_tokens,bandwidth_gb_s,latency_ms\n"
+        f"nvme_paper,{MODEL},A40,2048,2,1\nnvme_paper,{MODEL},A40,6144,4,3\n"
+        "shelf,,,0,1.5,0.5\nbox,other,,0,9,0\n"
+    )
+    status, _, err = run("kv", "profiles", "import", database, csv)
+    assert status == ExitCode.OK, err
+    return database
+
+
+def test_a_measured_device_goes_before_the_catalogues(run: Run, with_devices: Path) -> None:
+    """4,096 tokens lie half-way: 3 GB/s and 2 ms; our own is known too; figures go before."""
+    common = ("--model", MODEL, "--context-tokens", "4096", "--profiles", with_devices, "--json")
+    status, out, err = run("kv", "ratio", *common, "--device", "nvme_paper")
+    assert status == ExitCode.OK, err
+    assert "nvme_paper as measured: 3 GB/s, 2 ms" in err
+    got = json.loads(out)
+    assert (got["bandwidth_gb_s"], got["latency_ms"]) == (3.0, 2.0)
+    assert got["load_ms"] == pytest.approx(2 + 4096 * 524288 / 3e6)
+    two = ("--candidate", "nvme_paper", "--candidate", "shelf", "--candidate", "nvme_gen4")
+    status, out, err = run("kv", "device", *common, *two)
+    assert status == ExitCode.OK, err
+    found = {row["device"]: row["bandwidth_gb_s"] for row in json.loads(out)["devices"]}
+    assert found == {"nvme_paper": 3.0, "shelf": 1.5, "nvme_gen4": 6.8}
+    status, out, _ = run("kv", "ratio", *common, "--device", "shelf", "--bandwidth-gb-s", "7")
+    assert (json.loads(out)["bandwidth_gb_s"], json.loads(out)["latency_ms"]) == (7.0, 0.5)
+    restore = ("--model", MODEL, "--prefix-tokens", "4096", "--profiles", with_devices, "--json")
+    status, out, err = run("kv", "restore", *restore, "--device", "shelf", "--also", "nvme_paper")
+    assert status == ExitCode.OK, err
+    assert set(json.loads(out)["striping"]["loaded_tokens"]) == {"shelf", "nvme_paper"}
+
+
+@pytest.mark.parametrize(
+    ("device", "tokens", "message"),
+    [
+        ("nvme_paper", "7000", "nvme_paper holds from 2,048 to 6,144 tokens"),
+        ("box", "4096", "was measured with other on any alone"),
+        ("drum", "4096", "no storage device 'drum'"),
+    ],
+)
+def test_a_device_outside_what_was_measured_is_refused(
+    run: Run, with_devices: Path, device: str, tokens: str, message: str
+) -> None:
+    """By context, by model, and where neither the database nor the catalogue knows it."""
+    status, out, err = run(
+        "kv", "ratio", "--model", MODEL, "--context-tokens", tokens, "--profiles", with_devices,
+        "--device", device,
+    )  # fmt: skip
+    assert status == ExitCode.SPEC_INVALID
+    assert message in err
+    assert not out
+
+
 def test_a_restoration_takes_the_fitted_law_and_says_how_well_it_fits(
     run: Run, database: Path
 ) -> None:
