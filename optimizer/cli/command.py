@@ -16,6 +16,7 @@ from optimizer.cli import (
     diff,
     explain,
     export,
+    horizon,
     import_,
     init,
     kv,
@@ -49,6 +50,7 @@ app.command("solve")(solve.solve)
 app.command("explain")(explain.explain)
 app.command("whatif")(whatif.whatif)
 app.command("pareto")(pareto.pareto)
+app.command("horizon")(horizon.horizon)
 app.command("diff")(diff.diff)
 app.command("export")(export.export)
 app.command("simulate")(simulate.simulate)

@@ -7,6 +7,7 @@ from optimizer.fleet.check import check_plan
 from optimizer.fleet.cost_stage import cost_stage
 from optimizer.fleet.difference import Change, PlanDifference, ServiceDifference, difference
 from optimizer.fleet.explain import Explanation, Option, OptionState, explain, explain_candidates
+from optimizer.fleet.horizon import HorizonPlan, plan_horizon, with_loads_table
 from optimizer.fleet.one_pair import bare_pair, pair_data
 from optimizer.fleet.optimize import optimize, plan_of
 from optimizer.fleet.pareto import ParetoFront, ParetoPoint, pareto_front
@@ -46,6 +47,7 @@ __all__ = [
     "Explanation",
     "FleetPlan",
     "FleetProblem",
+    "HorizonPlan",
     "OperatingPoint",
     "Option",
     "OptionState",
@@ -83,6 +85,7 @@ __all__ = [
     "optimize_uncertain",
     "pair_data",
     "pareto_front",
+    "plan_horizon",
     "plan_of",
     "problem_of",
     "repair",
@@ -90,4 +93,5 @@ __all__ = [
     "size_replica",
     "solve_each",
     "what_if",
+    "with_loads_table",
 ]

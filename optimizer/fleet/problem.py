@@ -26,7 +26,14 @@ from optimizer.spec.objective import StageMeasure
 from optimizer.spec.options import PriorityMode, UnservedPolicy
 from solvers import AllocationProblem, SparseColumns, Split
 
-__all__ = ["FleetProblem", "build_problem", "column_costs", "problem_of"]
+__all__ = [
+    "FleetProblem",
+    "build_problem",
+    "column_costs",
+    "penalties_of",
+    "priorities_of",
+    "problem_of",
+]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -163,7 +170,7 @@ def column_costs(columns: Columns, measure: StageMeasure | None) -> FloatArray:
     table = columns.table
     unserved = unserved_coefficients(table, measure)
     if table.spec.optimizer.priorities is PriorityMode.WEIGHTED:
-        unserved = unserved + _penalties(table.spec)
+        unserved = unserved + penalties_of(table.spec)
     return columns.spread(objective_coefficients(table, measure), unserved)
 
 
@@ -190,7 +197,7 @@ def _arrays(
         ),
         capacity=[resource.capacity for resource in resources],
         group=owners,
-        priority=_priorities(table.spec) if strict else None,
+        priority=priorities_of(table.spec) if strict else None,
         unserved=unserved if unserved.any() else None,
         parts=columns.replicas if split is None and linked is None else None,
         split=split,
@@ -198,7 +205,8 @@ def _arrays(
     )
 
 
-def _priorities(spec: FleetSpec) -> IntArray:
+def priorities_of(spec: FleetSpec) -> IntArray:
+    """Return the priority of each service."""
     by_class = {entry.name: entry.priority for entry in spec.classes}
     return np.array([by_class[s.service_class] for s in spec.services], dtype=np.int64)
 
@@ -207,10 +215,10 @@ def _priced(spec: FleetSpec) -> FloatArray:
     """Return what unserved load costs per service; nothing under strict priorities."""
     if spec.optimizer.priorities is PriorityMode.STRICT:
         return np.zeros(len(spec.services))
-    return _penalties(spec)
+    return penalties_of(spec)
 
 
-def _penalties(spec: FleetSpec) -> FloatArray:
+def penalties_of(spec: FleetSpec) -> FloatArray:
     """Return what leaving each service unserved costs per hour (validated to be given)."""
     default = spec.optimizer.unserved_penalty_per_hour or 0.0
     by_class = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optimizer.report.difference_text import difference_view
 from optimizer.report.explanation_text import explanation_view
+from optimizer.report.horizon_text import horizon_view
 from optimizer.report.kv_text import device_view, ratio_view, restoration_view
 from optimizer.report.pareto_text import pareto_view
 from optimizer.report.plan_text import plan_view
@@ -20,6 +21,7 @@ __all__ = [
     "device_view",
     "difference_view",
     "explanation_view",
+    "horizon_view",
     "pareto_view",
     "plan_view",
     "plugin_view",

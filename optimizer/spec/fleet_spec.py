@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from optimizer.spec.accelerator import AcceleratorSpec, CapacitySpec
 from optimizer.spec.base import Name, SpecModel
+from optimizer.spec.horizon import HorizonSpec
 from optimizer.spec.limits import LimitSpec, RegionSpec
 from optimizer.spec.model import ModelSpec, PerformanceSpec
 from optimizer.spec.options import OptimizerSpec
@@ -59,6 +60,9 @@ class FleetSpec(SpecModel):
     services: tuple[ServiceSpec, ...] = Field(strict=False, description="Services.")
     uncertainty: UncertaintySpec | None = Field(
         default=None, description="Loads that may come in place of those of the services."
+    )
+    horizon: HorizonSpec | None = Field(
+        default=None, description="Periods that `fleetopt horizon` plans together."
     )
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec, description="How to decide.")
     notes: tuple[str, ...] = Field(

@@ -9,6 +9,7 @@ from optimizer.spec.configuration_checks import check_configurations, configurat
 from optimizer.spec.consistency import check_consistency
 from optimizer.spec.coverage import check_coverage
 from optimizer.spec.finding import Finding
+from optimizer.spec.horizon_checks import check_horizon
 from optimizer.spec.parts import Part
 from optimizer.spec.place_checks import check_places
 from optimizer.spec.serving_checks import check_serving
@@ -46,6 +47,7 @@ def cross_check(data: object) -> Iterator[Finding]:
         check_storage(fleet),
         check_serving(fleet),
         check_uncertainty(fleet),
+        check_horizon(fleet),
     )
 
 
@@ -91,6 +93,19 @@ def _repeated_names(fleet: Part) -> Iterator[Finding]:
         ),
         "another limit is on this measure of the same services and places",
         "measure",
+    )
+    yield from _repeated(
+        ((entry, entry.text("name")) for entry in fleet.part("horizon").entries("periods")),
+        "another period has this name",
+        "name",
+    )
+    yield from _repeated(
+        (
+            (entry, entry.text("accelerator"))
+            for entry in fleet.part("horizon").entries("commitments")
+        ),
+        "another commitment is for this accelerator",
+        "accelerator",
     )
     yield from _repeated(
         ((entry, entry.text("name")) for entry in fleet.part("uncertainty").entries("scenarios")),

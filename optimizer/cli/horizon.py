@@ -1,0 +1,76 @@
+"""`fleetopt horizon`: periods planned together."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optimizer.cli.exit_codes import ExitCode
+from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
+from optimizer.cli.live_solve import LiveLine, run_interruptibly
+from optimizer.cli.option_groups import with_option_groups
+from optimizer.cli.output import show, tell, write_data
+
+__all__ = ["horizon"]
+
+
+@with_option_groups
+def horizon(
+    fleet: FleetFile,
+    *,
+    loads: Annotated[
+        str | None,
+        typer.Option(
+            "--loads",
+            metavar="CSV",
+            help="Forecast loads in place of `horizon.periods`: a line per period, its name and a "
+            "column of rates per service; - for stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    options: SolveOptions,
+    as_json: Json = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write the plan as JSON to this file."),
+    ] = None,
+) -> None:
+    """Plan the periods of a fleet together: starts, stops, moves, commitments.
+
+    For example:
+
+      fleetopt horizon examples/horizon.yaml
+
+      fleetopt horizon examples/horizon.yaml --gap 0.01 --json
+    """
+    from optimizer.fleet import plan_horizon, with_loads_table
+    from optimizer.spec.source_text import read_text
+    from solvers import CancelFlag
+
+    spec = read_fleet(fleet, **options.overrides())
+    if loads is not None:
+        spec = with_loads_table(spec, read_text(loads))
+    cancel = CancelFlag()
+    line = LiveLine() if sys.stderr.isatty() and not as_json else None
+    progress = None if line is None else line.tell
+    plan = run_interruptibly(
+        lambda: plan_horizon(spec, progress=progress, cancel=cancel), cancel, line
+    )
+    if output is not None:
+        write_data(plan.to_json(), output)
+    if as_json:
+        write_data(plan.to_json(), None)
+    else:
+        from optimizer.report import horizon_view
+
+        show(horizon_view(plan))
+    if cancel.is_set():
+        tell("fleetopt: interrupted")
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if plan.termination == "infeasible":
+        raise typer.Exit(ExitCode.INFEASIBLE)
+    if not plan.found:
+        raise typer.Exit(ExitCode.NO_SOLUTION)

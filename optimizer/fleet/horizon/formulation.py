@@ -1,0 +1,301 @@
+"""The array problem of a horizon: a choice per service and period, and replicas that link them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from optimizer.fleet.horizon.replica_choices import ReplicaChoices
+from optimizer.fleet.problem import penalties_of, priorities_of
+from optimizer.spec.horizon import HorizonSpec
+from optimizer.spec.options import PriorityMode, UnservedPolicy
+from solvers import AllocationProblem, Links, SparseColumns
+
+__all__ = ["HorizonProblem", "horizon_problem"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class HorizonProblem:
+    """The array problem, and where in it the counts are.
+
+    Parameters
+    ----------
+    choices
+        Ways to serve, k of them.
+    arrays
+        Groups are services by period (all periods of the first service first); None where
+        `impossible` says what must be served and cannot be.
+    impossible
+        Pairs of service and period.
+    way, period
+        (n,), of each column; way -1: unserved.
+    serving, starting
+        (periods, k), columns of z: replicas that serve, and that are started.
+    moved
+        (periods - 1, services), columns of z: whether a service goes over to another
+        configuration; without rows where moving costs nothing.
+    committed
+        Columns of z by commitment.
+    """
+
+    choices: ReplicaChoices
+    arrays: AllocationProblem | None
+    impossible: tuple[tuple[int, int], ...]
+    way: IntArray
+    period: IntArray
+    serving: IntArray
+    starting: IntArray
+    moved: IntArray
+    committed: IntArray
+
+
+@dataclass
+class _Rows:
+    """Rows of links as they are added, in triplets."""
+
+    lower: list[FloatArray] = field(default_factory=list)
+    upper: list[FloatArray] = field(default_factory=list)
+    of_x: list[tuple[IntArray, IntArray, FloatArray]] = field(default_factory=list)
+    of_z: list[tuple[IntArray, IntArray, FloatArray]] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, size: int, lower: float, upper: ArrayLike = np.inf) -> IntArray:
+        """Add rows with the same lower limit; return their numbers."""
+        self.lower.append(np.full(size, lower))
+        self.upper.append(np.broadcast_to(np.asarray(upper, dtype=np.float64), (size,)))
+        self.count += size
+        return np.arange(self.count - size, self.count)
+
+    def x(self, rows: IntArray, columns: IntArray, value: ArrayLike) -> None:
+        """Add terms of x."""
+        self.of_x.append(_terms(rows, columns, value))
+
+    def z(self, rows: IntArray, columns: IntArray, value: ArrayLike) -> None:
+        """Add terms of z."""
+        self.of_z.append(_terms(rows, columns, value))
+
+    def links(self, n: int, cost: FloatArray, upper: FloatArray) -> Links:
+        """Return the links over n columns, with whole z from 0."""
+        return Links(
+            np.concatenate(self.lower),
+            np.concatenate(self.upper),
+            _matrix(self.of_x, (self.count, n)),
+            _matrix(self.of_z, (self.count, len(cost))),
+            cost=cost,
+            upper=upper,
+            integer=np.ones(len(cost), dtype=np.bool_),
+        )
+
+
+def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonProblem:
+    """Build the problem.
+
+    With n replicas of a way that serve in period t, s started in t, d periods of delay, N needed
+    and x chosen, the rows are
+
+        n_t >= N_t x_t                                   what is chosen carries the load
+        n_(t-1) + s_(t-d) - n_t >= 0                     what is missing on the right was stopped
+        n_t >= sum of s_(t-d-u) for u = 0 .. up - 1      what was started stays for `up` periods
+        m_t >= x_t - x_(t-1) for every way               a move, where moving costs something
+
+    and the paid replicas n_t + s_t + ... + s_(t-d+1) count in every limit and price. Replicas of
+    the first period are there when it begins. Instances of a commitment are paid in every period;
+    beyond them the price is the usual one.
+    """
+    periods, ways = choices.needed.shape
+    services = len(choices.spec.services)
+    place, way = np.nonzero(choices.needed >= 0)
+    owner = choices.service[way] * periods + place
+    may_stay = choices.spec.optimizer.unserved is UnservedPolicy.ALLOWED
+    groups = np.arange(services * periods)
+    missing = np.setdiff1d(groups, owner)
+    stays = groups if may_stay else groups[:0]
+    n = len(way) + len(stays)
+    serving = np.arange(periods * ways).reshape(periods, ways)
+    starting = serving + periods * ways
+    moves = periods - 1 if horizon.move_cost > 0 and periods > 1 else 0
+    moved = np.arange(moves * services).reshape(moves, services) + 2 * periods * ways
+    bought = 2 * periods * ways + moves * services
+    committed = np.arange(len(horizon.commitments)) + bought
+    demand = np.arange(periods * len(committed)).reshape(-1, periods) + bought + len(committed)
+    columns = bought + len(committed) + demand.size
+    rows = _Rows()
+    column_of = np.full((periods, ways), -1, dtype=np.int64)
+    column_of[place, way] = np.arange(len(way))
+    at = rows.add(len(way), 0.0)
+    rows.z(at, serving[place, way], 1.0)
+    rows.x(at, np.arange(len(way)), -choices.needed[place, way])
+    _flow(rows, horizon, serving, starting)
+    if moves:
+        _moves(rows, choices, column_of, moved, len(way) if may_stay else None)
+    paid = _paid(serving, starting, horizon.start_delay_periods)
+    _limits(rows, choices, paid)
+    most = np.maximum(choices.needed.max(axis=0), 0)
+    upper = np.full(columns, np.inf)
+    upper[serving] = upper[starting] = most
+    # Nothing can have been started before the first period, nor is worth starting that is late.
+    upper[starting[max(periods - horizon.start_delay_periods, 0) :]] = 0
+    if not horizon.start_delay_periods:
+        upper[starting[0]] = 0
+    upper[moved] = 1
+    cost = _cost(choices, horizon, columns, serving, starting, paid)
+    cost[moved] = horizon.move_cost
+    _commit(rows, choices, horizon, paid, committed, demand, cost, upper)
+    arrays = None
+    if may_stay or not missing.size:
+        strict = choices.spec.optimizer.priorities is PriorityMode.STRICT and may_stay
+        penalty = penalties_of(choices.spec)[stays // periods] * horizon.period_hours
+        arrays = AllocationProblem(
+            np.concatenate([np.zeros(len(way)), np.zeros(len(stays)) if strict else penalty]),
+            np.zeros((0, n)),
+            [],
+            np.concatenate([owner, stays]),
+            priority=np.repeat(priorities_of(choices.spec), periods) if strict else None,
+            unserved=np.arange(n) >= len(way) if may_stay else None,
+            links=rows.links(n, cost, upper),
+        )
+    lacking = [] if may_stay else missing.tolist()
+    return HorizonProblem(
+        choices=choices,
+        arrays=arrays,
+        impossible=tuple(divmod(group, periods) for group in lacking),
+        way=np.concatenate([way, np.full(len(stays), -1, dtype=np.int64)]),
+        period=np.concatenate([place, stays % periods]),
+        serving=serving,
+        starting=starting,
+        moved=moved,
+        committed=committed,
+    )
+
+
+def _flow(rows: _Rows, horizon: HorizonSpec, serving: IntArray, starting: IntArray) -> None:
+    """Add what ties a period to the one before it."""
+    periods, ways = serving.shape
+    delay = horizon.start_delay_periods
+    for t in range(1, periods):
+        at = rows.add(ways, 0.0)
+        rows.z(at, serving[t - 1], 1.0)
+        rows.z(at, serving[t], -1.0)
+        if t >= delay:
+            rows.z(at, starting[t - delay], 1.0)
+    if horizon.min_up_periods == 1:
+        return
+    for t in range(delay, periods):
+        at = rows.add(ways, 0.0)
+        rows.z(at, serving[t], 1.0)
+        for u in range(min(horizon.min_up_periods, t - delay + 1)):
+            rows.z(at, starting[t - delay - u], -1.0)
+
+
+def _moves(
+    rows: _Rows,
+    choices: ReplicaChoices,
+    column_of: IntArray,
+    moved: IntArray,
+    unserved: int | None,
+) -> None:
+    """Add that going over to another configuration is a move; being served again is none."""
+    for t in range(1, len(column_of)):
+        ways = np.flatnonzero(column_of[t] >= 0)
+        at = rows.add(len(ways), 0.0)
+        rows.z(at, moved[t - 1, choices.service[ways]], 1.0)
+        rows.x(at, column_of[t, ways], -1.0)
+        before = column_of[t - 1, ways]
+        rows.x(at[before >= 0], before[before >= 0], 1.0)
+        if unserved is not None:
+            rows.x(at, unserved + choices.service[ways] * len(column_of) + t - 1, 1.0)
+
+
+def _paid(serving: IntArray, starting: IntArray, delay: int) -> list[list[IntArray]]:
+    """Return, by period, the columns of z (ways each) that are paid in it."""
+    return [
+        [serving[t], *(starting[t - u] for u in range(min(delay, t + 1)))]
+        for t in range(len(serving))
+    ]
+
+
+def _limits(rows: _Rows, choices: ReplicaChoices, paid: list[list[IntArray]]) -> None:
+    for resource in range(len(choices.resources)):
+        used = np.flatnonzero(choices.usage[resource])
+        for columns in paid:
+            at = np.repeat(rows.add(1, -np.inf, choices.capacity[resource]), len(used))
+            for column in columns:
+                rows.z(at, column[used], choices.usage[resource, used])
+
+
+def _cost(
+    choices: ReplicaChoices,
+    horizon: HorizonSpec,
+    columns: int,
+    serving: IntArray,
+    starting: IntArray,
+    paid: list[list[IntArray]],
+) -> FloatArray:
+    """Return what each z costs: time at the usual price, starts, stops."""
+    cost = np.zeros(columns)
+    price = choices.table.inventory.cost_per_hour[choices.accelerator] * choices.instances
+    by_commitment = np.isin(choices.accelerator, _committed_machines(choices, horizon))
+    price = np.where(by_commitment, 0.0, price) * horizon.period_hours
+    for period in paid:
+        for column in period:
+            cost[column] += price
+    cost[starting] += horizon.start_cost
+    # Stops are what was there or came, less what is left: n_0 + sum of s - n_(T-1).
+    late = max(len(serving) - horizon.start_delay_periods, 0)
+    cost[serving[0]] += horizon.stop_cost
+    cost[starting[:late]] += horizon.stop_cost
+    cost[serving[-1]] -= horizon.stop_cost
+    return cost
+
+
+def _committed_machines(choices: ReplicaChoices, horizon: HorizonSpec) -> IntArray:
+    names = list(choices.table.inventory.names)
+    return np.array([names.index(c.accelerator) for c in horizon.commitments], dtype=np.int64)
+
+
+def _commit(
+    rows: _Rows,
+    choices: ReplicaChoices,
+    horizon: HorizonSpec,
+    paid: list[list[IntArray]],
+    committed: IntArray,
+    demand: IntArray,
+    cost: FloatArray,
+    upper: FloatArray,
+) -> None:
+    """Add committed instances, and what is bought on demand beside them."""
+    hours = horizon.period_hours
+    machines = _committed_machines(choices, horizon)
+    for place, (entry, machine) in enumerate(zip(horizon.commitments, machines, strict=True)):
+        here = np.flatnonzero(choices.accelerator == machine)
+        for t, columns in enumerate(paid):
+            at = rows.add(1, 0.0)
+            rows.z(at, demand[place, t : t + 1], 1.0)
+            rows.z(at, committed[place : place + 1], 1.0)
+            for column in columns:
+                rows.z(np.repeat(at, len(here)), column[here], -choices.instances[here])
+        cost[committed[place]] = entry.cost_per_hour * hours * len(paid)
+        cost[demand[place]] = choices.table.inventory.cost_per_hour[machine] * hours
+        if entry.max_instances is not None:
+            upper[committed[place]] = entry.max_instances
+
+
+def _terms(
+    rows: IntArray, columns: IntArray, value: ArrayLike
+) -> tuple[IntArray, IntArray, FloatArray]:
+    values = np.broadcast_to(np.asarray(value, dtype=np.float64), (len(columns),))
+    return rows, columns, values
+
+
+def _matrix(
+    terms: list[tuple[IntArray, IntArray, FloatArray]], shape: tuple[int, int]
+) -> SparseColumns:
+    if not terms:
+        return SparseColumns.from_triplets(shape, rows=[], columns=[], values=[])
+    rows, columns, values = (np.concatenate(part) for part in zip(*terms, strict=True))
+    return SparseColumns.from_triplets(shape, rows=rows, columns=columns, values=values)

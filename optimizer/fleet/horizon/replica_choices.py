@@ -1,0 +1,171 @@
+"""Ways to serve each service in any period, by replicas of a capacity that is theirs alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.errors import PlanError
+from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.resources import resource_rows
+from optimizer.fleet.sizing import build_candidates
+from optimizer.fleet.split_services import splits
+from optimizer.fleet.uncertainty import with_rates
+from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.service import RoutingPolicy, ServiceSpec
+
+__all__ = ["ReplicaChoices"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+# Divisions such as 6.0 / 2.0000000001 must not cost a replica.
+_ROUNDING = 1e-9
+_COUNTED = frozenset({"cards", "cost_per_hour", "power_kw", "carbon_kg_per_hour"})
+
+
+@dataclass(frozen=True, eq=False)
+class ReplicaChoices:
+    """Candidates of a table sized once, at each service's largest load.
+
+    Parameters
+    ----------
+    spec, table
+        The fleet at those loads, and its candidates.
+    rates_rps
+        (periods, services), as forecast.
+    row
+        (k,), row of the table.
+    service
+        (k,).
+    accelerator
+        (k,).
+    instances
+        (k,), of one replica.
+    needed
+        (periods, k), replicas that carry the load of each period; -1 where the service may not
+        have so many.
+    resources
+        Names of the limited resources.
+    usage
+        (resources, k), of one replica; power and carbon as at the largest load.
+    capacity
+        (resources,).
+    """
+
+    spec: FleetSpec
+    table: CandidateTable
+    rates_rps: FloatArray
+    row: IntArray
+    service: IntArray
+    accelerator: IntArray
+    instances: IntArray
+    needed: IntArray
+    resources: tuple[str, ...]
+    usage: FloatArray
+    capacity: FloatArray
+
+    @classmethod
+    def of(cls, spec: FleetSpec, rates_rps: FloatArray) -> ReplicaChoices:
+        """Size every service once, and count its replicas for every period.
+
+        Raises
+        ------
+        PlanError
+            If what a replica carries depends on how many there are, or the fleet has what horizons
+            do not know.
+        """
+        _refuse(spec)
+        table = build_candidates(with_rates(spec, rates_rps.max(axis=0)))
+        able = np.isin(table.verdict, (Verdict.POSSIBLE, Verdict.REPLICAS))
+        able &= (table.accelerator >= 0) & (table.decode.accelerator < 0) & (table.replicas > 0)
+        able &= (table.reuse.store < 0) & (
+            (table.rate_per_replica_rps > 0) | (table.targets.rate_rps[table.service] == 0)
+        )
+        rows = np.flatnonzero(able)
+        replicas = table.replicas[rows]
+        limited = [r for r in resource_rows(table) if np.isfinite(r.capacity)]
+        for resource in limited:
+            if resource.requirement.kind.name not in _COUNTED:
+                raise PlanError(
+                    f"limit {resource.name!r} is not one that a horizon knows: "
+                    f"{', '.join(sorted(_COUNTED))}"
+                )
+        usage = np.array([r.usage[rows] / replicas for r in limited]).reshape(-1, len(rows))
+        found = cls(
+            spec=spec,
+            table=table,
+            rates_rps=rates_rps,
+            row=rows,
+            service=table.service[rows],
+            accelerator=table.accelerator[rows],
+            instances=table.instances[rows] // replicas,
+            needed=_needed(table, rows, rates_rps),
+            resources=tuple(r.name for r in limited),
+            usage=usage,
+            capacity=np.array([r.capacity for r in limited]),
+        )
+        return found._without_dominated()
+
+    def _without_dominated(self) -> ReplicaChoices:
+        """Leave out what another on the same accelerator does with no more of anything."""
+        rate = self.table.rate_per_replica_rps[self.row]
+        kept = []
+        for k in range(len(self.row)):
+            rivals = np.flatnonzero(
+                (self.service == self.service[k])
+                & (self.accelerator == self.accelerator[k])
+                & (self.instances <= self.instances[k])
+                & (rate >= rate[k])
+                & (self.usage <= self.usage[:, k : k + 1] * (1 + _ROUNDING)).all(axis=0)
+            )
+            # Of equals the first stays.
+            better = (self.instances[rivals] < self.instances[k]) | (rate[rivals] > rate[k])
+            kept.append(not (better | (rivals < k)).any())
+        mask = np.array(kept, dtype=np.bool_)
+        return ReplicaChoices(
+            self.spec, self.table, self.rates_rps, self.row[mask], self.service[mask],
+            self.accelerator[mask], self.instances[mask], self.needed[:, mask], self.resources,
+            self.usage[:, mask], self.capacity,
+        )  # fmt: skip
+
+
+def _needed(table: CandidateTable, rows: IntArray, rates_rps: FloatArray) -> IntArray:
+    spec = table.spec
+    service = table.service[rows]
+    load = rates_rps[:, service]
+    rate = table.rate_per_replica_rps[rows]
+    carrying = np.ceil(
+        np.divide(load, rate, out=np.zeros_like(load), where=rate > 0) * (1 - _ROUNDING)
+    )
+    spares = np.array([s.spares for s in spec.services])[service]
+    least = np.array([s.replicas.min for s in spec.services])[service]
+    most = np.array([np.inf if s.replicas.max is None else s.replicas.max for s in spec.services])
+    needed = np.maximum(carrying + np.where(load > 0, spares, 0), least)
+    return np.where(needed > most[service], -1, needed).astype(np.int64)
+
+
+def _refuse(spec: FleetSpec) -> None:
+    for service in spec.services:
+        reason = _beyond(spec, service)
+        if reason:
+            raise PlanError(f"service {service.name!r} {reason}")
+    for accelerator in spec.accelerators:
+        if accelerator.tiers:
+            raise PlanError(
+                f"accelerator {accelerator.name!r} has purchase tiers; over a horizon say "
+                f"horizon.commitments"
+            )
+
+
+def _beyond(spec: FleetSpec, service: ServiceSpec) -> str:
+    """Return why a service cannot be planned by replicas of a fixed capacity; "" where it can."""
+    if splits(spec, service) or service.length_buckets is not None:
+        return "splits or comes in length buckets; over a horizon a service uses one configuration"
+    if service.routing is not RoutingPolicy.RANDOM or service.load.arrival_scv != 1.0:
+        return (
+            "has replicas whose capacity depends on their number; over a horizon set routing: "
+            "random and arrival_scv: 1"
+        )
+    return ""
