@@ -19,6 +19,7 @@ from optimizer.cli.output import show, write_data
 __all__ = ["restore"]
 
 _PREFIX = "The prefix"
+_COMPUTE = "Overheads and rules"
 _ECONOMICS = "Keep or drop"
 
 
@@ -37,6 +38,10 @@ class RetentionOptions:
     hits_per_hour: Annotated[
         float | None, panel_option("--hits-per-hour", "Expected use.", _ECONOMICS)
     ] = None
+
+    def usd_per_hour_of(self, compute_share: float) -> float | None:
+        """Return the price of a share of the accelerators."""
+        return None if self.gpu_usd_per_hour is None else self.gpu_usd_per_hour * compute_share
 
 
 @with_option_groups
@@ -60,6 +65,9 @@ def restore(
         ),
     ] = None,
     overheads: OverheadOptions,
+    compute_share: Annotated[
+        float, panel_option("--compute-share", "Of the accelerator, in (0, 1].", _COMPUTE)
+    ] = 1.0,
     retention: RetentionOptions,
     as_json: Json = False,
 ) -> None:
@@ -75,16 +83,17 @@ def restore(
     with faults_by_option():
         from dataclasses import replace
 
-        from optimizer.kv import RestorationTask
+        from optimizer.kv import RestorationTask, SharedPrefill
         from optimizer.kv.restoration_study import study_restoration
 
         _check_tokens(prefix_tokens, suffix_tokens, split_tokens)
         storage = device.storage(prefill, prefix_tokens, cache.model)
         if retention.usd_per_gb_hour is not None:
             storage = replace(storage, usd_per_gb_hour=retention.usd_per_gb_hour)
+        law = prefill.law(prefix_tokens + suffix_tokens, cache.model, of_any_part=True)
         task = RestorationTask(
             shape=cache.shape(),
-            prefill=prefill.law(prefix_tokens + suffix_tokens, cache.model, of_any_part=True),
+            prefill=SharedPrefill(law=law, share=compute_share),
             prefix_tokens=prefix_tokens,
             suffix_tokens=suffix_tokens,
             bandwidth_gb_s=storage.bandwidth_gb_s,
@@ -97,7 +106,7 @@ def restore(
             task,
             storage,
             stripes=[prefill.storage(text, prefix_tokens, cache.model) for text in also or ()],
-            gpu_usd_per_hour=retention.gpu_usd_per_hour,
+            gpu_usd_per_hour=retention.usd_per_hour_of(compute_share),
             hits_per_hour=retention.hits_per_hour,
         )
     if as_json:

@@ -43,7 +43,7 @@ from optimizer.kv.kv_shape import BYTES_PER_ELEMENT, KvShape
 from optimizer.kv.layer_bins import LayerGroup, binned_compression
 from optimizer.kv.overlap import HidingRule, Overlap, hidden, pipeline, total_delay
 from optimizer.kv.parallel_mode import JointOption, JointOutcome, JointPrices, optimize_jointly
-from optimizer.kv.prefill import PrefillLaw, QuadraticPrefill
+from optimizer.kv.prefill import PrefillLaw, QuadraticPrefill, SharedPrefill
 from optimizer.kv.quality import QualityModel, SaturatingQuality, fit_quality
 from optimizer.kv.recompute_ratio import MINIMUM_RATIO, RatioChoice, RatioPolicy, choose_ratio
 from optimizer.kv.restoration import RestorationPlan, RestorationTask, plan_restoration
@@ -98,6 +98,7 @@ __all__ = [
     "SaturatingQuality",
     "SelectionPolicy",
     "SequentialOutcome",
+    "SharedPrefill",
     "StorageCost",
     "StorageDevice",
     "StoragePath",

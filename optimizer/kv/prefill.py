@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from optimizer.kv.ranges import Range, refuse_outside
 from optimizer.kv.times import WholeModelTime
 
-__all__ = ["PrefillLaw", "QuadraticPrefill"]
+__all__ = ["PrefillLaw", "QuadraticPrefill", "SharedPrefill"]
 
 _RANGES = {
     "ms_per_token": Range("ms", high=1e9),
@@ -68,3 +68,33 @@ class QuadraticPrefill:
         linear = np.asarray(self.ms_per_token, dtype=np.float64)
         quadratic = np.asarray(self.ms_per_token2, dtype=np.float64)
         return WholeModelTime((linear + quadratic * count) * count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedPrefill:
+    """A law on a share of the accelerator, beside other work: 1 / share as slow.
+
+    Parameters
+    ----------
+    law
+        With the whole accelerator.
+    share
+        In (0, 1]; a number or an array.
+
+    Raises
+    ------
+    SpecError
+        If the share is outside that.
+    """
+
+    law: PrefillLaw
+    share: ArrayLike
+
+    def __post_init__(self) -> None:
+        refuse_outside(
+            {"compute_share": self.share}, {"compute_share": Range(above=True, high=1.0)}
+        )
+
+    def time(self, tokens: ArrayLike) -> WholeModelTime:
+        """Return the law's time / share."""
+        return self.law.time(tokens) * (1.0 / np.asarray(self.share, dtype=np.float64))

@@ -12,7 +12,7 @@ from optimizer.kv.delays import LoadDelay, LoadOverheads
 from optimizer.kv.devices import StorageDevice
 from optimizer.kv.kv_shape import KvShape
 from optimizer.kv.overlap import Overlap, total_delay
-from optimizer.kv.prefill import PrefillLaw
+from optimizer.kv.prefill import PrefillLaw, SharedPrefill
 from optimizer.kv.quality import SaturatingQuality
 from optimizer.kv.recompute_ratio import RatioChoice, RatioPolicy, choose_ratio
 from optimizer.kv.restoration import RestorationPlan, RestorationTask, plan_restoration
@@ -112,7 +112,8 @@ def study_ratio(
     ratio, total = float(choice.ratio), float(choice.total.ms)
     budget = float(whole.ms) if ttft_budget_ms is None else ttft_budget_ms
     totals = {way: float(total_delay(way, load, choice.recompute).ms) for way in Overlap}
-    cake = _as_exact_prefix(shape, tokens, prefill, device, overheads)
+    shared = SharedPrefill(law=prefill, share=policy.compute_share)
+    cake = _as_exact_prefix(shape, tokens, shared, device, overheads)
     size = float(shape.total_bytes(tokens))
     return RatioStudy(
         context_tokens=tokens,

@@ -166,6 +166,16 @@ def test_a_restoration_by_hand(run: Run) -> None:
     assert got["retention"] is None
 
 
+def test_half_the_accelerator_takes_twice_as_long(run: Run) -> None:
+    """Half of 1 ms a token is 2 ms, at half the price; a ratio's exact prefix is shared too."""
+    slow = (*RESTORE[:10], "--prefill-s-per-token", "0.002", "--bandwidth-gb-s", "1")
+    shared = document(run, *RESTORE, "--compute-share", "0.5", "--gpu-usd-per-hour", "7.2")
+    assert shared == document(run, *slow, "--gpu-usd-per-hour", "3.6")
+    half = document(run, *RATIO, "--compute-share", "0.5")
+    assert half["bidirectional_computed_tokens"] == pytest.approx(510 / 8.5)
+    assert half["bidirectional_ms"] == pytest.approx(8 * 510 / 8.5)
+
+
 def test_mooncakes_threshold_is_the_break_even_bandwidth(run: Run) -> None:
     """LLaMA3-70B, 8,192 tokens, 80 layers of 4 n² d + 22 n d² FLOPs on 8 A800: 5.86 GB/s."""
     flops_per_s, width = 8 * 312e12, 8192.0
@@ -292,8 +302,9 @@ _of_verb = {
             "--quality-dataset"],
     DEVICE: [*_shared, *_rules, "--candidate", "--devices", "--ratio", "--prefer", "--hiding",
              "--max-load-ms", "--duration-h", "--reads", "--writes", "--request-bytes"],
-    RESTORE: [*_shared, *_device, "--prefix-tokens", "--suffix-tokens", "--split-tokens", "--also",
-              "--gpu-usd-per-hour", "--usd-per-gb-hour", "--hits-per-hour"],
+    RESTORE: [*_shared, *_device, "--compute-share", "--prefix-tokens", "--suffix-tokens",
+              "--split-tokens", "--also", "--gpu-usd-per-hour", "--usd-per-gb-hour",
+              "--hits-per-hour"],
 }  # fmt: skip
 
 
