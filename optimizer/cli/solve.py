@@ -63,6 +63,8 @@ def solve(
     from solvers import CancelFlag
 
     spec = read_fleet(fleet, **options.overrides())
+    if spec.horizon is not None:
+        tell("fleetopt: this is for the services' own loads; `fleetopt horizon` plans the periods")
     cancel = CancelFlag()
     line = LiveLine() if sys.stderr.isatty() and not as_json else None
     if spec.uncertainty is not None:

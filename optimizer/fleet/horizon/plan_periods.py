@@ -65,6 +65,11 @@ def plan_horizon(
             "the fleet has no periods: give horizon: {periods: [{factor: 1}, {factor: 1.5}]}, or "
             "a table of loads with --loads"
         )
+    if spec.uncertainty is not None:
+        raise PlanError(
+            "the fleet has a horizon and uncertain loads, which are not planned together: remove "
+            "one of them"
+        )
     choices = ReplicaChoices.of(with_estimates(spec), forecast_rates(spec, horizon))
     problem = horizon_problem(choices, horizon)
     if problem.arrays is None:

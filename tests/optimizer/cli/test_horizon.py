@@ -40,6 +40,13 @@ def test_loads_come_from_a_table(run: Run, tmp_path: Path) -> None:
     assert "loads.csv:2: chat = 'many': must be a rate" in err
 
 
+def test_solve_says_that_it_plans_one_load(run: Run) -> None:
+    """The periods are not silently passed over."""
+    code, _, err = run("solve", EXAMPLE)
+    assert code == ExitCode.OK
+    assert "`fleetopt horizon` plans the periods" in err
+
+
 def test_a_fleet_without_periods_says_how_to_give_some(run: Run) -> None:
     """One line, no traceback; so for a file that is not there."""
     code, _, err = run("horizon", REPOSITORY / "examples" / "uncertain.yaml")

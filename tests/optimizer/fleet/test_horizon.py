@@ -188,6 +188,14 @@ def test_replicas_that_depend_on_their_number_are_refused() -> None:
         plan_horizon(from_data(data))
 
 
+def test_uncertain_loads_are_not_forgotten() -> None:
+    """A fleet with both is refused, not planned for one of them."""
+    data = ahead().model_dump(mode="json", by_alias=True)
+    data["uncertainty"] = {"scenarios": [{"name": "busy", "factor": 2}]}
+    with pytest.raises(PlanError, match="not planned together"):
+        plan_horizon(from_data(data))
+
+
 def test_a_table_of_loads_takes_the_place_of_periods() -> None:
     """Columns by service, a line per period; what is not named keeps its rate."""
     spec = with_loads_table(ahead((1.0,)), SourceText("loads.csv", "period,x\nnight,9\nday,27\n"))
