@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ __all__ = ["UnknownEntryError", "find_entry"]
 
 # Names offered when one is unknown.
 _OFFERED = 3
+_WORD = re.compile(r"[^\W_]+")
 
 Facts = TypeVar("Facts")
 
@@ -58,6 +60,9 @@ def _nearest(name: str, names: Iterable[str]) -> tuple[str, ...]:
     by_folded = {known.casefold(): known for known in names}
     wanted = name.casefold()
     within = sorted((known for known in by_folded if wanted and wanted in known), key=len)
+    # What people call a model leaves parts of its name out: `Llama-70B` for `Llama-3.1-70B`.
+    words = set(_WORD.findall(wanted))
+    of_words = sorted((k for k in by_folded if words and words <= {*_WORD.findall(k)}), key=len)
     alike = difflib.get_close_matches(wanted, by_folded, n=_OFFERED)
-    ranked = dict.fromkeys([*alike, *within])
+    ranked = dict.fromkeys([*alike, *within, *of_words])
     return tuple(by_folded[known] for known in ranked)[:_OFFERED]

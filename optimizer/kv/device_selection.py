@@ -140,6 +140,8 @@ class DeviceAssessment:
         Whether the total delay keeps the budget.
     cost
         Over the use.
+    crossover_ratio
+        Ratio at which recomputing takes as long as loading from it; uncapped.
     optimal_ratio, optimal_total_ms
         The device's own best ratio, and the total delay at it.
     """
@@ -154,6 +156,7 @@ class DeviceAssessment:
     loading_hidden: bool
     within_budget: bool
     cost: StorageCost
+    crossover_ratio: float | None
     optimal_ratio: float | None
     optimal_total_ms: float | None
 
@@ -294,6 +297,7 @@ def _assess(
                 loading_hidden=is_reached and bool(flags[HidingRule.LOADING_HIDDEN][k]),
                 within_budget=is_reached and total_ms <= budget_ms,
                 cost=storage_cost(device, demand.size_bytes, rules.use),
+                crossover_ratio=float(own.crossover[k]) if is_reached else None,
                 optimal_ratio=float(own.ratio[k]) if is_reached else None,
                 optimal_total_ms=_of(own, k) if is_reached else None,
             )

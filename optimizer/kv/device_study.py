@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,6 +47,9 @@ class DeviceRow(_Part):
     usd_per_hour: float
     reliability: float | None
     availability: float | None
+    crossover_ratio: float | None = Field(
+        description="Uncapped; null: not reached, or every ratio is hidden."
+    )
     optimal_ratio: float | None
     optimal_total_ms: float | None
 
@@ -120,6 +124,7 @@ def _row(one: DeviceAssessment) -> DeviceRow:
         usd_per_hour=one.cost.usd_per_hour,
         reliability=one.device.reliability,
         availability=one.device.availability,
+        crossover_ratio=one.crossover_ratio if isfinite(one.crossover_ratio or 0.0) else None,
         optimal_ratio=one.optimal_ratio,
         optimal_total_ms=one.optimal_total_ms,
     )

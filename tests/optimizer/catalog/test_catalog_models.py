@@ -187,3 +187,13 @@ def test_values_equal_the_reference_data():
             ours, theirs = getattr(facts, field), rows[facts.name][column]
             same = ours == theirs if isinstance(ours, str) else (ours or 0) == int(theirs or 0)
             assert same, f"{facts.name}.{field}: {ours} != {theirs}"
+
+
+def test_a_models_common_name_leads_to_its_hub_ids() -> None:
+    """All words of it, in any case, with others between; a word more leads nowhere."""
+    with pytest.raises(UnknownEntryError) as caught:
+        model("llama-70B")
+    assert set(caught.value.nearest) == {"meta-llama/Llama-2-70b-hf", "meta-llama/Llama-3.1-70B"}
+    with pytest.raises(UnknownEntryError) as caught:
+        model("llama 70b of ours")
+    assert not caught.value.nearest

@@ -114,6 +114,7 @@ def test_a_device_by_hand(run: Run) -> None:
     assert disk["recompute_ms"] == disk["total_ms"] == pytest.approx(600)
     assert disk["total_usd"] == pytest.approx(24 * 0.0001)
     assert got["devices"][2]["optimal_ratio"] == pytest.approx(0.5)
+    assert [row["crossover_ratio"] for row in got["devices"]] == pytest.approx([0.125, 0.0125, 0.5])
     reverse = document(run, *DEVICE, "--hiding", "recompute-hidden")
     assert reverse["chosen"] == "tape"
     fallback = document(run, *DEVICE, "--ttft-budget-ms", "300")
@@ -121,6 +122,18 @@ def test_a_device_by_hand(run: Run) -> None:
     assert "fallback" in fallback["reason"]
     latency = document(run, *DEVICE, "--prefer", "latency", "--ratio", "0")
     assert latency["chosen"] == "ram"
+
+
+def test_where_every_ratio_is_hidden_there_is_no_crossover(run: Run) -> None:
+    """One layer, computed in full whatever the ratio: 4 s, hidden by 10 s of loading."""
+    got = document(
+        run, *DEVICE[:2], "--layers", "1", "--kv-elements-per-layer-token", "50000",
+        "--context-tokens", "1000", "--prefill-s", "4", "--overlap", "first-layer-full",
+        "--candidate", "name=wire,bandwidth_gb_s=0.01",
+    )  # fmt: skip
+    (wire,) = got["devices"]
+    assert wire["crossover_ratio"] is None
+    assert wire["optimal_ratio"] == 1
 
 
 def test_the_whole_catalogue_is_the_default(run: Run) -> None:
