@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from solvers.instances.accelerator_market import (
+    draw_penalties,
+    draw_types,
+    room_for,
+    with_unserved,
+)
 from solvers.problem import AllocationProblem, FloatArray, IntArray
 from solvers.sparse_columns import SparseColumns
 
@@ -14,9 +20,6 @@ __all__ = ["fleet", "fleet_and_next", "lumpy"]
 
 _TYPES = 10
 _OPTIONS = 12
-
-# What a service left unserved costs, as multiples of its cheapest option: three classes of service.
-_PENALTIES = np.array([60, 15, 4])
 
 
 def fleet(groups: int, *, seed: int = 0) -> AllocationProblem:
@@ -91,16 +94,14 @@ class _Services:
         # The order and the shapes of these draws are the definition of the family: changing either
         # changes every instance.
         rng = np.random.default_rng(seed)
-        price = np.sort(rng.uniform(0.5, 12, _TYPES))
-        capability = price ** (1 / 0.95) * rng.uniform(0.8, 1.25, _TYPES)
+        price, capability = draw_types(rng, _TYPES)
         demand = rng.lognormal(1.0, sigma, groups)
         everywhere = np.tile(np.arange(_TYPES), (groups, 1))
         anywhere = rng.integers(0, _TYPES, (groups, _OPTIONS - _TYPES))
         types = np.concatenate([everywhere, anywhere], axis=1)
         speed = capability[types] * rng.uniform(0.6, 1.4, (groups, _OPTIONS))
         noise = rng.uniform(0.9, 1.1, (groups, _OPTIONS))
-        penalty = _PENALTIES[rng.integers(0, 3, groups)]
-        return cls(price, demand, types, speed, noise, penalty)
+        return cls(price, demand, types, speed, noise, draw_penalties(rng, groups))
 
     def problem(self, *, pack: int, fraction: float) -> AllocationProblem:
         groups = len(self.demand)
@@ -111,14 +112,9 @@ class _Services:
         used = np.bincount(
             self.types[service, cheapest], weights=units[service, cheapest], minlength=_TYPES
         )
-        capacity = np.floor(fraction * used + 0.02 * used.sum() / _TYPES)
-        unserved = np.round(cost.min(1) * self.penalty)
-        return AllocationProblem(
-            np.concatenate([cost, unserved[:, None]], axis=1).ravel(),
-            _one_entry_per_option(self.types, units),
-            capacity,
-            np.repeat(service, _OPTIONS + 1),
-        )
+        costs, group = with_unserved(cost, self.penalty)
+        usage = _one_entry_per_option(self.types, units)
+        return AllocationProblem(costs, usage, room_for(used, fraction), group)
 
 
 def _one_entry_per_option(types: np.ndarray, units: np.ndarray) -> SparseColumns:

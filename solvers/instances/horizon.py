@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from solvers.instances.accelerator_market import draw_types
 from solvers.links import Links
 from solvers.problem import AllocationProblem, FloatArray, IntArray
 from solvers.sparse_columns import SparseColumns
@@ -41,8 +42,7 @@ def horizon(groups: int, *, seed: int = 0, periods: int = 24, up: int = 2) -> Al
     """
     rng = np.random.default_rng(seed)
     # The order and the shapes of these draws are the definition of the family.
-    price = np.sort(rng.uniform(0.5, 12, _TYPES))
-    capability = price ** (1 / 0.95) * rng.uniform(0.8, 1.25, _TYPES)
+    price, capability = draw_types(rng, _TYPES)
     mean = rng.lognormal(2.0, 1.0, groups)
     phase = rng.uniform(0.0, 1.0, groups)
     rate = capability * rng.uniform(0.6, 1.4, (groups, _TYPES))

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from solvers.instances.accelerator_market import (
+    draw_penalties,
+    draw_types,
+    room_for,
+    with_unserved,
+)
 from solvers.problem import AllocationProblem
 from solvers.sparse_columns import SparseColumns
 
@@ -13,7 +19,6 @@ _ZONES = 20
 _TYPES = 9
 _HOMES = 3  # zones in which a service may run
 _OPTIONS = 12
-_PENALTIES = np.array([60, 15, 4])
 
 
 def many_rows(groups: int, *, seed: int = 0) -> AllocationProblem:
@@ -40,8 +45,7 @@ def many_rows(groups: int, *, seed: int = 0) -> AllocationProblem:
     """
     rng = np.random.default_rng(seed)
     shape = (groups, _OPTIONS)
-    price = np.sort(rng.uniform(0.5, 12, _TYPES))
-    capability = price ** (1 / 0.95) * rng.uniform(0.8, 1.25, _TYPES)
+    price, capability = draw_types(rng, _TYPES)
     watts = rng.integers(300, 1001, _TYPES)
     demand = rng.lognormal(1.0, 1.0, groups)[:, None]
     first_home = rng.integers(0, _ZONES, groups)
@@ -49,7 +53,7 @@ def many_rows(groups: int, *, seed: int = 0) -> AllocationProblem:
     zones = (first_home[:, None] + np.arange(_OPTIONS) % _HOMES) % _ZONES
     units = np.ceil(demand / (capability[types] * rng.uniform(0.6, 1.4, shape)))
     cost = np.round(100 * price[types] * units * rng.uniform(0.9, 1.1, shape))
-    unserved = np.round(cost.min(1) * _PENALTIES[rng.integers(0, 3, groups)])
+    all_costs, group = with_unserved(cost, draw_penalties(rng, groups))
     columns = (np.arange(groups)[:, None] * (_OPTIONS + 1) + np.arange(_OPTIONS)).ravel()
     usage = SparseColumns.from_triplets(
         (_ZONES * _TYPES + _ZONES, groups * (_OPTIONS + 1)),
@@ -59,14 +63,6 @@ def many_rows(groups: int, *, seed: int = 0) -> AllocationProblem:
     )
     cheapest = np.zeros(groups * (_OPTIONS + 1))
     cheapest[np.arange(groups) * (_OPTIONS + 1) + cost.argmin(1)] = 1.0
-    return AllocationProblem(
-        np.concatenate([cost, unserved[:, None]], axis=1).ravel(),
-        usage,
-        _capacity(usage.dot(cheapest)),
-        np.repeat(np.arange(groups), _OPTIONS + 1),
-    )
-
-
-def _capacity(used: np.ndarray) -> np.ndarray:
-    pools, power = np.split(used, [_ZONES * _TYPES])
-    return np.concatenate([np.floor(0.8 * kind + 0.02 * kind.mean()) for kind in (pools, power)])
+    pools, power = np.split(usage.dot(cheapest), [_ZONES * _TYPES])
+    capacity = np.concatenate([room_for(pools), room_for(power)])
+    return AllocationProblem(all_costs, usage, capacity, group)

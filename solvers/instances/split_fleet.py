@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.instances.accelerator_market import draw_types
 from solvers.links import Links
 from solvers.problem import AllocationProblem, FloatArray, IntArray
 from solvers.sparse_columns import SparseColumns
@@ -93,8 +94,7 @@ class _Services:
     @classmethod
     def draw(cls, rng: np.random.Generator, services: int, zones: int) -> _Services:
         # The order and the shapes of these draws are the definition of the family.
-        price = np.sort(rng.uniform(0.5, 12, _TYPES))
-        capability = price ** (1 / 0.95) * rng.uniform(0.8, 1.25, _TYPES)
+        price, capability = draw_types(rng, _TYPES)
         demand = rng.lognormal(2.0, 1.0, services)
         zone = rng.integers(0, zones, services)
         zone = np.sort(zone)  # clusters of neighbours share a zone, all but a few

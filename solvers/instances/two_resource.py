@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from solvers.instances.accelerator_market import (
+    draw_penalties,
+    draw_types,
+    room_for,
+    with_unserved,
+)
 from solvers.problem import AllocationProblem
 from solvers.sparse_columns import SparseColumns
 
@@ -11,7 +17,6 @@ __all__ = ["two_resource"]
 
 _TYPES = 10
 _OPTIONS = 12
-_PENALTIES = np.array([60, 15, 4])
 
 
 def two_resource(groups: int, *, seed: int = 0) -> AllocationProblem:
@@ -37,8 +42,7 @@ def two_resource(groups: int, *, seed: int = 0) -> AllocationProblem:
     """
     rng = np.random.default_rng(seed)
     shape = (groups, _OPTIONS)
-    price = np.sort(rng.uniform(0.5, 12, _TYPES))
-    capability = price ** (1 / 0.95) * rng.uniform(0.8, 1.25, _TYPES)
+    price, capability = draw_types(rng, _TYPES)
     demand = rng.lognormal(1.0, 1.0, groups)[:, None]
     types = rng.integers(0, _TYPES, shape)
     stored = rng.random(shape) < 0.5
@@ -46,14 +50,11 @@ def two_resource(groups: int, *, seed: int = 0) -> AllocationProblem:
     storage_gb = stored * np.ceil(demand * rng.uniform(5, 40, shape))
     units = np.ceil(demand / speed)
     cost = np.round(100 * price[types] * units * rng.uniform(0.9, 1.1, shape))
-    unserved = np.round(cost.min(1) * _PENALTIES[rng.integers(0, 3, groups)])
+    all_costs, group = with_unserved(cost, draw_penalties(rng, groups))
     service = np.arange(groups)
     cheapest = cost.argmin(1)
     used = np.bincount(types[service, cheapest], weights=units[service, cheapest], minlength=_TYPES)
-    capacity = np.append(
-        np.floor(0.8 * used + 0.02 * used.mean()),
-        np.floor(0.5 * storage_gb[service, cheapest].sum()),
-    )
+    storage = np.floor(0.5 * storage_gb[service, cheapest].sum())
     columns = (service[:, None] * (_OPTIONS + 1) + np.arange(_OPTIONS)).ravel()
     usage = SparseColumns.from_triplets(
         (_TYPES + 1, groups * (_OPTIONS + 1)),
@@ -61,9 +62,4 @@ def two_resource(groups: int, *, seed: int = 0) -> AllocationProblem:
         columns=np.concatenate([columns, columns]),
         values=np.concatenate([units.ravel(), storage_gb.ravel()]),
     )
-    return AllocationProblem(
-        np.concatenate([cost, unserved[:, None]], axis=1).ravel(),
-        usage,
-        capacity,
-        np.repeat(service, _OPTIONS + 1),
-    )
+    return AllocationProblem(all_costs, usage, np.append(room_for(used), storage), group)
