@@ -261,11 +261,18 @@ def require_facts(facts: AcceleratorFacts) -> None:
     Raises
     ------
     CapacityError
-        If memory, bandwidth or throughput is not known or not positive; names the first such.
+        If memory, bandwidth or throughput is not known or not positive, or the link or the
+        price is out of its range; names the first such.
     """
     require_positive("memory_gb", facts.memory_gb)
     require_positive("bandwidth_gb_s", memory_bandwidth_gb_s(facts))
     require_positive("fp16_tflops", matrix_tflops(facts, weight_format("bfloat16")))
+    require_count("max_scaleup_devices", facts.max_scaleup_devices)
+    if facts.max_scaleup_devices > 1:
+        require_positive("interconnect_gb_s", facts.interconnect_gb_s)
+    price = facts.usd_per_hour
+    if price is not None and not 0 <= price < math.inf:
+        raise CapacityError("usd_per_hour", price, "must be a finite number of at least 0")
 
 
 def _reason(

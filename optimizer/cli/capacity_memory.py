@@ -71,7 +71,7 @@ def memory(
 
       fleetopt capacity memory openai/gpt-oss-120b H200-SXM --tensor-parallel 2 --json
 
-      fleetopt capacity memory meta-llama/Llama-3.1-8B H100-SXM --mix 500:100:3,4000:300
+      fleetopt capacity memory meta-llama/Llama-3.1-8B H100-SXM --mix 4000:300,500:100:3
     """
     from optimizer.capacity import concurrency, kv_format, memory_budget, tensor_parallel_obstacle
     from optimizer.capacity.errors import CapacityError

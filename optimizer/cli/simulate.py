@@ -17,6 +17,8 @@ from optimizer.cli.plan_options import PlanFile, read_plan
 
 if TYPE_CHECKING:
     from optimizer.engine import PlanProgress, PlanSimulation
+    from optimizer.fleet import FleetPlan
+    from optimizer.spec import FleetSpec
 
 __all__ = ["simulate", "simulation_progress"]
 
@@ -39,6 +41,15 @@ def simulate(
         typer.Option(
             "--fleet",
             help="The plan's fleet, of a plan that does not carry it, or with other figures.",
+            show_default=False,
+        ),
+    ] = None,
+    slo: Annotated[
+        str | None,
+        typer.Option(
+            "--slo",
+            metavar="SHEET",
+            help="SLO sheet whose latencies are looked at too: a YAML or JSON file.",
             show_default=False,
         ),
     ] = None,
@@ -79,6 +90,8 @@ def simulate(
       fleetopt simulate plan.json
 
       fleetopt simulate plan.json chat-premium --precision 0.01 --plot simulated.png
+
+      fleetopt simulate plan.json --slo examples/slo.yaml
     """
     if plot is not None:
         _require_plots(plot)
@@ -88,7 +101,7 @@ def simulate(
     with simulation_progress(shown=not as_json) as progress:
         found = simulated(
             made,
-            None if fleet is None else read_fleet(fleet),
+            _fleet_in(made, fleet, slo),
             services=services or None,
             precision=precision,
             least_requests=min(50_000, max(most_requests, 1)),
@@ -106,6 +119,18 @@ def simulate(
         from optimizer.report import simulation_view
 
         show(simulation_view(found))
+
+
+def _fleet_in(plan: FleetPlan, fleet: str | None, slo: str | None) -> FleetSpec | None:
+    """Fleet to simulate the plan in, held to a sheet; None: the one that the plan carries."""
+    if fleet is not None:
+        return read_fleet(fleet, slo=slo)
+    if slo is None:
+        return None
+    from optimizer.engine.plan_simulation import fleet_of
+    from optimizer.spec import load_slo, with_slo_sheet
+
+    return with_slo_sheet(fleet_of(plan), load_slo(slo))
 
 
 @contextmanager

@@ -6,9 +6,10 @@ it keeps per token, which is read from the configuration alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-__all__ = ["Convention", "convention"]
+__all__ = ["Convention", "convention", "omitted_fields"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +115,14 @@ _CONVENTIONS: dict[str, Convention] = {
     "opt": replace(_GPT2, position_offset=2),
     "bloom": replace(_BIASED, rotary=False, tied=True, embedding_norm=True, context=2048),
     "gpt_neox": _BIASED,
+    "gptj": Convention(
+        feed_forward_bias=True,
+        lm_head_bias=True,
+        norms=1,
+        layer_norm_bias=True,
+        gated=False,
+    ),
+    "exaone4": Convention(head_norms=True),
     "starcoder2": replace(_BIASED, tied=True),
     "mpt": Convention(gated=False, rotary=False, tied=True),
     "nemotron": Convention(gated=False, layer_norm_bias=True),
@@ -124,6 +133,28 @@ _CONVENTIONS: dict[str, Convention] = {
     "falcon_mamba": Convention(norms=1, rotary=False, tied=True),
     "mamba2": Convention(norms=1, rotary=False),
 }
+
+# Published configurations leave out of `text_config` what is the default of its class: Gemma 3 4B
+# names neither heads nor vocabulary (`Gemma3TextConfig` of the transformers library).
+_OMITTED: dict[str, dict[str, float]] = {
+    "gemma3_text": {
+        "vocab_size": 262_208,
+        "hidden_size": 2304,
+        "intermediate_size": 9216,
+        "num_hidden_layers": 26,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "max_position_embeddings": 131_072,
+        "sliding_window": 4096,
+        "rope_local_base_freq": 10_000.0,
+    },
+}
+
+
+def omitted_fields(model_type: str) -> Mapping[str, float]:
+    """Fields that a section of this type may leave out, with the values that they then have."""
+    return _OMITTED.get(model_type, {})
 
 
 def convention(model_type: str) -> Convention:

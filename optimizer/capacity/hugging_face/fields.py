@@ -53,6 +53,11 @@ class Fields:
                 return Fields(value, self._source, f"{self._path}{name}.", self._faults)
         return None
 
+    def completed(self, omitted: Mapping[str, Any]) -> Fields:
+        """Return the same fields, and these where they are missing or null."""
+        given = {name: value for name, value in self._document.items() if value is not None}
+        return Fields({**omitted, **given}, self._source, self._path, self._faults)
+
     def has(self, name: str) -> bool:
         """Whether the field is there and not null."""
         return self._document.get(name) is not None

@@ -87,7 +87,8 @@ def _listed(config: Fields, layers: int) -> list[LayerKind] | None:
     softmax = config.sequence("attn_type_list", layers)
     if softmax is not None:
         return [LayerKind.FULL if flag else LayerKind.LINEAR for flag in softmax]
-    rotary = config.sequence("no_rope_layers", layers)
+    # An empty list is how Llama 4's configurations leave it to the interval.
+    rotary = config.sequence("no_rope_layers", layers) if config.raw("no_rope_layers") else None
     if rotary is not None and config.has("attention_chunk_size"):
         return [LayerKind.CHUNKED if flag else LayerKind.FULL for flag in rotary]
     return _indexed(config, layers)
@@ -152,6 +153,13 @@ def _windowed(config: Fields, layers: int, family: Convention) -> list[LayerKind
     if config.has("max_window_layers") and config.has("use_sliding_window"):
         first = config.count("max_window_layers", default=layers)
         return [LayerKind.SLIDING if place >= first else LayerKind.FULL for place in range(layers)]
+    letters = config.raw("sliding_window_pattern")
+    if isinstance(letters, str) and letters and set(letters) <= {"L", "G"}:
+        # EXAONE's pattern of local and global layers, repeated.
+        repeated = letters * layers
+        return [
+            LayerKind.SLIDING if letter == "L" else LayerKind.FULL for letter in repeated[:layers]
+        ]
     period = config.count("sliding_window_pattern", default=family.sliding_period)
     if period == 0:
         return [LayerKind.SLIDING] * layers

@@ -9,7 +9,7 @@ from typing import Any
 
 from optimizer.capacity.architecture import Architecture, Layer, Mixer
 from optimizer.capacity.attention import Attention
-from optimizer.capacity.hugging_face.conventions import Convention, convention
+from optimizer.capacity.hugging_face.conventions import Convention, convention, omitted_fields
 from optimizer.capacity.hugging_face.feed_forwards import read_feed_forwards
 from optimizer.capacity.hugging_face.fields import Fields
 from optimizer.capacity.hugging_face.layer_kinds import LayerKind, layer_kinds, layer_pattern
@@ -96,7 +96,7 @@ def read_architecture(document: Mapping[str, Any], name: str) -> Architecture:
         If fields are missing or wrong; every fault names its field.
     """
     whole = Fields(document, name)
-    config = whole.section(*_TEXT_SECTIONS) or whole
+    config = _language_model(whole)
     _refuse_unknown(config)
     pattern = layer_pattern(config)
     layers = len(pattern) or config.required(*_LAYERS, most=_MOST_LAYERS)
@@ -135,6 +135,14 @@ def read_architecture(document: Mapping[str, Any], name: str) -> Architecture:
         rotary_tables=_rotary_tables(config, family, stack, max_context),
         image_inputs_per_token=image_inputs_per_token(whole),
     )
+
+
+def _language_model(whole: Fields) -> Fields:
+    """Section of the language model, with what its type lets it leave out; or the whole."""
+    section = whole.section(*_TEXT_SECTIONS)
+    if section is None:
+        return whole
+    return section.completed(omitted_fields(section.text("model_type")))
 
 
 def _layers(config: Fields, layers: int, hidden_size: int, family: Convention) -> tuple[Layer, ...]:

@@ -7,7 +7,48 @@ from __future__ import annotations
 
 from typing import Any
 
+_SIGLIP = {
+    "model_type": "siglip_vision_model",
+    "hidden_size": 1152,
+    "image_size": 896,
+    "intermediate_size": 4304,
+    "num_attention_heads": 16,
+    "num_hidden_layers": 27,
+    "patch_size": 14,
+}
+
 TOTALS: dict[str, tuple[int, dict[str, Any]]] = {
+    # As the hub has it: what is the default of the class is left out, heads and vocabulary too.
+    "google/gemma-3-4b-it": (
+        4300079472,
+        {
+            "model_type": "gemma3",
+            "mm_tokens_per_image": 256,
+            "text_config": {
+                "model_type": "gemma3_text",
+                "hidden_size": 2560,
+                "intermediate_size": 10240,
+                "num_hidden_layers": 34,
+                "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+                "sliding_window": 1024,
+            },
+            "vision_config": _SIGLIP,
+        },
+    ),
+    "EleutherAI/gpt-j-6b": (
+        6050882784,
+        {
+            "model_type": "gptj",
+            "n_embd": 4096,
+            "n_head": 16,
+            "n_inner": None,
+            "n_layer": 28,
+            "n_positions": 2048,
+            "rotary_dim": 64,
+            "vocab_size": 50400,
+            "tie_word_embeddings": False,
+        },
+    ),
     "facebook/opt-6.7b": (
         6658473984,
         {

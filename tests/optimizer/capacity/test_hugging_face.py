@@ -40,6 +40,11 @@ def kinds(config: dict[str, Any]) -> list[str]:
             ["sliding", "sliding", "full", "sliding"],
         ),
         (
+            {"sliding_window": 128, "sliding_window_pattern": "LLG"},
+            ["sliding", "sliding", "full", "sliding"],
+        ),
+        ({"attention_chunk_size": 64, "no_rope_layers": []}, ["chunked"] * 3 + ["full"]),
+        (
             {"sliding_window": 9, "layer_types": ["sliding_attention", "full_attention"] * 2},
             ["sliding", "full"] * 2,
         ),

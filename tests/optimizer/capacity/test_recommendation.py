@@ -245,6 +245,10 @@ def test_own_accelerators_can_be_given() -> None:
         ("bandwidth_gb_s", 0.0),
         ("fp16_tflops", None),
         ("memory_gb", -80.0),
+        ("max_scaleup_devices", 0),
+        ("interconnect_gb_s", -900.0),
+        ("usd_per_hour", -3.5),
+        ("usd_per_hour", math.nan),
     ],
 )
 def test_an_accelerator_with_too_few_facts_is_refused(field: str, value: float | None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.optimizer.cli.commands import run
+from tests.optimizer.cli.commands import REPOSITORY, run
 
 FLEET = """
 accelerators: [{name: A, cost_per_hour: 1.0}]
@@ -55,6 +55,19 @@ def test_a_plan_is_verified_as_it_is_solved(plan: Path, tmp_path: Path) -> None:
     assert any(note.startswith("simulated 1 plan: every service") for note in notes)
 
 
+def test_a_plan_is_held_to_an_slo_sheet(plan: Path) -> None:
+    """Latencies of a sheet join the class's: for 50 tokens, half of what it says of 100."""
+    sheet = ("--slo", REPOSITORY / "examples" / "slo.yaml")
+    options = ("--most-requests", "4000", "--precision", "0.1", "--json")
+    done = run("simulate", plan, *sheet, *options)
+    assert done.returncode == 0, done.stderr
+    statistics = json.loads(done.stdout)["services"][0]["statistics"]
+    bounds = {(row["metric"], row["statistic"]): row["bound"] for row in statistics}
+    assert bounds["ttft_ms", "p99"] == 200
+    assert bounds["e2e_ms", "p50"] == 1000
+    assert bounds["ttft_ms", "mean"] == 60
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -65,6 +78,7 @@ def test_a_plan_is_verified_as_it_is_solved(plan: Path, tmp_path: Path) -> None:
         (("--seed", "-1"), "seed"),
         (("--plot", "a.txt"), "must end in"),
         (("--fleet", "absent.yaml"), "absent.yaml"),
+        (("--slo", "absent.yaml"), "absent.yaml"),
         (("--presicion", "1"), "--presicion"),
     ],
 )
