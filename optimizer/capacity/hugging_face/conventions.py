@@ -82,6 +82,7 @@ _BIASED = Convention(
 )
 _GPT2 = replace(_BIASED, learned_positions=True, rotary=False, tied=True)
 _CONVENTIONS: dict[str, Convention] = {
+    "qwen": _QWEN2,
     "qwen2": _QWEN2,
     "qwen2_moe": _QWEN2,
     "qwen2_vl": _QWEN2,

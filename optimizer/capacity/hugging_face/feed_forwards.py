@@ -53,6 +53,8 @@ def _dense(config: Fields, hidden_size: int, family: Convention) -> DenseFeedFor
         width = ratio * hidden_size
     if width is None:
         width = config.required(*_WIDTH)
+    if config.text("model_type") == "qwen":
+        width = max(1, width // 2)  # the first Qwen states gate and product together
     return DenseFeedForward(
         width=width,
         gated=family.gated,

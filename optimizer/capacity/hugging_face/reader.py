@@ -44,6 +44,12 @@ _NOT_READ = {
     "block_configs": "layers that differ one by one (searched architectures)",
     "compress_ratios": "attention over compressed tokens",
     "is_encoder_decoder": "an encoder-decoder model",
+    "cross_attention_layers": "layers that attend to an image encoder (Llama 3.2 Vision)",
+    "mamba_d_ssm": "attention and a state-space part side by side in a layer (Falcon-H1)",
+    "hybrid_layer_ids": "blocks that several layers share (Zamba)",
+    "lru_width": "gated linear recurrences (RecurrentGemma)",
+    "parallel_attn_mlp_res": "experts beside a residual feed-forward part (Arctic)",
+    "altup_num_inputs": "several residual streams and embeddings per layer (Gemma 3n)",
 }
 
 

@@ -35,6 +35,21 @@ TOTALS: dict[str, tuple[int, dict[str, Any]]] = {
             "vision_config": _SIGLIP,
         },
     ),
+    "Qwen/Qwen-7B": (
+        7721324544,
+        {
+            "model_type": "qwen",
+            "hidden_size": 4096,
+            "intermediate_size": 22016,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "kv_channels": 128,
+            "seq_length": 8192,
+            "vocab_size": 151936,
+            "no_bias": True,
+            "tie_word_embeddings": False,
+        },
+    ),
     "EleutherAI/gpt-j-6b": (
         6050882784,
         {

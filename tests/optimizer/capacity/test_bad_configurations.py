@@ -67,6 +67,12 @@ JUNK = st.one_of(
         ({"num_experts": 8}, "num_experts_per_tok: is missing"),
         ({"num_experts": 2, "num_experts_per_tok": 4}, "num_experts_per_tok = 4: more than"),
         ({"layer_types": ["sliding_attention"] * 4}, "sliding_window: is missing"),
+        ({"cross_attention_layers": [1]}, "cross_attention_layers = .*image encoder"),
+        ({"mamba_d_ssm": 64}, "mamba_d_ssm = 64: .*side by side"),
+        ({"hybrid_layer_ids": [2]}, "hybrid_layer_ids = .*share"),
+        ({"lru_width": 64}, "lru_width = 64: .*not read"),
+        ({"parallel_attn_mlp_res": True}, "parallel_attn_mlp_res = True: .*residual"),
+        ({"altup_num_inputs": 4}, "altup_num_inputs = 4: .*not read"),
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings = 'yes': must be true or false"),
     ],
 )
