@@ -42,6 +42,7 @@ def model_view(model: ModelArchitecture, precision: str | None) -> RenderableTyp
     facts.add_row("attention", _attention(model))
     facts.add_row("longest context", f"{model.max_context_tokens:,} tokens")
     facts.add_row("tensor parallelism", _degrees(model.possible_tensor_parallel(precision)))
+    facts.add_row("pipeline parallelism", _degrees(model.possible_pipeline_parallel()))
     facts.add_row("expert parallelism", _degrees(model.possible_expert_parallel()))
     return Group(Text(model.model_id, style="bold"), Text(), parts, Text(), facts)
 

@@ -201,12 +201,21 @@ def _arrivals(load: PlannedLoad) -> Section:
 def _prefill_work(case: SheetCase, load: PlannedLoad) -> Section:
     operations = case.work.prefill_flops(load.input_tokens) * case.tensor_parallel
     needed = load.peak_rps * operations / 1e12
+    matrices = case.work.prefill_flops_per_token * case.tensor_parallel
     one = case.tflops / case.tensor_parallel
     predicted = case.prefill_ms(load.input_tokens)
     busy = load.peak_rps * predicted / 1e3 * case.tensor_parallel
     return Section(
         title="Prefill alone",
         lines=(
+            Line(
+                name="operations of a prompt",
+                arithmetic=f"{load.input_tokens:,} tokens x {matrices / 1e12:.4g} TFLOP + "
+                f"attention ({1 - load.input_tokens * matrices / operations:.1%})",
+                value=operations / 1e12,
+                unit="TFLOP",
+                note="2 x the parameters that a token multiplies",
+            ),
             Line(
                 name="prefill operations",
                 arithmetic=f"{load.peak_rps:.4g}/s x {operations / 1e12:.4g} TFLOP",

@@ -177,6 +177,17 @@ def test_the_three_examples() -> None:
         assert figure(sheet, "requests in flight") < held * 1.01
 
 
+@pytest.mark.parametrize("name", PLANNED_LOADS)
+def test_the_prefill_of_a_plan_adds_up(name: str) -> None:
+    """Operations of a prompt are twice its weights and some attention; times the peak, all."""
+    load = PLANNED_LOADS[name]
+    sheet = planning_sheet(CASE, load)
+    of_weights = 2 * 70e9 * load.input_tokens / 1e12
+    one = figure(sheet, "operations of a prompt")
+    assert one == pytest.approx(of_weights, rel=0.06)
+    assert figure(sheet, "prefill operations") == pytest.approx(load.peak_rps * one)
+
+
 def test_what_a_model_cannot_serve_is_said() -> None:
     """8,500 tokens are above Llama-2's 4,096."""
     sheet = planning_sheet(CASE, PLANNED_LOADS["rag"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,21 @@ def test_model_shows_parameters_and_weights(run: Run) -> None:
     assert (code, err) == (0, "")
     for words in ("20,914,757,184", "13.761 GB (12.816 GiB)", "GQA: 12 sliding (128), 12 full"):
         assert words in out
+
+
+def test_model_shows_feasible_parallelism(run: Run) -> None:
+    """Degrees of tensor, pipeline and expert parallelism, each on its line."""
+    _, out, _ = run("model", LLAMA)
+    rows = dict(re.findall(r"^(\w+) parallelism +(.*?) *$", out, re.MULTILINE))
+    assert rows["tensor"] == "1, 2, 4, 8, 16, 32"
+    assert rows["pipeline"].startswith("1, 2, ")
+    assert rows["expert"] == "1"
+
+
+def test_the_mix_of_the_help_can_be_typed(run: Run) -> None:
+    """Numbers between colons are not shown as an emoji."""
+    _, out, _ = run("memory", "--help")
+    assert "4000:300,500:100:3" in out
 
 
 def test_model_as_json(run: Run) -> None:
