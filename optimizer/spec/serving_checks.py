@@ -34,6 +34,14 @@ def check_serving(fleet: Part) -> Iterator[Finding]:
             "does not know what changes where prefill and decode stand apart",
             "set serving: aggregated, or remove transition",
         )
+    for accelerator in fleet.entries("accelerators") if apart else ():
+        if accelerator.has("tiers") and not accelerator.is_empty_list("tiers"):
+            yield accelerator.find(
+                "tiers",
+                f"are not counted where prefill and decode stand apart, as they may for service "
+                f"{apart[0].text('name')!r}",
+                "set serving: aggregated, or give each tier as an accelerator of its own",
+            )
     for service in apart:
         model = models.get(service.text("model"))
         if model is not None and not model.has("kv_bytes_per_token") and not model.has("catalog"):

@@ -14,6 +14,8 @@ from optimizer.fleet.sizing import build_candidates
 from optimizer.fleet.split_services import splits
 from optimizer.fleet.uncertainty import with_rates
 from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.objective import Objective
+from optimizer.spec.options import Serving
 from optimizer.spec.service import RoutingPolicy, ServiceSpec
 
 __all__ = ["ReplicaChoices"]
@@ -147,6 +149,11 @@ def _needed(table: CandidateTable, rows: IntArray, rates_rps: FloatArray) -> Int
 
 
 def _refuse(spec: FleetSpec) -> None:
+    if spec.optimizer.objective is not Objective.COST:
+        raise PlanError(
+            f"optimizer.objective is {spec.optimizer.objective}; over a horizon money is "
+            f"minimised: set objective: cost"
+        )
     for service in spec.services:
         reason = _beyond(spec, service)
         if reason:
@@ -168,4 +175,8 @@ def _beyond(spec: FleetSpec, service: ServiceSpec) -> str:
             "has replicas whose capacity depends on their number; over a horizon set routing: "
             "random and arrival_scv: 1"
         )
+    if service.kv_reuse is not None:
+        return "may load KV caches from a store; a horizon does not know stores: remove kv_reuse"
+    if (service.serving or spec.optimizer.serving) is not Serving.AGGREGATED:
+        return "may prefill and decode in different pools; over a horizon set serving: aggregated"
     return ""

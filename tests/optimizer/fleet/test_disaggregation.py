@@ -317,6 +317,16 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {},
         "optimizer.transition = a mapping (horizon_h): does not know what changes where prefill",
     ),
+    "tiers": (
+        {
+            "accelerators": [
+                {"name": "P", "cost_per_hour": 2.0, "tiers": [{"tier": "on-demand"}]},
+                {"name": "D", "cost_per_hour": 1.0},
+            ]
+        },
+        {},
+        "accelerators[0].tiers = a list of 1: are not counted where prefill and decode stand",
+    ),
     "split": ({}, {"allocation": "split"}, "service 's' has allocation: split"),
     "unknown word": ({}, {"serving": "apart"}, "must be one of aggregated, disaggregated, either"),
     "no bandwidth": ({"kv_transfer": {"bandwidth_gb_s": 0}}, {}, "must be greater than 0 (GB/s)"),

@@ -188,6 +188,26 @@ def test_replicas_that_depend_on_their_number_are_refused() -> None:
         plan_horizon(from_data(data))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": {"objective": "power"}}, "over a horizon money is minimised"),
+        ({"optimizer": {"serving": "either"}}, "'x' may prefill and decode in different pools"),
+    ],
+)
+def test_what_a_horizon_would_drop_is_refused(changes: dict[str, Any], message: str) -> None:
+    """Another objective, and pools of their own, are not silently left out."""
+    data = ahead().model_dump(mode="json", by_alias=True)
+    data |= {"kv_transfer": {"bandwidth_gb_s": 10}}
+    data["models"][0]["kv_bytes_per_token"] = 1e5
+    for accelerator in data["accelerators"]:
+        accelerator["power"] = {"idle_w": 100, "full_w": 300}
+    data["optimizer"].pop("transition")
+    data["optimizer"] |= changes["optimizer"]
+    with pytest.raises(PlanError, match=message):
+        plan_horizon(from_data(data))
+
+
 def test_uncertain_loads_are_not_forgotten() -> None:
     """A fleet with both is refused, not planned for one of them."""
     data = ahead().model_dump(mode="json", by_alias=True)
