@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from optimizer.cli import kv_device, kv_profiles, kv_ratio, kv_restore, kv_reuse, kv_study
+from optimizer.cli import kv_device, kv_plan, kv_profiles, kv_ratio, kv_restore, kv_reuse, kv_study
 
 __all__ = ["app"]
 
@@ -13,6 +13,7 @@ app = typer.Typer(
 )
 app.command("ratio")(kv_ratio.ratio)
 app.command("device")(kv_device.device)
+app.command("plan")(kv_plan.plan)
 app.command("restore")(kv_restore.restore)
 app.command("reuse")(kv_reuse.reuse)
 app.add_typer(kv_profiles.app, name="profiles")

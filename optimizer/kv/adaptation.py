@@ -14,9 +14,10 @@ from optimizer.kv.device_selection import (
     SelectionPolicy,
     select_device,
 )
-from optimizer.kv.devices import StorageDevice
+from optimizer.kv.devices import StorageDevice, refuse_twins
 from optimizer.kv.ranges import Range, refuse_outside
 from optimizer.kv.sequential_mode import ratio_on
+from optimizer.spec.wording import suggestion
 
 __all__ = [
     "Adaptation",
@@ -162,8 +163,8 @@ class AdaptiveController:
     Raises
     ------
     SpecError
-        From `take`, if an event names an unknown device, has a figure out of range, or lies
-        before the last one.
+        If two devices have the same name; from `take`, if an event names an unknown device, has a
+        figure out of range, or lies before the last one.
     """
 
     demand: KvDemand
@@ -176,6 +177,7 @@ class AdaptiveController:
     _changed_s: float = field(init=False, default=float("-inf"))
 
     def __post_init__(self) -> None:
+        refuse_twins(self.devices)
         self._states = {
             device.name: _DeviceState(device, device, device.bandwidth_gb_s)
             for device in self.devices
@@ -217,7 +219,8 @@ class AdaptiveController:
             faults.append(Fault(f"must not be before {self._now_s:g} s", "at_s", repr(event.at_s)))
         name = getattr(event, "device", None)
         if name is not None and name not in self._states:
-            faults.append(Fault("is no device of this controller", "device", repr(name)))
+            hint = suggestion(str(name), self._states)
+            faults.append(Fault("is none of the candidates", "device", repr(name), hint))
         if faults:
             raise SpecError(faults)
         if isinstance(event, BandwidthSample):

@@ -25,6 +25,7 @@ __all__ = [
     "DeviceSelection",
     "KvDemand",
     "SelectionPolicy",
+    "reached_device",
     "select_device",
 ]
 
@@ -224,7 +225,7 @@ def select_device(
     rules = policy or SelectionPolicy()
     refuse_twins(devices)
     budget = float(demand.prefill.ms) if rules.ttft_budget_ms is None else rules.ttft_budget_ms
-    reached = [_through(topology, compute, device, demand.size_bytes) for device in devices]
+    reached = [reached_device(topology, compute, device, demand.size_bytes) for device in devices]
     assessed = _assess(demand, devices, reached, rules, budget) if devices else []
     ranking = tuple(sorted(assessed, key=lambda one: _key(one, rules.prefer)))
     chosen = ranking[0] if ranking and ranking[0].feasible else None
@@ -237,10 +238,10 @@ def select_device(
     )
 
 
-def _through(
+def reached_device(
     topology: StorageTopology | None, compute: str, device: StorageDevice, size_bytes: float
 ) -> StorageDevice | None:
-    """Return the device at the far end of its path, or None where there is no path."""
+    """Return the device as it is seen through its path, or None where there is no path."""
     if topology is None:
         return device
     path = topology.path(device.name, compute, transfer_bytes=size_bytes)

@@ -17,7 +17,7 @@ from optimizer.kv.device_selection import (
 from optimizer.kv.devices import StorageDevice
 from optimizer.kv.topology import StorageTopology
 
-__all__ = ["DeviceRow", "DeviceStudy", "study_devices"]
+__all__ = ["DeviceRow", "DeviceStudy", "device_row", "study_devices"]
 
 
 class _Part(BaseModel):
@@ -98,11 +98,12 @@ def study_devices(
         chosen=None if selection.chosen is None else selection.chosen.device.name,
         is_fallback=selection.is_fallback,
         reason=selection.reason,
-        devices=[_row(one) for one in selection.ranking],
+        devices=[device_row(one) for one in selection.ranking],
     )
 
 
-def _row(one: DeviceAssessment) -> DeviceRow:
+def device_row(one: DeviceAssessment) -> DeviceRow:
+    """Write down one candidate."""
     return DeviceRow(
         device=one.device.name,
         scope=one.device.scope,

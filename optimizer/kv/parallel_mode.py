@@ -114,6 +114,7 @@ def optimize_jointly(
     JointOutcome
         Options that no other beats in delay, storage cost and quality at once are marked efficient.
     """
+    refuse_outside({"least_quality": least_quality}, {"least_quality": Range(low=-1e6, high=1e6)})
     rules = policy or SelectionPolicy()
     selection = select_device(demand, devices, policy=rules)
     feasible = [one.device for one in selection.ranking if one.feasible]

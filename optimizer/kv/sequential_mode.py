@@ -11,11 +11,15 @@ from optimizer.kv.device_selection import (
     SelectionPolicy,
     select_device,
 )
-from optimizer.kv.devices import StorageDevice
+from optimizer.kv.devices import StorageDevice, refuse_twins
 from optimizer.kv.quality import QualityModel
+from optimizer.kv.ranges import Range, refuse_outside
 from optimizer.kv.recompute_ratio import RatioChoice, choose_ratio
 
 __all__ = ["SequentialOutcome", "ratio_on", "run_sequentially"]
+
+# A ratio that was computed from a quality gives that quality but for rounding.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +34,15 @@ class SequentialOutcome:
         Why part 1 was not enough; empty where it was.
     selection
         Part 2; None where it was not asked.
+    unmet
+        What the outcome still does not keep; empty where it does.
     """
 
     device: StorageDevice
     choice: RatioChoice
     objections: tuple[str, ...]
     selection: DeviceSelection | None
+    unmet: tuple[str, ...]
 
 
 def ratio_on(device: StorageDevice, demand: KvDemand, policy: SelectionPolicy) -> RatioChoice:
@@ -56,8 +63,9 @@ def run_sequentially(
 ) -> SequentialOutcome:
     """Part 1 on the current device; where its result does not do, part 2, and part 1 again.
 
-    The result does not do if the total delay is over the TTFT budget, if more than
-    `largest_ratio` is recomputed, or if the expected quality is below `least_quality`.
+    The result does not do if the total delay is over the TTFT budget, if loading takes longer
+    than it may, if more than `largest_ratio` is recomputed, or if the expected quality is below
+    `least_quality`.
 
     Parameters
     ----------
@@ -76,12 +84,21 @@ def run_sequentially(
     -------
     SequentialOutcome
         Stays with the current device where no other qualifies.
+
+    Raises
+    ------
+    SpecError
+        If two devices have the same name, or a limit is out of range.
     """
     rules = policy or SelectionPolicy()
+    refuse_twins([current, *alternatives])
+    limits = _Limits(largest_ratio=largest_ratio, quality=quality, least_quality=least_quality)
     choice = ratio_on(current, demand, rules)
-    objections = _objections(demand, choice, rules, largest_ratio, quality, least_quality)
+    objections = limits.objections(demand, current, choice, rules)
     if not objections:
-        return SequentialOutcome(device=current, choice=choice, objections=(), selection=None)
+        return SequentialOutcome(
+            device=current, choice=choice, objections=(), selection=None, unmet=()
+        )
     needed = None
     if quality is not None and least_quality is not None:
         needed = quality.ratio_for(least_quality)
@@ -92,31 +109,51 @@ def run_sequentially(
     device = current
     if selection.chosen is not None and not selection.is_fallback:
         device = selection.chosen.device
+    choice = ratio_on(device, demand, rules)
     return SequentialOutcome(
         device=device,
-        choice=ratio_on(device, demand, rules),
+        choice=choice,
         objections=objections,
         selection=selection,
+        unmet=limits.objections(demand, device, choice, rules),
     )
 
 
-def _objections(
-    demand: KvDemand,
-    choice: RatioChoice,
-    rules: SelectionPolicy,
-    largest_ratio: float,
-    quality: QualityModel | None,
-    least_quality: float | None,
-) -> tuple[str, ...]:
-    budget = float(demand.prefill.ms) if rules.ttft_budget_ms is None else rules.ttft_budget_ms
-    ratio, total = float(choice.ratio), float(choice.total.ms)
-    found = []
-    if total > budget:
-        found.append(f"takes {total:.3g} ms, more than the TTFT budget of {budget:.3g} ms")
-    if ratio > largest_ratio:
-        found.append(f"recomputes {ratio:.1%}, more than {largest_ratio:.1%}")
-    if quality is not None and least_quality is not None:
-        expected = float(quality.quality(ratio))
-        if expected < least_quality:
-            found.append(f"quality {expected:.3g} is below {least_quality:.3g}")
-    return tuple(found)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    """What a ratio on a device has to keep to."""
+
+    largest_ratio: float
+    quality: QualityModel | None
+    least_quality: float | None
+
+    def __post_init__(self) -> None:
+        names = ("largest_ratio", "least_quality")
+        refuse_outside(
+            {name: getattr(self, name) for name in names},
+            {"largest_ratio": Range(high=1.0), "least_quality": Range(low=-1e6, high=1e6)},
+        )
+
+    def objections(
+        self,
+        demand: KvDemand,
+        device: StorageDevice,
+        choice: RatioChoice,
+        rules: SelectionPolicy,
+    ) -> tuple[str, ...]:
+        """Say what a ratio on a device does not keep."""
+        budget = float(demand.prefill.ms) if rules.ttft_budget_ms is None else rules.ttft_budget_ms
+        ratio, total = float(choice.ratio), float(choice.total.ms)
+        load = float(device.load(demand.shape, demand.tokens, rules.overheads).whole.ms)
+        found = []
+        if total > budget:
+            found.append(f"takes {total:,.1f} ms, more than the TTFT budget of {budget:,.1f} ms")
+        if rules.max_load_ms is not None and load > rules.max_load_ms:
+            found.append(f"loads in {load:,.1f} ms, more than {rules.max_load_ms:,.1f} ms")
+        if ratio > self.largest_ratio:
+            found.append(f"recomputes {ratio:.1%}, more than {self.largest_ratio:.1%}")
+        if self.quality is not None and self.least_quality is not None:
+            expected = float(self.quality.quality(ratio))
+            if expected < self.least_quality - _ROUNDING:
+                found.append(f"quality {expected:.3g} is below {self.least_quality:.3g}")
+        return tuple(found)

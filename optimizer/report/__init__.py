@@ -5,6 +5,7 @@ from __future__ import annotations
 from optimizer.report.difference_text import difference_view
 from optimizer.report.explanation_text import explanation_view
 from optimizer.report.horizon_text import horizon_view
+from optimizer.report.kv_mode_text import mode_view
 from optimizer.report.kv_text import device_view, ratio_view, restoration_view
 from optimizer.report.pareto_text import pareto_view
 from optimizer.report.plan_text import plan_view
@@ -22,6 +23,7 @@ __all__ = [
     "difference_view",
     "explanation_view",
     "horizon_view",
+    "mode_view",
     "pareto_view",
     "plan_view",
     "plugin_view",

@@ -14,7 +14,7 @@ from optimizer.kv.ratio_study import RatioStudy
 from optimizer.kv.restoration_study import RestorationStudy
 from optimizer.report.figures import number
 
-__all__ = ["device_view", "ratio_view", "restoration_view"]
+__all__ = ["device_table", "device_view", "ratio_view", "restoration_view"]
 
 _BYTES_PER_GB = 1e9
 
@@ -57,20 +57,25 @@ def device_view(study: DeviceStudy) -> RenderableType:
     chosen = study.chosen or "no device"
     title = Text.assemble((chosen, "bold yellow" if study.is_fallback else "bold"))
     title.append(f": {study.reason}", style="not bold")
+    words = (
+        f"{number(study.kv_bytes / _BYTES_PER_GB)} GB kept for {number(study.duration_h)} h, "
+        f"{study.ratio:.1%} recomputed, TTFT budget {number(study.ttft_budget_ms)} ms, "
+        f"no extra delay: {study.hiding}"
+    )
+    return Group(title, _spaced(device_table(study.devices)), _spaced(Text(words, style="dim")))
+
+
+def device_table(rows: Sequence[DeviceRow]) -> Table:
+    """Return candidates as a table; those that do not qualify are dim."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("device", overflow="fold")
     for heading in ("GB/s", "load ms", "recompute ms", "total ms", "USD", "best ratio"):
         table.add_column(heading, justify="right")
     table.add_column("hidden")
     table.add_column("", overflow="fold")
-    for row in study.devices:
+    for row in rows:
         table.add_row(*_device_cells(row), style="" if row.qualifies else "dim")
-    words = (
-        f"{number(study.kv_bytes / _BYTES_PER_GB)} GB kept for {number(study.duration_h)} h, "
-        f"{study.ratio:.1%} recomputed, TTFT budget {number(study.ttft_budget_ms)} ms, "
-        f"no extra delay: {study.hiding}"
-    )
-    return Group(title, _spaced(table), _spaced(Text(words, style="dim")))
+    return table
 
 
 def restoration_view(study: RestorationStudy) -> RenderableType:
