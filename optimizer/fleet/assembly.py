@@ -126,14 +126,17 @@ def _total(facts: FleetFacts, allocations: tuple[Allocation, ...], kind: str) ->
 def _notes(problem: FleetProblem) -> tuple[str, ...]:
     spec = problem.table.spec
     policy = spec.optimizer.saturation_policy
-    if problem.arrays is None or problem.arrays.split is None or policy is SaturationPolicy.NONE:
-        return (*spec.notes, *problem.notes)
-    return (
-        *spec.notes,
-        *problem.notes,
-        f"saturation_policy {policy.value}: best effort is not given where services split; "
-        f"partial_service: shed lets them be served in part",
-    )
+    notes = (*spec.notes, *problem.notes)
+    arrays = problem.arrays
+    if arrays is None or policy is SaturationPolicy.NONE:
+        return notes
+    without = f"saturation_policy {policy.value}: best effort is not given"
+    if arrays.split is not None:
+        shed = "partial_service: shed lets them be served in part"
+        return (*notes, f"{without} where services split; {shed}")
+    if arrays.links is not None:
+        return (*notes, f"{without} where instances are bought in tiers or zones may be lost")
+    return notes
 
 
 def _detail(spec: FleetSpec, result: SolveResult, blockers: tuple[UnservedService, ...]) -> str:

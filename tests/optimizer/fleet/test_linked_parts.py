@@ -242,3 +242,14 @@ def test_a_sequence_keeps_what_tiers_cost() -> None:
     plan = fo.optimize(from_data(data))
     assert plan.total_cost_per_hour == pytest.approx(17.0)
     assert [s.minimise for s in plan.objective_stages] == ["cost", "transition"]
+
+
+def test_best_effort_that_is_not_given_is_said() -> None:
+    """200 replicas do not fit; with tiers the leftovers stay free, and the plan says why."""
+    data = two_types()
+    data["accelerators"][0]["tiers"] = [{"tier": "spot", "instances": 1, "cost_per_hour": 1}]
+    data["services"] = [service("x"), service("y", replicas={"min": 200})]
+    data["optimizer"] = {"saturation_policy": "round-robin"}
+    plan = fo.optimize(from_data(data))
+    assert [u.service for u in plan.unserved] == ["y"]
+    assert any("best effort is not given where instances are bought" in n for n in plan.notes)
