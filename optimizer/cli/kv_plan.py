@@ -84,41 +84,45 @@ def plan(
         demand = KvDemand(shape=shape, tokens=context_tokens, prefill=law.time(context_tokens))
         policy = use.policy(rules, overheads, ttft_budget_ms)
         file = candidates.read(prefill, context_tokens, cache.model)
-        devices = _reached(file, demand)
+        places = replace(file, devices=_reached(file, demand))
         study: SequentialStudy | JointStudy | AdaptationStudy
         if mode is Mode.SEQUENTIAL:
-            name = str(sequential.in_use)
-            known = _candidate_named(name, devices, file)
-            current = known or _described(name, prefill, context_tokens, cache.model)
+            current, others = _in_use(sequential, places, prefill, context_tokens, cache.model)
             study = study_sequentially(
                 demand,
                 current,
-                [device for device in devices if device is not known],
+                others,
                 policy=policy,
                 largest_ratio=1.0 if sequential.largest_ratio is None else sequential.largest_ratio,
                 quality=curve,
                 least_quality=least_quality,
             )
         elif mode is Mode.ADAPT:
-            events = read_events(str(adapt.samples))
-            study = study_adaptation(demand, devices, events, policy=policy, rules=adapt.rules())
+            events, thresholds = read_events(str(adapt.samples)), adapt.rules()
+            study = study_adaptation(
+                demand, places.devices, events, policy=policy, rules=thresholds
+            )
         else:
             study = study_jointly(
                 demand,
-                devices,
+                places.devices,
                 joint.prices(),
                 policy=policy,
                 quality=curve,
                 least_quality=least_quality,
             )
+    _show(study, as_json=as_json)
+    if study.mode == "joint" and study.best is None:
+        raise typer.Exit(ExitCode.INFEASIBLE)
+
+
+def _show(study: SequentialStudy | JointStudy | AdaptationStudy, *, as_json: bool) -> None:
     if as_json:
         write_data(study.model_dump_json(indent=2), None)
     else:
         from optimizer.report import mode_view
 
         show(mode_view(study))
-    if study.mode == "joint" and study.best is None:
-        raise typer.Exit(ExitCode.INFEASIBLE)
 
 
 def _refuse_given_rule(use: UseOptions) -> None:
@@ -153,7 +157,7 @@ def _curve(
     return curve
 
 
-def _reached(file: DeviceFile, demand: KvDemand) -> list[StorageDevice]:
+def _reached(file: DeviceFile, demand: KvDemand) -> tuple[StorageDevice, ...]:
     """Return the candidates with the bandwidth and latency of their paths; tell of the others."""
     from optimizer.kv.device_selection import reached_device
 
@@ -164,35 +168,38 @@ def _reached(file: DeviceFile, demand: KvDemand) -> list[StorageDevice]:
             tell(f"fleetopt: {device.name} is left out: no link reaches it from {file.compute}")
         else:
             found.append(near)
-    return found
+    return tuple(found)
 
 
-def _candidate_named(
-    name: str, devices: list[StorageDevice], file: DeviceFile
-) -> StorageDevice | None:
-    """Return the candidate of a name; None where it is described otherwise.
+def _in_use(
+    sequential: SequentialOptions,
+    places: DeviceFile,
+    measured: PrefillOptions,
+    tokens: float,
+    model: str | None,
+) -> tuple[StorageDevice, list[StorageDevice]]:
+    """Return the device in use, a candidate or described as one, and the other candidates.
 
     Raises
     ------
     typer.BadParameter
-        If there are links, which say nothing of a device that is none of the candidates.
+        If there are links, which say nothing of a device that is no candidate.
+    SpecError
+        If there is no such device.
     """
-    found = next((device for device in devices if device.name == name), None)
-    if found is None and file.topology is not None:
+    from optimizer.errors import SpecError
+
+    name = str(sequential.in_use)
+    others = list(places.devices)
+    for place, device in enumerate(others):
+        if device.name == name:
+            return others.pop(place), others
+    if places.topology is not None:
         raise typer.BadParameter(
             f"'{name}' is no device of --devices that a link reaches", param_hint="--in-use"
         )
-    return found
-
-
-def _described(
-    text: str, measured: PrefillOptions, tokens: float, model: str | None
-) -> StorageDevice:
-    """Read the device in use; faults are its option's."""
-    from optimizer.errors import SpecError
-
     try:
-        return measured.storage(text, tokens, model)
+        return measured.storage(name, tokens, model), others
     except SpecError as error:
         faults = [replace(f, path="in_use") if f.path == "device" else f for f in error.faults]
         raise SpecError(faults) from error

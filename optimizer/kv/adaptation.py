@@ -148,8 +148,9 @@ class AdaptiveController:
     """Keeps ratio and device right while bandwidths, devices and quality change.
 
     A departure of the device in use re-runs part 1; where the total delay then misses the TTFT
-    budget, or when the minimum ratio changes or the device is lost, part 2 runs. Time comes with
-    the events; there is no clock inside. Not safe for use from several threads.
+    budget, or when the minimum ratio changes or the device is lost, part 2 runs. Where computing
+    everything is quicker than the device it chooses, nothing is loaded. Time comes with the
+    events; there is no clock inside. Not safe for use from several threads.
 
     Parameters
     ----------
@@ -271,22 +272,29 @@ class AdaptiveController:
             chosen = self._worth_moving(selection, chosen)
         self._changed_s = self._now_s
         if chosen is None:
-            full = self.policy.ratios.recompute(1.0, self.demand.prefill, 1).whole
-            return Adaptation(
-                rerun=Rerun.DEVICE,
-                reason=f"{reason}: {selection.reason}",
-                device=None,
-                ratio=1.0,
-                total_ms=float(full.ms),
-            )
+            return self._recomputing(f"{reason}: {selection.reason}")
+        name = chosen.device.name
         choice = ratio_on(chosen.device, self.demand, self.policy)
+        if float(choice.total.ms) > self._full_ms():
+            return self._recomputing(
+                f"{reason}: computing everything is quicker than loading from any, {name} the best"
+            )
         return Adaptation(
             rerun=Rerun.DEVICE,
             reason=f"{reason}: {selection.reason}",
-            device=chosen.device.name,
+            device=name,
             ratio=float(choice.ratio),
             total_ms=float(choice.total.ms),
         )
+
+    def _recomputing(self, reason: str) -> Adaptation:
+        return Adaptation(
+            rerun=Rerun.DEVICE, reason=reason, device=None, ratio=1.0, total_ms=self._full_ms()
+        )
+
+    def _full_ms(self) -> float:
+        """Time to compute everything under the policy."""
+        return float(self.policy.ratios.recompute(1.0, self.demand.prefill, 1).whole.ms)
 
     def _worth_moving(
         self, selection: DeviceSelection, chosen: DeviceAssessment

@@ -169,6 +169,22 @@ def test_the_controller_follows_samples_and_events(run: Run, tmp_path: Path) -> 
     assert document(run, *ADAPT, "--samples", path.with_suffix(".jsonl")) == got
 
 
+def test_everything_is_recomputed_where_that_is_quicker_than_any_device(
+    run: Run, tmp_path: Path
+) -> None:
+    """The crawl takes 10 s, computing 4 s; the disk is taken again when it is back."""
+    path = tmp_path / "samples.csv"
+    path.write_text("time_s,device,event\n1,disk,lost\n2,disk,restored\n")
+    got = document(
+        run, "kv", "plan", "--mode", "adapt", *QUESTION, "--samples", path,
+        "--candidate", "name=disk,bandwidth_gb_s=2", "--candidate", "name=crawl,bandwidth_gb_s=0.1",
+    )  # fmt: skip
+    assert [one["device"] for one in got["decisions"]] == ["disk", None, "disk"]
+    lost = got["decisions"][1]
+    assert (lost["ratio"], lost["total_ms"]) == (1, pytest.approx(4000))
+    assert "computing everything is quicker" in lost["reason"]
+
+
 def test_thresholds_are_options(run: Run, tmp_path: Path) -> None:
     """Without smoothing and dwell each sample that departs counts; with a wide band none."""
     path = tmp_path / "samples.csv"
@@ -264,6 +280,10 @@ def test_a_wrong_line_is_named(content: str, said: str, run: Run, tmp_path: Path
         ((*JOINT, *CURVE, "--least-quality", "nan"), "--least-quality = nan"),
         ((*JOINT, "--usd-per-ttft-s", "-1"), "--usd-per-ttft-s = -1.0"),
         ((*JOINT, "--gpu-usd-per-hour", "nan"), "--gpu-usd-per-hour = nan"),
+        (
+            (*SEQUENTIAL, "--candidate", "name=tape,bandwidth_gb_s=1"),
+            "'tape': is the name of several",
+        ),
         ((*SEQUENTIAL[:-1], "name=ram,bandwidth_gb_s=1"), "'ram': is the name of several devices"),
     ],
 )
