@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from optimizer.cli.exit_codes import ExitCode
+from optimizer.cli.delivery import end_as_deserved, write_or_show
 from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
 from optimizer.cli.live_solve import LiveLine, run_interruptibly
 from optimizer.cli.option_groups import with_option_groups
-from optimizer.cli.output import show, tell, write_data
 
 __all__ = ["horizon"]
 
@@ -47,6 +46,7 @@ def horizon(
       fleetopt horizon examples/horizon.yaml --gap 0.01 --json
     """
     from optimizer.fleet import plan_horizon, with_loads_table
+    from optimizer.report import horizon_view
     from optimizer.spec.source_text import read_text
     from solvers import CancelFlag
 
@@ -59,18 +59,5 @@ def horizon(
     plan = run_interruptibly(
         lambda: plan_horizon(spec, progress=progress, cancel=cancel), cancel, line
     )
-    if output is not None:
-        write_data(plan.to_json(), output)
-    if as_json:
-        write_data(plan.to_json(), None)
-    else:
-        from optimizer.report import horizon_view
-
-        show(horizon_view(plan))
-    if cancel.is_set():
-        tell("fleetopt: interrupted")
-        raise typer.Exit(ExitCode.INTERRUPTED)
-    if plan.termination == "infeasible":
-        raise typer.Exit(ExitCode.INFEASIBLE)
-    if not plan.found:
-        raise typer.Exit(ExitCode.NO_SOLUTION)
+    write_or_show(plan, horizon_view, as_json=as_json, output=output)
+    end_as_deserved(plan, cancel)

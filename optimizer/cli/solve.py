@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optimizer.cli.delivery import end_as_deserved, write_or_show
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
 from optimizer.cli.live_solve import LiveLine, run_interruptibly
 from optimizer.cli.option_groups import with_option_groups
-from optimizer.cli.output import show, tell, write_data
+from optimizer.cli.output import show, tell
 from optimizer.cli.solve_uncertain import solve_uncertain
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def solve(
     With --verify the exit status is 5 when the last plan does not hold in simulation.
     """
     from optimizer.fleet import optimize
+    from optimizer.report import plan_view
     from solvers import CancelFlag
 
     spec = read_fleet(fleet, **options.overrides())
@@ -82,26 +84,13 @@ def solve(
         plan = verified.plan
     else:
         plan = run_interruptibly(lambda: made(spec), cancel, line)
-    if output is not None:
-        write_data(plan.to_json(), output)
-    if as_json:
-        write_data(plan.to_json(), None)
-    else:
-        from optimizer.report import plan_view
+    write_or_show(plan, plan_view, as_json=as_json, output=output)
+    if verified is not None and verified.simulation is not None and not as_json:
+        from optimizer.report import simulation_view
 
-        show(plan_view(plan))
-        if verified is not None and verified.simulation is not None:
-            from optimizer.report import simulation_view
-
-            typer.echo()
-            show(simulation_view(verified.simulation))
-    if cancel.is_set():
-        tell(f"fleetopt: interrupted, {_incumbent(plan)}")
-        raise typer.Exit(ExitCode.INTERRUPTED)
-    if plan.termination == "infeasible":
-        raise typer.Exit(ExitCode.INFEASIBLE)
-    if not plan.found:
-        raise typer.Exit(ExitCode.NO_SOLUTION)
+        typer.echo()
+        show(simulation_view(verified.simulation))
+    end_as_deserved(plan, cancel, _incumbent(plan))
     if verified is not None and verified.failing:
         tell(f"fleetopt: {verified.summary}")
         raise typer.Exit(ExitCode.NO_SOLUTION)
