@@ -9,7 +9,11 @@ from llvmlite.ir import Constant
 from numba import njit, types
 from numba.extending import intrinsic
 
+from optimizer.compile_notice import announce_compiling
+
 __all__ = ["borrowed", "compiled", "inlined"]
+
+announce_compiling("optimizer.engine.", "the engine", seconds=30)
 
 _Arrays = TypeVar("_Arrays", bound=tuple[Any, ...])
 _Function = TypeVar("_Function", bound=Callable[..., object])
