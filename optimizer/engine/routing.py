@@ -41,7 +41,6 @@ class Router(NamedTuple):
     most_times: float = 1.5
 
 
-@inlined
 def is_blind(router: Router) -> bool:
     """Whether the choice does not depend on what the replicas are doing."""
     return router.policy <= RouterPolicy.ROUND_ROBIN
