@@ -120,9 +120,12 @@ def difference(before: FleetPlan, after: FleetPlan) -> PlanDifference:
             f"their costs cannot be compared"
         )
     causes = Causes.of(before, after)
-    names = list(dict.fromkeys((*_known(before), *_known(after))))
-    changes = {name: change for name in names if (change := _change(before, after, name))}
-    found = [_service(before, after, name, changes, causes) for name in changes]
+    old, new = _placements(before), _placements(after)
+    names = list(dict.fromkeys((*old, *new)))
+    changes = {n: change for n in names if (change := _change(old.get(n), new.get(n)))}
+    found = [
+        _service(name, old.get(name, ()), new.get(name, ()), changes, causes) for name in changes
+    ]
     rank = {change: position for position, change in enumerate(Change)}
     found.sort(key=lambda d: (rank[d.change], -abs(d.cost_delta_per_hour)))
     costs = before.total_cost_per_hour, after.total_cost_per_hour
@@ -140,8 +143,10 @@ def difference(before: FleetPlan, after: FleetPlan) -> PlanDifference:
     )
 
 
-def _known(plan: FleetPlan) -> tuple[str, ...]:
-    return (*plan.services_served, *(u.service for u in plan.unserved))
+def _placements(plan: FleetPlan) -> dict[str, tuple[Placement, ...]]:
+    """Return what serves each service that the plan knows; nothing where it is unserved."""
+    found = {name: tuple(map(Placement.of, mine)) for name, mine in plan.by_service.items()}
+    return found | {u.service: () for u in plan.unserved if u.service not in found}
 
 
 def _delta(before: float, after: float) -> float:
@@ -149,18 +154,17 @@ def _delta(before: float, after: float) -> float:
     return 0.0 if abs(delta) <= _SAME * max(abs(before), abs(after)) else delta
 
 
-def _placements(plan: FleetPlan, service: str) -> tuple[Placement, ...]:
-    return tuple(map(Placement.of, plan.allocations_of(service)))
-
-
 def _cost(placements: tuple[Placement, ...]) -> float:
     return math.fsum(placement.cost_per_hour for placement in placements)
 
 
 def _service(
-    before: FleetPlan, after: FleetPlan, name: str, changes: dict[str, Change], causes: Causes
+    name: str,
+    old: tuple[Placement, ...],
+    new: tuple[Placement, ...],
+    changes: dict[str, Change],
+    causes: Causes,
 ) -> ServiceDifference:
-    old, new = _placements(before, name), _placements(after, name)
     return ServiceDifference(
         service=name,
         change=changes[name],
@@ -171,11 +175,11 @@ def _service(
     )
 
 
-def _change(before: FleetPlan, after: FleetPlan, name: str) -> Change | None:
-    old, new = _placements(before, name), _placements(after, name)
-    if name not in _known(before):
+def _change(old: tuple[Placement, ...] | None, new: tuple[Placement, ...] | None) -> Change | None:
+    """Compare what serves a service; None: the plan does not know it."""
+    if old is None:
         return Change.NEW
-    if name not in _known(after):
+    if new is None:
         return Change.GONE
     if not old or not new:
         return (Change.SERVED if new else Change.DROPPED) if old or new else None

@@ -22,12 +22,12 @@ class Causes:
 
     Parameters
     ----------
-    before, after
-        The plans.
     own
         By service: what is different about the service itself.
     capacities
         By resource: what is different about its capacity.
+    taken
+        By service: accelerators and resources it takes in either plan, by name.
     of_fleet
         What is different for all: capacities, queue model, objective, proof.
 
@@ -37,23 +37,19 @@ class Causes:
     guessed at.
     """
 
-    before: FleetPlan
-    after: FleetPlan
     own: dict[str, tuple[str, ...]]
     capacities: dict[str, str]
+    taken: dict[str, set[str]]
     of_fleet: tuple[str, ...]
 
     @classmethod
     def of(cls, before: FleetPlan, after: FleetPlan) -> Causes:
         """Compare two plans."""
         capacities = _capacities(before, after)
-        names = set(before.services_served) & set(after.services_served)
-        own = {
-            name: tuple(_own_causes(before.allocations_of(name), after.allocations_of(name)))
-            for name in names
-        }
+        old, new = before.by_service, after.by_service
+        own = {name: tuple(_own_causes(old[name], new[name])) for name in old if name in new}
         general = (*capacities.values(), *_options(before, after), *_proof(before, after))
-        return cls(before, after, own, capacities, general)
+        return cls(own, capacities, _resources_taken(before, after), general)
 
     def of_service(self, name: str, changed: Collection[str]) -> tuple[str, ...]:
         """Return what bears on a service: its own differences, or else those of what it shares.
@@ -66,9 +62,9 @@ class Causes:
         own = self.own.get(name, ())
         if own:
             return own
-        shared = self._accelerators(name)
+        shared = self.taken.get(name, set())
         rooms = tuple(words for room, words in self.capacities.items() if room in shared)
-        neighbours = [n for n in changed if n != name and self._accelerators(n) & shared]
+        neighbours = [n for n in changed if n != name and self.taken.get(n, set()) & shared]
         different = [n for n in neighbours if self.own.get(n)]
         if different:
             return (*rooms, f"shares accelerators with {_listed(different)}, which changed")
@@ -76,18 +72,20 @@ class Causes:
             return (f"the room that {_listed(neighbours)} takes or gives up",)
         return rooms
 
-    def _accelerators(self, name: str) -> set[str]:
-        """Return the resources that the service takes in either plan; by their names."""
-        found = set()
-        for plan in (self.before, self.after):
-            wanted = {a.accelerator for a in plan.allocations_of(name)} - {None}
-            found |= {
-                resource.name
-                for resource in plan.resources
-                if resource.type in wanted or resource.name in wanted
-            }
-            found |= {str(accelerator) for accelerator in wanted}
-        return found
+
+def _resources_taken(*plans: FleetPlan) -> dict[str, set[str]]:
+    """Return by service the accelerators, and the resources of their types, in any of the plans."""
+    found: dict[str, set[str]] = {}
+    for plan in plans:
+        by_type: dict[str | None, set[str]] = {}
+        for resource in plan.resources:
+            for key in (resource.type, resource.name):
+                by_type.setdefault(key, set()).add(resource.name)
+        for allocation in plan.allocations:
+            taken = found.setdefault(allocation.service, set())
+            if allocation.accelerator is not None:
+                taken |= {allocation.accelerator, *by_type.get(allocation.accelerator, ())}
+    return found
 
 
 def _listed(names: list[str]) -> str:

@@ -382,6 +382,14 @@ class FleetPlan(_PlanPart):
         return tuple(a for a in self.allocations if a.service == service)
 
     @property
+    def by_service(self) -> dict[str, tuple[Allocation, ...]]:
+        """Allocations of every service that has some, in the plan's order."""
+        found: dict[str, list[Allocation]] = {}
+        for allocation in self.allocations:
+            found.setdefault(allocation.service, []).append(allocation)
+        return {service: tuple(mine) for service, mine in found.items()}
+
+    @property
     def services_served(self) -> tuple[str, ...]:
         """Names of the services that got something, in the plan's order."""
         return tuple(dict.fromkeys(a.service for a in self.allocations))
