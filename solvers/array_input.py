@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SHOWN", "read_only_vector", "report_bad"]
+from solvers.errors import ProblemError
+from solvers.sparse_columns import SparseColumns
+
+__all__ = ["SHOWN", "read_matrix", "read_only_vector", "refuse_faults", "report_bad"]
 
 # Faults of one array are listed by index up to this many.
 SHOWN = 5
@@ -39,6 +42,21 @@ def read_only_vector(
         return None
     array.flags.writeable = False
     return array
+
+
+def read_matrix(name: str, value: object, faults: list[str]) -> SparseColumns | None:
+    """Copy any matrix into compressed columns; report what cannot be."""
+    try:
+        return SparseColumns.from_any(value)
+    except (ValueError, TypeError) as error:
+        faults.append(f"{name}: {error}")
+        return None
+
+
+def refuse_faults(wanted: str, faults: list[str]) -> None:
+    """Raise a `ProblemError` that lists every fault of what should have been something."""
+    if faults:
+        raise ProblemError(f"not {wanted}:\n" + "\n".join(f"- {fault}" for fault in faults))
 
 
 def report_bad(

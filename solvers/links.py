@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.array_input import SHOWN, read_only_vector, report_bad
-from solvers.errors import ProblemError
+from solvers.array_input import SHOWN, read_matrix, read_only_vector, refuse_faults, report_bad
 from solvers.sparse_columns import SparseColumns
 from solvers.split import Split
 
@@ -104,15 +103,16 @@ class Links:
             for name, dtype in _VECTORS.items()
         }
         rows = 0 if values["row_lower"] is None else len(values["row_lower"])
-        values["of_x"] = _matrix("of_x", of_x, faults)
-        none = np.zeros((rows, 0)) if of_z is None else of_z
-        values["of_z"] = _matrix("of_z", none, faults)
-        values["of_rates"] = None if of_rates is None else _matrix("of_rates", of_rates, faults)
+        values["of_x"] = read_matrix("links.of_x", of_x, faults)
+        given_z = np.zeros((rows, 0)) if of_z is None else of_z
+        values["of_z"] = read_matrix("links.of_z", given_z, faults)
+        values["of_rates"] = None
+        if of_rates is not None:
+            values["of_rates"] = read_matrix("links.of_rates", of_rates, faults)
         if not faults:
             _fill(values)
             _check_values(values, faults)
-        if faults:
-            raise ProblemError("not a linked part:\n" + "\n".join(f"- {f}" for f in faults))
+        refuse_faults("a linked part", faults)
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -214,14 +214,6 @@ def _diagonal(first: SparseColumns, second: SparseColumns) -> SparseColumns:
         columns=np.concatenate([first.columns, second.columns + columns]),
         values=np.concatenate([first.values, second.values]),
     )
-
-
-def _matrix(name: str, given: object, faults: list[str]) -> SparseColumns | None:
-    try:
-        return SparseColumns.from_any(given)
-    except (ValueError, TypeError) as error:
-        faults.append(f"links.{name}: {error}")
-        return None
 
 
 def _equal(mine: SparseColumns | None, theirs: SparseColumns | None) -> bool:

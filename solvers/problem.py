@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.array_input import SHOWN, read_only_vector, report_bad
-from solvers.errors import ProblemError
+from solvers.array_input import SHOWN, read_matrix, read_only_vector, refuse_faults, report_bad
 from solvers.links import Links
 from solvers.sparse_columns import SparseColumns
 from solvers.split import Split
@@ -100,7 +99,7 @@ class AllocationProblem:
         faults: list[str] = []
         values: dict[str, Any] = {
             "cost": read_only_vector("cost", cost, np.float64, faults),
-            "usage": _matrix(usage, faults),
+            "usage": read_matrix("usage", usage, faults),
             "capacity": read_only_vector("capacity", capacity, np.float64, faults),
             "group": read_only_vector("group", group, np.int64, faults),
             "priority": read_only_vector("priority", priority, np.int64, faults),
@@ -114,8 +113,7 @@ class AllocationProblem:
             faults += split.faults(values["cost"], values["group"], values["unserved"])
         if not faults and links is not None:
             faults += links.faults(len(values["cost"]), values["group"], split, values["unserved"])
-        if faults:
-            raise ProblemError("not an allocation problem:\n" + "\n".join(f"- {f}" for f in faults))
+        refuse_faults("an allocation problem", faults)
         for name, value in values.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "split", split)
@@ -194,14 +192,6 @@ def _same(mine: NDArray[Any] | None, theirs: NDArray[Any] | None) -> bool:
     if mine is None or theirs is None:
         return mine is theirs
     return bool(np.array_equal(mine, theirs))
-
-
-def _matrix(usage: object, faults: list[str]) -> SparseColumns | None:
-    try:
-        return SparseColumns.from_any(usage)
-    except (ValueError, TypeError) as error:
-        faults.append(f"usage: {error}")
-        return None
 
 
 def _check_values(values: dict[str, Any], faults: list[str]) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.array_input import SHOWN, read_only_vector, report_bad
-from solvers.errors import ProblemError
+from solvers.array_input import SHOWN, read_only_vector, refuse_faults, report_bad
 
 __all__ = ["RATE_TOLERANCE", "Split", "no_split"]
 
@@ -155,8 +154,7 @@ class Split:
                 faults.append(f"split.{name}: is missing")
         if not faults:
             _check_values(values, faults)
-        if faults:
-            raise ProblemError("not a split part:\n" + "\n".join(f"- {f}" for f in faults))
+        refuse_faults("a split part", faults)
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
