@@ -109,7 +109,8 @@ def _show_log() -> None:
     shown.setFormatter(logging.Formatter("fleetopt: %(message)s"))
     for package in ("queue_models", "optimizer"):
         logger = logging.getLogger(package)
-        logger.addHandler(shown)
+        # In place of an earlier call's, whose standard error may be closed.
+        logger.handlers = [shown]
         logger.setLevel(logging.INFO)
 
 
