@@ -52,7 +52,10 @@ def start(*arguments: str, deaf: bool = False) -> subprocess.Popen[str]:
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "160"},
     )  # fmt: skip
     assert process.stderr is not None
-    assert process.stderr.readline() == "running\n"
+    said = []  # a first run compiles, and says so before it runs
+    while (line := process.stderr.readline()) != "running\n":
+        assert line, f"never ran: {said}"
+        said.append(line)
     return process
 
 
