@@ -1,0 +1,3 @@
+"""Keeping a live fleet at its optimum: observe, learn, forecast, optimise, change little."""
+
+from __future__ import annotations

@@ -1,0 +1,209 @@
+"""Recursive least squares on the times of single iterations of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.performance.tuner.base import Tuner, Update
+from optimizer.performance.tuner.errors import TunerError
+from optimizer.performance.tuner.first_fit import first_fit
+from optimizer.performance.tuner.gated_filter import GatedFilter
+from optimizer.performance.tuner.law import TimingLaw
+from optimizer.performance.tuner.learnt import LearntTiming
+from optimizer.performance.tuner.observation import Observation, StepObservation
+from optimizer.performance.tuner.settings import TunedReplica, TunerSettings
+from optimizer.performance.tuner.tally import Tally
+from queue_models import IterationTiming, Timing
+
+__all__ = ["LeastSquaresTuner"]
+
+FloatArray = NDArray[np.float64]
+
+_TIME = "iteration_ms"
+# Observations that are fitted together before single ones correct the fit.
+_FIRST = 6
+# Without a start, each kind of work is thought to take about this share of an iteration.
+_SHARE, _SHARE_SD = 0.25, 0.5
+# The least that a coefficient may be, as a share of its scale.
+_LEAST = 1e-6
+_MOST_SD = 3.0
+
+
+@final
+class LeastSquaresTuner(Tuner):
+    """Iteration time = base + decode tokens + prompt tokens + KV tokens, each times a coefficient.
+
+    Relative errors are squared, old observations are forgotten in the directions that new ones
+    tell of, outliers are rejected and change is followed as `GatedFilter` says; coefficients are
+    kept positive by projection. The first six observations are fitted together, robustly.
+    """
+
+    name: ClassVar[str] = "least-squares"
+    summary: ClassVar[str] = "recursive least squares on engine iterations: the most exact data"
+    source: ClassVar[str] = "Ljung, System Identification, 2nd edition, section 11.2"
+    observes: ClassVar[type[Observation]] = StepObservation
+
+    def __init__(
+        self,
+        replica: TunedReplica,
+        start: Timing | None = None,
+        settings: TunerSettings | None = None,
+    ) -> None:
+        super().__init__(replica, start, settings)
+        if self.law.kind is not IterationTiming:
+            raise TunerError(
+                f"tuner '{self.name}' learns iteration times; law '{self.law.name}' has none: "
+                f"take 'iteration' or 'three_parameter'"
+            )
+        self._tally = Tally()
+        self._first: list[list[float]] = []  # work and time of the first observations
+        self._scale: FloatArray | None = None
+        self._filter: GatedFilter | None = None
+        self._last: FloatArray | None = None  # work of the observation taken last
+
+    def update(self, observation: Observation) -> Update:
+        """Take an iteration into account; see `Tuner.update`."""
+        fault = self._tally.fault(observation, StepObservation)
+        if fault:
+            return self._tally.refuse(fault)
+        assert isinstance(observation, StepObservation)
+        assert observation.iteration_ms is not None
+        work, time = _work(self.law, observation), observation.iteration_ms
+        observed = {_TIME: time}
+        if len(self._first) < _FIRST:
+            predicted = {} if self._filter is None else {_TIME: float(work @ self._values())}
+            self._first.append([*work.tolist(), time])
+            self._fit_first()
+            self._last = work
+            self._tally.accepted += 1
+            return Update(
+                accepted=True,
+                reason="fitted with the first observations",
+                predicted_ms=predicted,
+                observed_ms=observed,
+            )
+        return self._correct(work, time, observed)
+
+    def _correct(self, work: FloatArray, time: float, observed: dict[str, float]) -> Update:
+        assert self._filter is not None
+        assert self._scale is not None
+        predicted = float(work @ self._values())
+        share = work * self._scale / predicted
+        verdict = self._filter.consider(np.array([time / predicted - 1]), share[None, :], (0,))
+        if verdict.accepted:
+            self._project()
+            self._last = work
+        elif verdict.reopened:
+            # A coefficient may also come up from nothing.
+            part = np.maximum(self._filter.mean, _SHARE * self.settings.reopen_log_sd)
+            self._filter.reopen(self.settings.reopen_log_sd * part)
+        return self._tally.judged(verdict, {_TIME: predicted}, observed)
+
+    @property
+    def learnt(self) -> LearntTiming | None:
+        """What is known now; see `Tuner.learnt`."""
+        if self._filter is None or self._scale is None or self._last is None:
+            return None
+        values = self._values()
+        share = self._last * self._scale / float(self._last @ values)
+        spread = float(share @ self._filter.covariance @ share)
+        mean = self._filter.mean
+        return LearntTiming(
+            law=self.law,
+            values=values,
+            log_covariance=self._filter.covariance / mean / mean[:, None],
+            noise_log_sd={_TIME: float(np.sqrt(self._filter.noise_variance(0)))},
+            accepted=self._tally.accepted,
+            rejected=self._tally.rejected,
+            reopened=self._tally.reopened,
+            prediction_log_sd=float(np.sqrt(max(spread, 0.0))),
+        )
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return all that it knows; see `Tuner.checkpoint`."""
+        return self.header() | {
+            "tally": self._tally.document(),
+            "first": self._first,
+            "scale": None if self._scale is None else self._scale.tolist(),
+            "filter": None if self._filter is None else self._filter.document(),
+            "last": None if self._last is None else self._last.tolist(),
+        }
+
+    @classmethod
+    def restore(cls, checkpoint: Mapping[str, Any]) -> Self:
+        """Return a tuner that goes on; see `Tuner.restore`."""
+        tuner = cls.from_header(checkpoint)
+        try:
+            tuner._tally = Tally(**checkpoint["tally"])
+            tuner._first = [list(map(float, row)) for row in checkpoint["first"]]
+            if checkpoint["filter"] is not None:
+                tuner._scale = np.array(checkpoint["scale"], dtype=np.float64)
+                tuner._filter = tuner._new_filter(np.zeros(0), np.zeros((0, 0)))
+                tuner._filter.take(checkpoint["filter"])
+                tuner._last = np.array(checkpoint["last"], dtype=np.float64)
+        except (KeyError, TypeError, ValueError) as error:
+            raise TunerError(f"checkpoint: not readable: {error}") from error
+        return tuner
+
+    def _values(self) -> FloatArray:
+        assert self._filter is not None
+        assert self._scale is not None
+        return np.asarray(self._filter.mean * self._scale)
+
+    def _fit_first(self) -> None:
+        """Fit all the first observations together."""
+        rows = np.array(self._first)
+        work, time = rows[:, :-1], rows[:, -1]
+        mean, sd = self._prior(work, time)
+        assert self._scale is not None
+        scaled = work * self._scale
+
+        def linearised(state: FloatArray) -> tuple[FloatArray, FloatArray]:
+            positive = np.maximum(state, _LEAST)
+            predicted = scaled @ positive
+            return np.log(time / predicted), scaled / predicted[:, None]
+
+        noise = np.full(len(time), self.settings.noise_log_sd)
+        off = float(np.median(time / (scaled @ mean)))
+        found, covariance = first_fit(linearised, mean, sd, mean * off, noise)
+        self._filter = self._new_filter(np.maximum(found, _LEAST), covariance)
+
+    def _prior(self, work: FloatArray, time: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return mean and spread of the scaled coefficients; the scale is set by the start."""
+        if self.start is not None:
+            self._scale = np.maximum(self.start, 1e-12)
+            ones = np.ones(self._scale.size)
+            return ones, ones * self.settings.start_log_sd * 1.5
+        largest = np.max(work, axis=0)
+        middle = float(np.median(time))
+        # Work that was never there takes a time that nobody knows: a small share, so far.
+        self._scale = middle / np.maximum(largest, 1.0)
+        ones = np.ones(self._scale.size)
+        return ones * _SHARE, ones * _SHARE_SD
+
+    def _project(self) -> None:
+        """Bring coefficients below the least back to it, the others by what they have in common."""
+        assert self._filter is not None
+        for place in range(self._filter.mean.size):
+            lacking = _LEAST - float(self._filter.mean[place])
+            if lacking > 0:
+                column = self._filter.covariance[:, place]
+                tied = column / max(float(column[place]), 1e-300)
+                self._filter.mean = np.maximum(self._filter.mean + tied * lacking, _LEAST)
+
+    def _new_filter(self, mean: FloatArray, covariance: FloatArray) -> GatedFilter:
+        return GatedFilter(mean, covariance, (_TIME,), self.settings, _MOST_SD)
+
+
+def _work(law: TimingLaw, seen: StepObservation) -> FloatArray:
+    """Return what each parameter of the law is multiplied with."""
+    each = np.array(
+        [1.0, seen.decode_tokens or 0.0, seen.prefill_tokens or 0.0, seen.kv_tokens or 0.0]
+    )
+    work = np.zeros(len(law.parameters))
+    np.add.at(work, list(law.coefficients), each)
+    return work
