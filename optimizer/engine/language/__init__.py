@@ -17,6 +17,7 @@ from optimizer.engine.language.generation import Emission, Generation
 from optimizer.engine.language.ngram import NGramModel
 from optimizer.engine.language.sampling_params import SamplingError, SamplingParams
 from optimizer.engine.language.stop_strings import StopStrings
+from optimizer.engine.language.text_sampler import TextSampler
 from optimizer.engine.language.tokenizer import SpecialToken, TextStream, Tokenizer
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "SamplingParams",
     "SpecialToken",
     "StopStrings",
+    "TextSampler",
     "TextStream",
     "Tokenizer",
     "built_in_model",

@@ -17,7 +17,7 @@ __all__ = ["LanguageModel", "built_in_model", "corpus"]
 
 _ORDER = 5
 _DISCOUNT = 0.15  # small, so that it writes sentences rather than syllables
-_DRAFT_ORDER = 2
+_DRAFT_ORDER = 3
 
 
 @dataclass(frozen=True)

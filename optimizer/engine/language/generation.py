@@ -9,6 +9,7 @@ import numpy as np
 
 from optimizer.engine.language.built_in import LanguageModel
 from optimizer.engine.language.sampling_params import SamplingParams
+from optimizer.engine.language.speculation import speculated
 from optimizer.engine.language.stop_strings import StopStrings
 from optimizer.engine.language.token_choice import Knobs, chosen
 from optimizer.engine.language.tokenizer import SpecialToken, TextStream
@@ -32,6 +33,7 @@ class Emission(NamedTuple):
     top: tuple[tuple[int, float], ...]  # the most probable tokens, and theirs
     finish_reason: str | None  # "stop" or "length" at the last one
     stop_reason: int | str | None  # the stop token or text; None at the end of the text
+    guessed: bool  # by the draft model; False without one
 
 
 class Generation:
@@ -50,6 +52,9 @@ class Generation:
         output alone, never on what else is served.
     room
         Most tokens of prompt and output together; by default without limit.
+    speculate
+        Whether the draft model guesses every token first, and the target model judges the guess.
+        The law of the output is the same; what comes out together follows from `Emission.guessed`.
 
     Raises
     ------
@@ -65,6 +70,7 @@ class Generation:
         *,
         seed: int = 0,
         room: int | None = None,
+        speculate: bool = False,
     ) -> None:
         self.params = params.checked_for(model.tokenizer.vocabulary_size)
         self.prompt_tokens = len(prompt)
@@ -72,13 +78,14 @@ class Generation:
         self.text = ""
         self.finish_reason: str | None = None
         self.stop_reason: int | str | None = None
-        self._ngrams = model.target.ngrams
-        self._tail = _Tail(prompt, model.target.order - 1)
+        self._target = model.target.ngrams
+        self._draft = model.draft.ngrams if speculate else None
+        self._tail = _Tail(prompt, max(model.target.order, model.draft.order) - 1)
         self._stream = TextStream(model.tokenizer)
         self._stops = StopStrings(params.stop, include=params.include_stop_str_in_output)
         self._seed = mixed(params.seed if params.seed is not None else seed, 0)
         self._most = _least(params.max_tokens, None if room is None else room - len(prompt))
-        self._work = np.empty((2, model.tokenizer.vocabulary_size))
+        self._work = np.empty((4 if speculate else 2, model.tokenizer.vocabulary_size))
         self._knobs = sampling_knobs(params, prompt, model.tokenizer.vocabulary_size)
         self._stop_tokens = frozenset(params.stop_token_ids)
 
@@ -93,17 +100,29 @@ class Generation:
         if self.finish_reason is not None:
             raise ValueError("Generation.next: the output has ended")
         place = len(self.output)
-        token = chosen(
-            self._ngrams,
-            self._tail.tokens,
-            self._knobs,
-            place >= self.params.min_tokens,
-            uniform(self._seed, place),
-            self._work,
+        tail, ending = self._tail.tokens, place >= self.params.min_tokens
+        if self._draft is None:
+            luck = uniform(self._seed, place)
+            token = chosen(self._target, tail, self._knobs, ending, luck, self._work)
+            return self._emit(int(token), guessed=False)
+        three = np.array([uniform(self._seed, 3 * place + k) for k in range(3)])
+        token, guessed = speculated(
+            self._target, self._draft, tail, self._knobs, ending, three, self._work
         )
-        return self._emit(int(token))
+        return self._emit(int(token), guessed=bool(guessed))
 
-    def _emit(self, token: int) -> Emission:
+    def step(self, most: int) -> list[Emission]:
+        """Return what one iteration of the engine lets out.
+
+        Tokens that were guessed, one after another, and the first that was not: at least one, and
+        no more than can come out (one more than there are drafts) or than end the output.
+        """
+        emissions = [self.next()]
+        while len(emissions) < most and emissions[-1].guessed and self.finish_reason is None:
+            emissions.append(self.next())
+        return emissions
+
+    def _emit(self, token: int, *, guessed: bool) -> Emission:
         self.output.append(token)
         self._tail.append(token)
         if self.params.penalises:
@@ -119,7 +138,9 @@ class Generation:
             text += rest + self._stops.close()
         self.text += text
         logprob, rank, top = self._logprobs(token)
-        return Emission(token, text, logprob, rank, top, self.finish_reason, self.stop_reason)
+        return Emission(
+            token, text, logprob, rank, top, self.finish_reason, self.stop_reason, guessed
+        )
 
     def _end_by_token(self, token: int) -> None:
         """Look for what ends the output, in vLLM's order: its end, a stop token, its length."""
