@@ -9,9 +9,21 @@ from optimizer.engine.arrivals import (
     MarkovModulatedRate,
     PeriodicRate,
 )
-from optimizer.engine.errors import SimulationError, WorkloadError
+from optimizer.engine.errors import LiveFleetError, SimulationError, WorkloadError
+from optimizer.engine.fleet_metrics import Histogram, ReplicaMetrics
+from optimizer.engine.live_fleet import Happened, LiveFleet
+from optimizer.engine.live_replica import Phase, ReplicaStatus
 from optimizer.engine.measurement import Estimate
-from optimizer.engine.online import Ended, Event, Iteration, OnlineEngine, Sampler, Tokens
+from optimizer.engine.meters import Distribution
+from optimizer.engine.online import (
+    OUTCOMES,
+    Ended,
+    Event,
+    Iteration,
+    OnlineEngine,
+    Sampler,
+    Tokens,
+)
 from optimizer.engine.plan_simulation import (
     PlanProgress,
     PlanSimulation,
@@ -36,28 +48,37 @@ from optimizer.engine.verification import Outcome, VerifiedPlan, verify
 from optimizer.engine.workload import AbstractWorkload, DrawnWorkload, TraceWorkload
 
 __all__ = [
+    "OUTCOMES",
     "AbstractRate",
     "AbstractWorkload",
     "Arrivals",
     "ConstantRate",
+    "Distribution",
     "DrawnWorkload",
     "Ended",
     "EngineConfig",
     "EngineConfigError",
     "Estimate",
     "Event",
+    "Happened",
+    "Histogram",
     "Iteration",
     "KvAccounting",
+    "LiveFleet",
+    "LiveFleetError",
     "MarkovModulatedRate",
     "OnlineEngine",
     "Outcome",
     "PeriodicRate",
+    "Phase",
     "PlanProgress",
     "PlanSimulation",
     "Policy",
     "Preemption",
     "Progress",
+    "ReplicaMetrics",
     "ReplicaRole",
+    "ReplicaStatus",
     "Router",
     "RouterPolicy",
     "Run",

@@ -11,7 +11,14 @@ from optimizer.engine.residence import leave
 from optimizer.engine.rules import KvAccounting, ReplicaRole, Rules
 from optimizer.engine.state import COMPLETED, GAP_BINS, GAP_BITS, NONE, EngineState
 
-__all__ = ["FIRST_BIN", "count_gap", "emitting", "end_iteration", "gap_edges"]
+__all__ = [
+    "FIRST_BIN",
+    "count_gap",
+    "emitted_tokens",
+    "emitting",
+    "end_iteration",
+    "gap_edges",
+]
 
 # Bits of 2**-10 ms, the lower edge of the first bin.
 FIRST_BIN = (1023 - 10) << GAP_BITS
@@ -75,7 +82,7 @@ def _outcome(state: EngineState, rules: Rules, r: int, k: int) -> int:
     most = emitting(state, r, k)
     if most == 0:
         return replica.iteration + 1
-    emitted = _emitted(state, rules, r, k, most)
+    emitted = emitted_tokens(state, rules, r, k, most)
     ends = request.known + emitted >= request.prompt + request.output
     if rules.external:
         ends = state.verdict[r, k] < 0
@@ -101,7 +108,7 @@ def _outcome(state: EngineState, rules: Rules, r: int, k: int) -> int:
 
 
 @inlined
-def _emitted(state: EngineState, rules: Rules, r: int, k: int, most: int) -> int:
+def emitted_tokens(state: EngineState, rules: Rules, r: int, k: int, most: int) -> int:
     """Return the tokens that come out: drafts accepted one after another, and one more."""
     if rules.external:
         return abs(state.verdict[r, k])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optimizer.errors import FleetError
 
-__all__ = ["SimulationError", "WorkloadError"]
+__all__ = ["LiveFleetError", "SimulationError", "WorkloadError", "require_within"]
 
 
 class WorkloadError(FleetError, ValueError):
@@ -13,3 +13,13 @@ class WorkloadError(FleetError, ValueError):
 
 class SimulationError(FleetError):
     """A plan cannot be simulated."""
+
+
+class LiveFleetError(FleetError, ValueError):
+    """A live fleet cannot do what it was asked to."""
+
+
+def require_within(name: str, value: float, least: float, most: float) -> None:
+    """Raise `LiveFleetError` unless a number is in a range; NaN is in none."""
+    if not least <= value <= most:
+        raise LiveFleetError(f"{name} = {value}: must be from {least:g} to {most:g}")

@@ -25,6 +25,7 @@ from optimizer.engine.state import (
     ABORTED,
     COMPLETED,
     DROPPED,
+    FAILED,
     NONE,
     REFUSED,
     TOO_LONG,
@@ -46,13 +47,12 @@ OUTCOMES = {
     TOO_LONG: "too long",
     DROPPED: "dropped",
     ABORTED: "aborted",
+    FAILED: "failed",
 }
 
 Sampler = Callable[[int, int], tuple[int, bool]]
 """Says what comes out of a request, given its number and the most tokens that can: how many do, at
 least 1, and whether it ends with them."""
-
-_ENDLESS = 2**31 - 1
 
 
 class Tokens(NamedTuple):
@@ -65,7 +65,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A request that is over: completed, refused, too long, dropped or aborted."""
+    """A request that is over, and how: one of `OUTCOMES`."""
 
     time_ms: float
     request: int
@@ -180,20 +180,18 @@ class OnlineEngine:
         self._work(arrival)
         number = self._next
         self._next += 1
-        content = np.array(keys if len(keys) else [number + 1], dtype=np.int64)
-        stops = np.array(ends if len(ends) else [_ENDLESS] * len(content), dtype=np.int32)
-        one = Traffic(
-            arrival_ms=np.array([arrival], dtype=np.float64),
-            prompt=np.array([prompt], np.int32),
-            output=np.array([output], np.int32),
-            given=np.array([given], np.int32),
-            priority=np.array([priority], np.int32),
-            deadline_ms=np.array([ttft_deadline_ms], dtype=np.float64),
-            segment_of=np.array([0, len(content)]),
-            keys=content,
-            ends=stops,
+        one = Traffic.of_one(
+            number,
+            arrival,
+            prompt,
+            output,
+            given=given,
+            priority=priority,
+            deadline_ms=ttft_deadline_ms,
+            keys=keys,
+            ends=ends,
         )
-        self._make_room(prompt + output, len(content))
+        self._make_room(prompt + output, one.keys.size)
         slot = place_request(self._state, one, 0, number)
         r = chosen_replica(self._state, self._rules, self._router, slot, number)
         self._slot[number] = slot

@@ -108,12 +108,14 @@ def record(state: EngineState, r: int, slot: int, now: float, outcome: int) -> N
     entry.first = request.first
     entry.finished = now
     entry.prompt = request.prompt
+    entry.asked = request.asked
     entry.emitted = request.known - request.prompt
     entry.hit = request.hit
     entry.preemptions = request.preemptions
     entry.replica = r
     entry.priority = request.priority
     entry.outcome = outcome
+    entry.stops = request.stops
     free_blocks(state, r, slot)
     height = state.free_slots[-1]
     state.free_slots[height] = slot

@@ -40,7 +40,8 @@ def begin_iteration(state: EngineState, rules: Rules, law: TimeLaw, r: int) -> b
         if replica.preemptions == preemptions:
             return False
         # Whoever was first has preempted itself: the others are tried at once.
-    replica.ends = replica.now + iteration_ms(law, decode, prefill, replica.context)
+    lasts = replica.pace * iteration_ms(law, decode, prefill, replica.context)
+    replica.ends = replica.now + lasts
     replica.in_flight = replica.looked_at = 1
     replica.decode_tokens += decode
     replica.prefill_tokens += prefill

@@ -19,6 +19,7 @@ __all__ = [
     "COPIED_OUT",
     "DONE",
     "DROPPED",
+    "FAILED",
     "GAP_BINS",
     "HANDED_OVER",
     "NONE",
@@ -30,6 +31,8 @@ __all__ = [
     "EngineState",
     "grown",
     "new_state",
+    "reset_replica",
+    "with_replicas",
 ]
 
 NONE = -1
@@ -47,7 +50,7 @@ NONE = -1
 ) = range(8)
 
 # Outcomes of a request.
-COMPLETED, REFUSED, TOO_LONG, DROPPED, ABORTED = range(5)
+COMPLETED, REFUSED, TOO_LONG, DROPPED, ABORTED, FAILED = range(6)
 
 # Gaps between tokens are counted in bins of equal width within every octave from 2**-10 ms on.
 GAP_BITS = 10
@@ -63,6 +66,7 @@ REPLICA = np.dtype(
         ("looked_at", np.int8),  # whether the iteration in flight has such requests
         ("blocked", np.int8),  # nobody can be admitted until someone leaves
         ("accepting", np.int8),  # whether requests may be routed here
+        ("pace", np.float64),  # what iteration times are multiplied by; 1 in good health
         ("running", np.int64),
         ("copied_in", np.int64),  # requests on their way back from CPU memory
         ("outstanding", np.int64),
@@ -113,6 +117,7 @@ REQUEST = np.dtype(
         ("next_copy", np.int64),  # in the queue of the link
         ("prompt", np.int32),
         ("output", np.int32),  # tokens wanted
+        ("asked", np.int32),  # the same when it came
         ("known", np.int32),  # prompt and tokens emitted; ahead of time like `computed`
         ("computed", np.int32),  # tokens in the KV cache, as of the next visit
         ("given", np.int32),  # prompt tokens that need not be computed (RESERVED, DECODE)
@@ -127,6 +132,7 @@ REQUEST = np.dtype(
         ("preemptions", np.int32),
         ("state", np.int8),
         ("decoding", np.int8),  # has emitted since it was last admitted
+        ("stops", np.int8),  # ends before all that was asked for
     ],
     align=True,
 )
@@ -152,12 +158,14 @@ DONE = np.dtype(
         ("first", np.float64),
         ("finished", np.float64),
         ("prompt", np.int32),
+        ("asked", np.int32),
         ("emitted", np.int32),
         ("hit", np.int32),
         ("preemptions", np.int32),
         ("replica", np.int32),
         ("priority", np.int32),
         ("outcome", np.int8),
+        ("stops", np.int8),
     ],
     align=True,
 )
@@ -224,16 +232,54 @@ def new_state(
         done_count=np.zeros(1, np.int64),
         gaps=np.zeros(GAP_BINS, np.int64),
     )
-    every = state.replicas
-    every.accepting = 1
-    for name in ("first_waiting", "last_waiting", "first_copy", "last_copy"):
-        every[name] = NONE
-    every.free = blocks - 1
-    every.cpu_free = rules.cpu_blocks
-    number = np.arange(blocks, dtype=np.int32)
-    state.blocks["next"][:] = np.roll(number, -1)
-    state.blocks["previous"][:] = np.roll(number, 1)
+    for r in range(replicas):
+        reset_replica(state, rules, r)
+    state.replicas.accepting = 1
     return state
+
+
+def reset_replica(state: EngineState, rules: Rules, r: int) -> None:
+    """Make a replica as it is when it starts: idle, its cache empty, its counts at 0.
+
+    It accepts no requests yet, and must have none.
+    """
+    replica, blocks = state.replicas[r], state.blocks.shape[1]
+    state.replicas[r] = np.zeros((), REPLICA)
+    for name in ("first_waiting", "last_waiting", "first_copy", "last_copy"):
+        replica[name] = NONE
+    replica.pace = 1.0
+    replica.free = blocks - 1
+    replica.cpu_free = rules.cpu_blocks
+    number = np.arange(blocks, dtype=np.int32)
+    state.blocks[r] = np.zeros((), BLOCK)
+    state.blocks["next"][r] = np.roll(number, -1)
+    state.blocks["previous"][r] = np.roll(number, 1)
+    state.buckets[r] = 0
+
+
+def with_replicas(state: EngineState, rules: Rules, replicas: int) -> EngineState:
+    """Return the state with room for so many replicas, more than now; see `reset_replica`."""
+    had, seats = state.replicas.size, state.tables.shape[0]
+    changes: dict[str, Any] = {}
+    for name in ("replicas", "blocks", "buckets", "running", "visit", "planned", "verdict"):
+        array = getattr(state, name)
+        larger = np.zeros((replicas, *array.shape[1:]), array.dtype)
+        larger[:had] = array
+        changes[name] = larger.view(np.recarray) if array.dtype.names else larger
+    more = _seats(rules, replicas)
+    if more > seats:
+        changes["tables"] = _padded(state.tables, (more, state.tables.shape[1]))
+        height = int(state.free_seats[-1])
+        fresh = np.arange(more - 1, seats - 1, -1)
+        stack = np.zeros(more + 1, np.int32)
+        stack[: fresh.size] = fresh
+        stack[fresh.size : fresh.size + height] = state.free_seats[:height]
+        stack[-1] = fresh.size + height
+        changes["free_seats"] = stack
+    larger_state = state._replace(**changes)
+    for r in range(had, replicas):
+        reset_replica(larger_state, rules, r)
+    return larger_state
 
 
 def grown(

@@ -84,7 +84,8 @@ def _start_counted(state: EngineState, law: TimeLaw, r: int) -> None:
     """Start an iteration in which all who run are only counted."""
     replica = state.replicas[r]
     replica.context += replica.running
-    replica.ends = replica.now + iteration_ms(law, replica.running, 0, replica.context)
+    lasts = replica.pace * iteration_ms(law, replica.running, 0, replica.context)
+    replica.ends = replica.now + lasts
     replica.in_flight = 1
     replica.looked_at = 0
     replica.decode_tokens += replica.running
@@ -98,6 +99,7 @@ def _run_undisturbed(state: EngineState, rules: Rules, law: TimeLaw, r: int, unt
     """
     replica = state.replicas[r]
     running, context, iteration = replica.running, replica.context, replica.iteration
+    pace = replica.pace
     now, ends, began = replica.now, replica.ends, replica.now
     # Whoever came since the iteration began may be admitted to the next one.
     first = iteration
@@ -112,7 +114,7 @@ def _run_undisturbed(state: EngineState, rules: Rules, law: TimeLaw, r: int, unt
             replica.in_flight = 0
             break
         context += running
-        ends = now + iteration_ms(law, running, 0, context)
+        ends = now + pace * iteration_ms(law, running, 0, context)
         if ends >= until:
             break
     done = iteration - first

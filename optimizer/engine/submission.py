@@ -27,13 +27,13 @@ def place_request(state: EngineState, traffic: Traffic, place: int, number: int)
     request.deadline = request.arrival + traffic.deadline_ms[place]
     request.admitted = request.first = request.last = -1.0
     request.prompt = traffic.prompt[place]
-    request.output = traffic.output[place]
+    request.output = request.asked = traffic.output[place]
     request.given = traffic.given[place]
     # What comes with the whole prompt computed comes with its first token too.
     request.known = request.prompt + (1 if request.given >= request.prompt else 0)
     request.priority = traffic.priority[place]
     request.computed = request.held = request.hashed = request.segment = 0
-    request.hit = request.preemptions = request.decoding = 0
+    request.hit = request.preemptions = request.decoding = request.stops = 0
     request.seat = request.replica = NONE
     request.state = WAITING
     first, stop = traffic.segment_of[place], traffic.segment_of[place + 1]

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["Traffic"]
+
+_ENDLESS = 2**31 - 1
 
 
 class Traffic(NamedTuple):
@@ -19,6 +26,35 @@ class Traffic(NamedTuple):
     segment_of: Any  # (C + 1,) int64: first segment of each request
     keys: Any  # (K,) int64
     ends: Any  # (K,) int32
+
+    @classmethod
+    def of_one(
+        cls,
+        number: int,
+        arrival_ms: float,
+        prompt: int,
+        output: int,
+        *,
+        given: int = 0,
+        priority: int = 1,
+        deadline_ms: float = math.inf,
+        keys: Sequence[int] | NDArray[np.int64] = (),
+        ends: Sequence[int] | NDArray[np.int32] = (),
+    ) -> Traffic:
+        """Return a single request; without keys its content is its own, shared with no other."""
+        content = np.array(keys if len(keys) else [number + 1], dtype=np.int64)
+        stops = np.array(ends if len(ends) else [_ENDLESS] * len(content), dtype=np.int32)
+        return cls(
+            arrival_ms=np.array([arrival_ms], dtype=np.float64),
+            prompt=np.array([prompt], np.int32),
+            output=np.array([output], np.int32),
+            given=np.array([given], np.int32),
+            priority=np.array([priority], np.int32),
+            deadline_ms=np.array([deadline_ms], dtype=np.float64),
+            segment_of=np.array([0, len(content)]),
+            keys=content,
+            ends=stops,
+        )
 
     def part(self, start: int, stop: int) -> Traffic:
         """Return the requests from one place up to another, as far as there are any."""
