@@ -1,4 +1,4 @@
-"""CPU time of the engine: requests per second, blocks, scheduling, the Python face, memory.
+"""CPU time of the engine: requests, blocks, scheduling, swapping, Python face, text, memory.
 
     python -m benchmarks.engine_speed [--requests 400000] [--once]
 
@@ -11,6 +11,7 @@ seconds of one thread after compilation and a warm-up, measuring included.
 from __future__ import annotations
 
 import argparse
+import math
 import resource
 import time
 
@@ -21,15 +22,17 @@ from optimizer.engine import (
     EngineConfig,
     KvAccounting,
     OnlineEngine,
+    Preemption,
     simulate_replicas,
 )
 from optimizer.engine.batch import advance_all
 from optimizer.engine.block_pool import release, remember, take
 from optimizer.engine.compilation import borrowed, compiled
 from optimizer.engine.completion import end_iteration
+from optimizer.engine.language import Generation, SamplingParams, built_in_model
 from optimizer.engine.randomness import mixed
 from optimizer.engine.schedule import begin_iteration
-from optimizer.engine.state import EngineState, new_state
+from optimizer.engine.state import NONE, EngineState, new_state
 from optimizer.engine.time_law import time_law
 from queue_models import IterationTiming, Lengths, Metric, Statistic
 
@@ -131,9 +134,92 @@ def main() -> None:
     print(f"{'an iteration at 256 running, compiled [us]':44}{core:12.2f}{15:12}")
     print(f"{'  called from Python [us]':44}{called:12.1f}{100:12}")
     print(f"{'  with an object per token told [us]':44}{face:12.1f}")
+    share = 100 * fragmentation(requests)
+    print(f"{'slots of blocks in use without a token [%]':44}{share:12.2f}{5:12}")
+    swap_stall_ms(256, 8)
+    for prompt, seats in ((2_000, 64), (128_000, 8)):
+        stall, swaps = swap_stall_ms(prompt, seats)
+        what = f"swapping out, {prompt:,} tokens, longest of {swaps} [ms]"
+        print(f"{what:44}{stall:12.3f}{10:12}")
+    for what, rate in text_rates(5_000 if arguments.once else 50_000).items():
+        print(f"{f'text, {what} [tokens/CPU s]':44}{rate:12,.0f}{20_000:12,}")
     before = _peak_mb()
     requests_per_s(KvAccounting.BLOCKS, 1, 4 * requests)
     print(f"{'four times the requests [MB more]':44}{_peak_mb() - before:12.1f}")
+
+
+def fragmentation(requests: int) -> float:
+    """Share of the slots in the blocks of running requests that hold no token, at a steady load."""
+    config = EngineConfig(num_blocks=8192)
+    workload = DrawnWorkload(Arrivals(ConstantRate(8.0)), Lengths.fixed(512), Lengths.fixed(128))
+    run = simulate_replicas(
+        config,
+        TIMING,
+        workload,
+        (Statistic(Metric.TTFT),),
+        least_requests=requests,
+        most_requests=requests,
+    )
+    return run.usage.fragmentation
+
+
+def swap_stall_ms(prompt: int, seats: int) -> tuple[float, int]:
+    """Longest time of the scheduler in which a copy begins, is on its way or ends [ms], called from
+    Python, and how many requests were copied out; requests so long, which grow beyond the cache."""
+    blocks = -(-prompt * seats // 16)
+    config = EngineConfig(
+        num_blocks=blocks,
+        cpu_blocks=2 * blocks,
+        preemption=Preemption.SWAP,
+        prefix_caching=False,
+        max_num_seqs=seats,
+        max_num_batched_tokens=65_536,
+        max_model_len=2 * prompt,
+    )
+    engine = OnlineEngine(config, TIMING)
+    for place in range(seats):
+        engine.submit(int(0.9 * prompt) + place, prompt // 4)
+    longest, replica = 0, engine.state.replicas[0]
+    while engine.next_event_ms() < math.inf:
+        copies, began = replica.first_copy != NONE, time.thread_time_ns()
+        engine.step()
+        if copies or replica.first_copy != NONE:
+            longest = max(longest, time.thread_time_ns() - began)
+    return longest / 1e6, int(replica.swaps)
+
+
+def text_rates(tokens: int) -> dict[str, float]:
+    """Tokens of real text per CPU second: plain, with every sampling parameter, with drafts."""
+    everything = SamplingParams(
+        max_tokens=tokens,
+        ignore_eos=True,
+        temperature=0.7,
+        top_p=0.9,
+        top_k=50,
+        min_p=0.01,
+        repetition_penalty=1.1,
+        presence_penalty=0.3,
+        frequency_penalty=0.1,
+        logit_bias={5: 1.0},
+        stop=("no such text",),
+    )
+    plain = SamplingParams(max_tokens=tokens, ignore_eos=True)
+    return {
+        "plain": _text_rate(plain, speculate=False),
+        "all parameters": _text_rate(everything, speculate=False),
+        "with a draft model": _text_rate(plain, speculate=True),
+    }
+
+
+def _text_rate(params: SamplingParams, *, speculate: bool) -> float:
+    model = built_in_model()
+    prompt = model.tokenizer.encode("The")
+    Generation(model, prompt, params, speculate=speculate).next()
+    generation = Generation(model, prompt, params, speculate=speculate)
+    began = time.process_time()
+    while generation.finish_reason is None:
+        generation.next()
+    return len(generation.output) / (time.process_time() - began)
 
 
 def _peak_mb() -> float:

@@ -157,6 +157,101 @@ def test_swapped_requests_come_back_with_what_they_had_computed() -> None:
     assert (engine.state.replicas[0].free, engine.state.replicas[0].cpu_free) == (5, 2)
 
 
+def test_copies_overlap_the_computation_and_whoever_needs_their_blocks_waits() -> None:
+    """Of seven blocks three requests hold two each. At 44 ms request 0 takes the last one, and 2 is
+    copied out, 8 tokens of 4 ms each, until 76 ms. Request 1, which needs a block too, waits for
+    those that come free then; 0 goes on beside the copy and leaves at 66. Request 2 is copied back
+    from 77 ms, when an iteration begins after the first copy, to 109, beside two decodes of 1."""
+    engine = _engine(
+        num_blocks=8,
+        prefix_caching=False,
+        preemption=Preemption.SWAP,
+        cpu_blocks=2,
+        kv_bytes_per_token=4e6,
+        link_gb_per_s=1.0,
+    )
+    for output in (4, 4, 3):
+        engine.submit(7, output)
+    trace, ended = _trace(engine)
+    assert trace == [
+        (31, {0: 7, 1: 7, 2: 7}),
+        (44, {0: 1, 1: 1, 2: 1}),
+        (55, {0: 1}),
+        (66, {0: 1}),
+        (77, {1: 1}),
+        (88, {1: 1}),
+        (120, {2: 1}),
+    ]
+    assert [ended[r].preemptions for r in range(3)] == [0, 0, 1]
+    assert (engine.state.replicas[0].free, engine.state.replicas[0].cpu_free) == (7, 2)
+
+
+def test_a_request_can_be_swapped_twice_and_the_link_is_shared() -> None:
+    """Without a free block, 0 and 1 both wait from 44 ms until 2 is copied out (16 ms). 2 comes
+    back from 84 to 100 ms in the blocks that 1 leaves, joins at 106, when 0 needs a fourth block,
+    and is copied out again before it has computed anything; back from 128, when 0 leaves, to 144,
+    it computes what it has left."""
+    engine = _engine(
+        num_blocks=7,
+        prefix_caching=False,
+        preemption=Preemption.SWAP,
+        cpu_blocks=9,
+        kv_bytes_per_token=2e6,
+        link_gb_per_s=1.0,
+    )
+    for output in (8, 4, 4):
+        engine.submit(7, output)
+    trace, ended = _trace(engine)
+    assert trace[1:] == [
+        (44, {0: 1, 1: 1, 2: 1}),
+        (72, {0: 1, 1: 1}),
+        (84, {0: 1, 1: 1}),
+        (95, {0: 1}),
+        (106, {0: 1}),
+        (117, {0: 1}),
+        (128, {0: 1}),
+        (155, {2: 1}),
+        (166, {2: 1}),
+    ]
+    assert [ended[r].preemptions for r in range(3)] == [0, 0, 2]
+    assert engine.state.replicas[0].swaps == 2
+
+
+def test_a_preempted_request_finds_its_own_blocks_again() -> None:
+    """As in the first case of preemption, but with a prefix cache: 1 leaves two full blocks, which
+    nobody takes before 80 ms. Then it finds its 8 tokens and computes the ninth alone."""
+    engine = _engine(num_blocks=6)
+    engine.submit(7, 6)
+    engine.submit(7, 6)
+    trace, ended = _trace(engine)
+    assert trace[:3] == [(24, {0: 7, 1: 7}), (36, {0: 1, 1: 1}), (47, {0: 1})]
+    assert trace[5:] == [(80, {0: 1}), (91, {1: 1}), (102, {1: 1}), (113, {1: 1}), (124, {1: 1})]
+    # vLLM does not count the lookups of preempted requests.
+    assert (ended[1].preemptions, ended[1].cached_tokens) == (1, 0)
+
+
+def test_of_one_priority_the_one_that_came_last_is_preempted() -> None:
+    """Six blocks are held by requests 0, 2 and 1, admitted in this order: 2 is of priority 1, the
+    others of 2. At 42 ms request 0 needs a third block. It gets one of 1, which came after it; 2
+    takes the other one at 54. When 0 leaves at 66, request 3 of priority 1 goes before 1, though it
+    came last of all, and 1 computes its 8 tokens again."""
+    engine = _engine(policy=Policy.PRIORITY, num_blocks=7, prefix_caching=False, max_num_seqs=3)
+    for arrival, priority in ((0, 2), (1, 2), (2, 1)):
+        engine.submit(7, 4, priority=priority, arrival_ms=arrival)
+    engine.submit(3, 1, priority=1, arrival_ms=45)
+    trace, ended = _trace(engine)
+    assert trace == [
+        (17, {0: 7}),
+        (42, {0: 1, 2: 7, 1: 7}),
+        (54, {0: 1, 2: 1}),
+        (66, {0: 1, 2: 1}),
+        (88, {2: 1, 3: 3, 1: 8}),
+        (99, {1: 1}),
+        (110, {1: 1}),
+    ]
+    assert [ended[r].preemptions for r in range(4)] == [0, 1, 0, 0]
+
+
 def test_without_room_on_the_cpu_a_request_is_computed_again() -> None:
     """With one CPU block for the two of request 1 the trace is that of recomputation."""
     engine = _engine(num_blocks=6, prefix_caching=False, preemption=Preemption.SWAP, cpu_blocks=1)
@@ -299,6 +394,35 @@ def test_accepted_drafts_come_out_together_and_rejected_ones_roll_back() -> None
     assert engine.state.replicas[0].accepted_drafts == 3
 
 
+def test_rejected_drafts_are_computed_again_and_never_cached() -> None:
+    """Two drafts a step, all rejected: every step computes three tokens from where the last one
+    stood plus one. The blocks taken for them stay (two beyond are looked ahead), and a block is
+    cached when tokens that are kept fill it: the first with the fourth token, the second with the
+    eighth, though drafts were written there before."""
+    engine = OnlineEngine(
+        EngineConfig(block_size=4, num_blocks=101, draft_tokens=2),
+        IterationTiming(10, 1, 1),
+        sampler=lambda request, most: (1, False),
+        watch_iterations=True,
+    )
+    engine.submit(3, 100)
+    seen = []
+    for until in (13, 26, 39, 52, 65, 78, 91):
+        engine.advance(until)
+        request = engine.state.requests[engine.state.running[0, 0]]
+        cached = [bool(engine.state.blocks[0, b].key) for b in _table(engine, 0)]
+        seen.append((int(request.computed), cached))
+    assert seen == [
+        (3, [False]),  # a first admission does not look ahead
+        (6, [True, False]),  # 4 known: the first block is full
+        (7, [True, False, False]),
+        (8, [True, False, False]),  # of 8 tokens written only 6 are known
+        (9, [True, False, False]),
+        (10, [True, True, False]),
+        (11, [True, True, False, False]),
+    ]
+
+
 def test_a_prefill_replica_holds_the_blocks_until_they_are_sent() -> None:
     """8 prompt tokens take 8 ms on the link after the first token at 18 ms. One of two blocks is
     free until 26 ms: a prompt of two blocks starts then."""
@@ -314,6 +438,26 @@ def test_a_prefill_replica_holds_the_blocks_until_they_are_sent() -> None:
     trace, ended = _trace(engine)
     assert trace == [(18, {0: 8}), (44, {1: 8})]
     assert [ended[r].time_ms for r in (0, 1)] == [26, 52]
+
+
+def test_transfers_follow_one_another_beside_the_computation() -> None:
+    """Prompts of 8 and 4 tokens end at 22 ms and are sent until 30 and 34; the third comes at 30,
+    is computed meanwhile and sent from 44 to 48 ms. The decode replica gets the first one with its
+    first token: the second token comes at 41 ms, computed on the blocks that were sent."""
+    link = {"kv_bytes_per_token": 1e6, "link_gb_per_s": 1.0, "prefix_caching": False}
+    engine = _engine(role=ReplicaRole.PREFILL, **link)
+    engine.submit(8, 1)
+    engine.submit(4, 1)
+    engine.submit(4, 1, arrival_ms=30)
+    trace, ended = _trace(engine)
+    assert trace == [(22, {0: 8, 1: 4}), (44, {2: 4})]
+    assert [ended[r].time_ms for r in range(3)] == [30, 34, 48]
+
+    decode = _engine(role=ReplicaRole.DECODE)
+    decode.submit(8, 2, given=8, arrival_ms=ended[0].time_ms)
+    trace, ended = _trace(decode)
+    assert trace == [(41, {0: 1})]
+    assert (ended[0].time_ms, ended[0].emitted) == (41, 2)
 
 
 def test_a_decode_replica_starts_with_the_second_token() -> None:
