@@ -9,6 +9,7 @@ from optimizer.engine.arrivals import (
     MarkovModulatedRate,
     PeriodicRate,
 )
+from optimizer.engine.beam_search import Beam, BeamSearch, beam_search
 from optimizer.engine.errors import LiveFleetError, SimulationError, WorkloadError
 from optimizer.engine.fleet_metrics import Histogram, ReplicaMetrics
 from optimizer.engine.live_fleet import Happened, LiveFleet
@@ -24,6 +25,7 @@ from optimizer.engine.online import (
     Sampler,
     Tokens,
 )
+from optimizer.engine.parallel_sampling import ParallelTexts, sample_in_parallel
 from optimizer.engine.plan_simulation import (
     PlanProgress,
     PlanSimulation,
@@ -52,6 +54,8 @@ __all__ = [
     "AbstractRate",
     "AbstractWorkload",
     "Arrivals",
+    "Beam",
+    "BeamSearch",
     "ConstantRate",
     "Distribution",
     "DrawnWorkload",
@@ -69,6 +73,7 @@ __all__ = [
     "MarkovModulatedRate",
     "OnlineEngine",
     "Outcome",
+    "ParallelTexts",
     "PeriodicRate",
     "Phase",
     "PlanProgress",
@@ -94,7 +99,9 @@ __all__ = [
     "Usage",
     "VerifiedPlan",
     "WorkloadError",
+    "beam_search",
     "read_trace",
+    "sample_in_parallel",
     "simulate",
     "simulate_replicas",
     "verify",
