@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from optimizer.performance.tuner.settings import TunerSettings
 
-__all__ = ["GatedFilter", "Verdict", "gate"]
+__all__ = ["GatedFilter", "Verdict", "Weighed"]
 
 FloatArray = NDArray[np.float64]
 
@@ -24,15 +24,59 @@ _LEAST_NOISE = 0.003
 _MOST_NOISE = 1.0
 # Standard deviation of normal noise over its median absolute value.
 _FROM_MEDIAN = 1.4826
+# Predictions that are one and the same but for this share have one direction in common.
+_SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether an innovation was taken in, how far off it was, and whether the filter re-opened."""
+    """Whether an innovation was taken in, and how far off it was.
+
+    Parameters
+    ----------
+    accepted
+        Whether it was.
+    nis
+        Normalised innovation squared.
+    overdue
+        Whether so many were rejected in a row that the world must have changed.
+    """
 
     accepted: bool
     nis: float
-    reopened: bool
+    overdue: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighed:
+    """An innovation and what it would do, before it is decided on.
+
+    Parameters
+    ----------
+    innovation, jacobian, which
+        As they came.
+    nis
+        Normalised innovation squared.
+    passes
+        Whether it is within the gate.
+    mean
+        (n,): the state that it would lead to.
+    prior, gain, noise
+        Drifted covariance, Kalman gain, and variance of the noise.
+    spread
+        (m,): variance of the innovation that is not noise.
+    """
+
+    innovation: FloatArray
+    jacobian: FloatArray
+    which: tuple[int, ...]
+    nis: float
+    passes: bool
+    mean: FloatArray
+    prior: FloatArray
+    gain: FloatArray
+    noise: FloatArray
+    spread: FloatArray
 
 
 class GatedFilter:
@@ -74,26 +118,22 @@ class GatedFilter:
         self._squares = np.full((len(times), _NOISE_WINDOW), np.nan)
         self._spreads = np.full((len(times), _NOISE_WINDOW), np.nan)
         self._seen = np.zeros(len(times), dtype=np.int64)
+        self._noise = [settings.noise_log_sd**2] * len(times)
+        self._gates = [_gate(count, settings.gate_probability) for count in (1, 2)]
+        self._unit = np.eye(self.mean.size)
 
     def noise_variance(self, time: int) -> float:
         """Return the variance of the noise of one kind of time, as known by now."""
-        guess = self.settings.noise_log_sd**2
-        count = min(int(self._seen[time]), _NOISE_WINDOW)
-        if count < _NOISE_PRIOR // 2:
-            return guess
-        spread = _FROM_MEDIAN**2 * float(np.median(self._squares[time, :count]))
-        read = max(spread - float(np.median(self._spreads[time, :count])), 0.0)
-        mixed = (_NOISE_PRIOR * guess + count * read) / (_NOISE_PRIOR + count)
-        return min(max(mixed, _LEAST_NOISE**2), _MOST_NOISE**2)
+        return self._noise[time]
 
-    def consider(
+    def weigh(
         self,
         innovation: FloatArray,
         jacobian: FloatArray,
         which: tuple[int, ...],
         more_variance: FloatArray | float = 0.0,
-    ) -> Verdict:
-        """Take an innovation in, unless it is beyond the gate.
+    ) -> Weighed:
+        """Return what an innovation would do; nothing changes.
 
         Parameters
         ----------
@@ -108,26 +148,55 @@ class GatedFilter:
 
         Notes
         -----
-        With A = HPH', the drift adds q² m / tr A · PH'A⁺HP, which raises the spread of the
-        predictions by q² on average and leaves all other directions alone. The update is Joseph's
-        form, which keeps P symmetric and positive whatever the rounding.
+        With A = HPH', the drift adds q² m / tr A · PH'A⁻¹HP, which raises the spread of the
+        predictions by q² on average and leaves all other directions alone.
         """
-        count = len(which)
-        of_state = jacobian @ self.covariance @ jacobian.T
-        noise = np.array([self.noise_variance(time) for time in which]) + more_variance
-        prior = self._drifted(jacobian, of_state)
-        spread = jacobian @ prior @ jacobian.T + np.diag(noise)
-        weighted = np.linalg.solve(spread, innovation)
-        nis = float(innovation @ weighted)
-        self._remember(innovation, np.diag(of_state) + more_variance, which)
-        if not nis <= gate(count, self.settings.gate_probability):
-            return Verdict(False, nis, self._rejected())
-        gain = np.linalg.solve(spread, jacobian @ prior).T
-        self.mean = self.mean + gain @ innovation
-        rest = np.eye(self.mean.size) - gain @ jacobian
-        self.covariance = self._capped(rest @ prior @ rest.T + (gain * noise) @ gain.T)
+        prior = self._drifted(jacobian)
+        noise = np.array([self._noise[time] for time in which]) + more_variance
+        across = jacobian @ prior
+        of_state = across @ jacobian.T
+        solved = np.linalg.solve(
+            of_state + np.diag(noise), np.concatenate([across, innovation[:, None]], axis=1)
+        )
+        nis = float(innovation @ solved[:, -1])
+        gain = solved[:, :-1].T
+        return Weighed(
+            innovation=innovation,
+            jacobian=jacobian,
+            which=which,
+            nis=nis,
+            passes=nis <= self._gates[len(which) - 1],
+            mean=self.mean + gain @ innovation,
+            prior=prior,
+            gain=gain,
+            noise=noise,
+            spread=of_state.diagonal() + more_variance,
+        )
+
+    def decide(self, weighed: Weighed) -> Verdict:
+        """Take an innovation in, unless it is beyond the gate.
+
+        The update is Joseph's form, which keeps the covariance positive whatever the rounding.
+        """
+        self._remember(weighed)
+        if not weighed.passes:
+            self.rejected_in_a_row += 1
+            overdue = self.rejected_in_a_row >= self.settings.reopen_after
+            return Verdict(False, weighed.nis, overdue)
+        self.mean = weighed.mean
+        gain = weighed.gain
+        rest = self._unit - gain @ weighed.jacobian
+        self.covariance = self._capped(
+            rest @ weighed.prior @ rest.T + (gain * weighed.noise) @ gain.T
+        )
         self.rejected_in_a_row = 0
-        return Verdict(True, nis, False)
+        return Verdict(True, weighed.nis)
+
+    def begin_anew(self, mean: FloatArray, covariance: FloatArray) -> None:
+        """Believe something else from now on; what is known of the noise stays."""
+        self.mean = np.array(mean, dtype=np.float64)
+        self.covariance = self._capped(covariance)
+        self.rejected_in_a_row = 0
 
     def reopen(self, sd: float | FloatArray) -> None:
         """Widen the covariance: the state may have changed by so many standard deviations."""
@@ -154,39 +223,58 @@ class GatedFilter:
         self._squares = np.array(document["squares"], dtype=np.float64)
         self._spreads = np.array(document["spreads"], dtype=np.float64)
         self._seen = np.array(document["seen"], dtype=np.int64)
+        self._noise = [self._noise_read(time) for time in range(len(self.times))]
 
-    def _drifted(self, jacobian: FloatArray, of_state: FloatArray) -> FloatArray:
-        total = float(np.trace(of_state))
+    def _drifted(self, jacobian: FloatArray) -> FloatArray:
+        across = jacobian @ self.covariance
+        of_state = across @ jacobian.T
+        total = float(of_state.trace())
         drift = self.settings.drift_log_sd**2
         if drift == 0 or total <= 1e-18:
             return self.covariance
-        across = jacobian @ self.covariance
-        seen = across.T @ np.linalg.pinv(of_state, rcond=1e-10, hermitian=True) @ across
-        return np.asarray(self.covariance + drift * len(of_state) / total * seen)
+        count = len(of_state)
+        regular = of_state + _SINGULAR * total * np.eye(count)
+        seen = across.T @ np.linalg.solve(regular, across)
+        return np.asarray(self.covariance + drift * count / total * seen)
 
-    def _rejected(self) -> bool:
-        self.rejected_in_a_row += 1
-        return self.rejected_in_a_row >= self.settings.reopen_after
-
-    def _remember(self, innovation: FloatArray, spread: FloatArray, which: tuple[int, ...]) -> None:
-        for i, time in enumerate(which):
+    def _remember(self, weighed: Weighed) -> None:
+        for i, time in enumerate(weighed.which):
             place = int(self._seen[time]) % _NOISE_WINDOW
-            self._squares[time, place] = innovation[i] ** 2
-            self._spreads[time, place] = spread[i]
+            self._squares[time, place] = weighed.innovation[i] ** 2
+            self._spreads[time, place] = weighed.spread[i]
             self._seen[time] += 1
+            self._noise[time] = self._noise_read(time)
+
+    def _noise_read(self, time: int) -> float:
+        """Return the variance of the noise by the innovations, mixed with the first guess."""
+        guess = self.settings.noise_log_sd**2
+        count = min(int(self._seen[time]), _NOISE_WINDOW)
+        if count < _NOISE_PRIOR // 2:
+            return guess
+        spread = _FROM_MEDIAN**2 * _median(self._squares[time, :count])
+        read = max(spread - _median(self._spreads[time, :count]), 0.0)
+        mixed = (_NOISE_PRIOR * guess + count * read) / (_NOISE_PRIOR + count)
+        return min(max(mixed, _LEAST_NOISE**2), _MOST_NOISE**2)
 
     def _capped(self, covariance: FloatArray) -> FloatArray:
         """Return it symmetric, with standard deviations of `most_sd` at most."""
-        even = (covariance + covariance.T) / 2
+        even: FloatArray = (covariance + covariance.T) / 2
+        if even.diagonal().max() <= self.most_sd**2:
+            return even
         shrink = np.minimum(1.0, self.most_sd / np.sqrt(np.maximum(np.diag(even), 1e-300)))
         return np.asarray(even * shrink * shrink[:, None])
 
 
-def gate(count: int, probability: float) -> float:
+def _gate(count: int, probability: float) -> float:
     """Return the quantile of the chi-square distribution with 1 or 2 degrees of freedom."""
     if count == 1:
         return NormalDist().inv_cdf((1 + probability) / 2) ** 2
     return -2 * math.log1p(-probability)
+
+
+def _median(values: FloatArray) -> float:
+    """Return the upper median; many times faster than numpy's for a few values."""
+    return float(sorted(values.tolist())[values.size // 2])
 
 
 def _with_none(values: FloatArray) -> list[list[float | None]]:

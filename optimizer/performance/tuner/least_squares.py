@@ -93,15 +93,16 @@ class LeastSquaresTuner(Tuner):
         assert self._scale is not None
         predicted = float(work @ self._values())
         share = work * self._scale / predicted
-        verdict = self._filter.consider(np.array([time / predicted - 1]), share[None, :], (0,))
+        off = np.array([time / predicted - 1])
+        verdict = self._filter.decide(self._filter.weigh(off, share[None, :], (0,)))
         if verdict.accepted:
             self._project()
             self._last = work
-        elif verdict.reopened:
+        elif verdict.overdue:
             # A coefficient may also come up from nothing.
             part = np.maximum(self._filter.mean, _SHARE * self.settings.reopen_log_sd)
             self._filter.reopen(self.settings.reopen_log_sd * part)
-        return self._tally.judged(verdict, {_TIME: predicted}, observed)
+        return self._tally.judged(verdict, {_TIME: predicted}, observed, anew=verdict.overdue)
 
     @property
     def learnt(self) -> LearntTiming | None:
@@ -142,7 +143,8 @@ class LeastSquaresTuner(Tuner):
             tuner._first = [list(map(float, row)) for row in checkpoint["first"]]
             if checkpoint["filter"] is not None:
                 tuner._scale = np.array(checkpoint["scale"], dtype=np.float64)
-                tuner._filter = tuner._new_filter(np.zeros(0), np.zeros((0, 0)))
+                size = len(tuner.law.parameters)
+                tuner._filter = tuner._new_filter(np.zeros(size), np.eye(size))
                 tuner._filter.take(checkpoint["filter"])
                 tuner._last = np.array(checkpoint["last"], dtype=np.float64)
         except (KeyError, TypeError, ValueError) as error:
@@ -165,11 +167,12 @@ class LeastSquaresTuner(Tuner):
         def linearised(state: FloatArray) -> tuple[FloatArray, FloatArray]:
             positive = np.maximum(state, _LEAST)
             predicted = scaled @ positive
-            return np.log(time / predicted), scaled / predicted[:, None]
+            shares = scaled / predicted[:, None]
+            return np.log(time / predicted)[:, None], shares[:, None, :]
 
-        noise = np.full(len(time), self.settings.noise_log_sd)
-        off = float(np.median(time / (scaled @ mean)))
-        found, covariance = first_fit(linearised, mean, sd, mean * off, noise)
+        noise = np.full((len(time), 1), self.settings.noise_log_sd)
+        starts = [mean * off for off in np.unique(time / (scaled @ mean))]
+        found, covariance = first_fit(linearised, mean, np.diag(sd**2), starts, noise)
         self._filter = self._new_filter(np.maximum(found, _LEAST), covariance)
 
     def _prior(self, work: FloatArray, time: FloatArray) -> tuple[FloatArray, FloatArray]:

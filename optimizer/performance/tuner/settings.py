@@ -76,7 +76,7 @@ class TunerSettings:
     noise_log_sd: float = 0.05
     drift_log_sd: float = 0.001
     gate_probability: float = 0.99
-    reopen_after: int = 3
+    reopen_after: int = 4
     reopen_log_sd: float = 0.3
 
     def __post_init__(self) -> None:

@@ -61,18 +61,23 @@ class Tally:
         return Update(accepted=False, reason=reason, predicted_ms={}, observed_ms={})
 
     def judged(
-        self, verdict: Verdict, predicted_ms: Mapping[str, float], observed_ms: Mapping[str, float]
+        self,
+        verdict: Verdict,
+        predicted_ms: Mapping[str, float],
+        observed_ms: Mapping[str, float],
+        *,
+        anew: bool,
     ) -> Update:
-        """Count and return an observation that the filter judged."""
+        """Count and return an observation that the filter judged; `anew`: it began anew."""
         reason = ""
         if verdict.accepted:
             self.accepted += 1
         else:
             self.rejected += 1
-            self.reopened += verdict.reopened
+            self.reopened += anew
             reason = f"an outlier: {verdict.nis:.3g} beyond the gate"
-            if verdict.reopened:
-                reason = "too many outliers in a row: taken for a change of the replica"
+            if anew:
+                reason = "several off in a row: the replica has changed, learnt anew"
         return Update(
             accepted=verdict.accepted,
             reason=reason,

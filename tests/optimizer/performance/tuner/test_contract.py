@@ -9,7 +9,7 @@ import pytest
 from optimizer.performance.tuner import describe, get, names
 from optimizer.performance.tuner.testing import CHECKS, Kind
 
-OURS = ("least-squares",)
+OURS = ("extended-kalman", "least-squares")
 
 
 @pytest.mark.parametrize("name", OURS)
