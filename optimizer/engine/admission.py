@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.engine.block_pool import hold
+from optimizer.engine.block_pool import hold, let_go
 from optimizer.engine.compilation import inlined
-from optimizer.engine.content import cache_full_blocks, find_prefix
+from optimizer.engine.content import cache_blocks, find_part, find_prefix
 from optimizer.engine.queues import enqueue_copy, leave_queue
 from optimizer.engine.residence import append_blocks, join, record
 from optimizer.engine.rules import KvAccounting, Rules
@@ -85,10 +85,14 @@ def _allocate(
         return -1
     seat = state.free_seats[state.free_seats[-1] - 1]
     given = request.given
-    hits = 0
+    watermark = rules.watermark_blocks if others_scheduled else 0
+    hits = idle = source = part = 0
     if rules.prefix_caching and given == 0:
-        hits = find_prefix(state, rules, r, slot, seat)
-    found = max(hits * rules.block_size, given)
+        hits, idle = _prefix(state, rules, r, slot, seat)
+        if rules.prefix_match_unit < rules.block_size:
+            source, part = _part(state, rules, r, slot, hits, replica.free - idle - watermark)
+            idle += source != 0 and state.blocks[r, source].references == 0
+    found = max(hits * rules.block_size + part, given)
     need = request.known - found
     if given > 0:
         need += rules.draft_tokens
@@ -96,10 +100,6 @@ def _allocate(
     if not rules.chunked_prefill and need > budget:
         return 0
     need = min(need, budget)
-    idle = 0  # blocks of the prefix that nobody refers to count as free until now
-    for place in range(hits):
-        idle += state.blocks[r, state.tables[seat, place]].references == 0
-    watermark = rules.watermark_blocks if others_scheduled else 0
     size = rules.block_size
     wanted = -(-(found + need) // size)
     whole = max(wanted, -(-request.known // size)) if rules.reserve_full_isl else wanted
@@ -112,13 +112,45 @@ def _allocate(
         hold(state, r, state.tables[seat, place])
     request.held = request.hashed = hits
     replica.tabled += hits
+    if source != 0:
+        hold(state, r, source)
     append_blocks(state, r, slot, wanted - hits)
+    if source != 0:
+        # The first block appended has become a copy of what was found.
+        let_go(state, r, source)
+        replica.copied_blocks += 1
     request.computed = found + need
     if rules.prefix_caching:
-        cache_full_blocks(state, rules, r, slot, min(request.computed, request.known))
-        _count_hits(state, r, slot, hits * size)
+        cache_blocks(state, rules, r, slot, min(request.computed, request.known))
+        _count_hits(state, r, slot, hits * size + part)
     request.decoding = given > 0
     return need
+
+
+@inlined
+def _prefix(state: EngineState, rules: Rules, r: int, slot: int, seat: int) -> tuple[int, int]:
+    """Return the blocks of the cached prefix, and how many of them count as free until now."""
+    hits = find_prefix(state, rules, r, slot, seat)
+    idle = 0
+    for place in range(hits):
+        idle += state.blocks[r, state.tables[seat, place]].references == 0
+    return hits, idle
+
+
+@inlined
+def _part(
+    state: EngineState, rules: Rules, r: int, slot: int, hits: int, free: int
+) -> tuple[int, int]:
+    """Return the block to copy and the tokens in it, or (0, 0).
+
+    To be copied a block must stay where it is until the copy has a block of its own. Where there
+    is no room for both, nothing is copied: else a request might wait for its own prefix for ever.
+    """
+    source, part = find_part(state, rules, r, slot, hits)
+    whole = -(-state.requests[slot].known // rules.block_size) - hits
+    if source != 0 and state.blocks[r, source].references == 0 and whole + 1 > free:
+        return 0, 0
+    return source, part
 
 
 @inlined

@@ -11,7 +11,7 @@ from __future__ import annotations
 from optimizer.engine.compilation import inlined
 from optimizer.engine.state import NONE, EngineState
 
-__all__ = ["find", "forget", "hold", "release", "remember", "take"]
+__all__ = ["find", "forget", "hold", "let_go", "release", "remember", "take"]
 
 
 @inlined
@@ -32,6 +32,14 @@ def hold(state: EngineState, r: int, block: int) -> None:
     if state.blocks[r, block].references == 0:
         _unlink(state, r, block)
     state.blocks[r, block].references += 1
+
+
+@inlined
+def let_go(state: EngineState, r: int, block: int) -> None:
+    """Refer to a cached block once less; one that nobody refers to goes to the back."""
+    state.blocks[r, block].references -= 1
+    if state.blocks[r, block].references == 0:
+        _link_behind(state, r, block, state.blocks[r, 0].previous)
 
 
 @inlined

@@ -135,7 +135,8 @@ def _next_visit(state: EngineState, rules: Rules, r: int, k: int) -> int:
     if rules.kv_accounting == KvAccounting.BLOCKS:
         ahead = min(ahead, max(request.held * size - rules.lookahead_tokens - computed, 0))
         if rules.prefix_caching:
-            ahead = min(ahead, size - 1 - computed % size)
+            unit = rules.prefix_match_unit
+            ahead = min(ahead, unit - 1 - computed % unit)
         if computed % size != 0:
             block = state.tables[request.seat, computed // size]
             if state.blocks[r, block].references > 1:

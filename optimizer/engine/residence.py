@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optimizer.engine.block_pool import release, take
 from optimizer.engine.compilation import inlined
-from optimizer.engine.content import cache_full_blocks
+from optimizer.engine.content import cache_blocks
 from optimizer.engine.queues import enqueue_copy
 from optimizer.engine.rules import KvAccounting, ReplicaRole, Rules
 from optimizer.engine.state import (
@@ -144,7 +144,7 @@ def finish_copies(state: EngineState, rules: Rules, r: int) -> None:
             replica.context += request.computed
             replica.tabled += request.held
             if rules.prefix_caching:
-                cache_full_blocks(state, rules, r, slot, request.computed)
+                cache_blocks(state, rules, r, slot, request.computed)
             request.decoding = request.first >= 0.0 and request.known == request.computed + 1
             join(state, r, slot)
         elif request.state == CANCELLED_OUT:

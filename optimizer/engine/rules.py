@@ -66,6 +66,7 @@ class Rules(NamedTuple):
     chunked_prefill: bool
     long_prefill_token_threshold: int
     prefix_caching: bool
+    prefix_match_unit: int
     reserve_full_isl: bool
     watermark_blocks: int
     policy: int
@@ -109,6 +110,9 @@ class EngineConfig:
         Most prompt tokens of one request in an iteration while others are present; 0: no limit.
     prefix_caching
         Whether full blocks are found again by their hash.
+    prefix_match_unit
+        Tokens after which a block that is not full yet can be found too, a divisor of `block_size`;
+        what is found of such a block is copied. None: full blocks alone.
     reserve_full_isl
         Whether a request is admitted only when its whole prompt has room, not its first chunk.
     watermark
@@ -152,6 +156,7 @@ class EngineConfig:
     chunked_prefill: bool = True
     long_prefill_token_threshold: int = 0
     prefix_caching: bool = True
+    prefix_match_unit: int | None = None
     reserve_full_isl: bool = True
     watermark: float = 0.0
     policy: Policy = Policy.FCFS
@@ -175,6 +180,11 @@ class EngineConfig:
                 raise EngineConfigError(
                     f"EngineConfig.{name} = {value}: must be from {least} to {most}"
                 )
+        if self.prefix_match_unit is not None and self.block_size % self.prefix_match_unit != 0:
+            raise EngineConfigError(
+                f"EngineConfig.prefix_match_unit = {self.prefix_match_unit}: must divide "
+                f"block_size = {self.block_size}"
+            )
         if not self.chunked_prefill and self.max_num_batched_tokens < self.max_model_len:
             raise EngineConfigError(
                 f"EngineConfig.max_num_batched_tokens = {self.max_num_batched_tokens}: without "
@@ -212,6 +222,7 @@ class EngineConfig:
                 "preemption": int(self.preemption),
                 "role": int(self.role),
                 "prefix_caching": self.prefix_caching and self.kv_accounting is KvAccounting.BLOCKS,
+                "prefix_match_unit": self.prefix_match_unit or self.block_size,
                 "kv_capacity_tokens": float(self.kv_capacity_tokens),
                 "watermark_blocks": int(self.watermark * self.num_blocks),
                 "link_latency_ms": float(self.link_latency_ms),
@@ -236,6 +247,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_num_batched_tokens", 1, _COUNT),
     ("max_model_len", 1, 2**30),
     ("long_prefill_token_threshold", 0, _COUNT),
+    ("prefix_match_unit", 1, 65536),
     ("watermark", 0, 1 - 1e-9),
     ("cpu_blocks", 0, _COUNT),
     ("link_gb_per_s", 1e-9, math.inf),

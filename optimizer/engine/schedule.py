@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from optimizer.engine.admission import admit_waiting
 from optimizer.engine.compilation import borrowed, compiled, inlined
-from optimizer.engine.content import cache_full_blocks
+from optimizer.engine.content import cache_blocks
 from optimizer.engine.preemption import hold_over, preempt, victim
 from optimizer.engine.residence import append_blocks, finish_copies, write_privately
 from optimizer.engine.rules import KvAccounting, Preemption, Rules
@@ -163,7 +163,7 @@ def _extend(state: EngineState, rules: Rules, r: int, k: int, need: int, missing
         append_blocks(state, r, slot, missing)
     after = before + need
     if rules.prefix_caching:
-        cache_full_blocks(state, rules, r, slot, min(after, request.known))
+        cache_blocks(state, rules, r, slot, min(after, request.known))
     request.computed = after
     state.planned[r, k] = need
     replica.context += min(after, request.known) - before

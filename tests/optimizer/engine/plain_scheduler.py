@@ -25,12 +25,13 @@ class Request:
     def known(self) -> int:
         return self.prompt + self.emitted
 
-    def hash_of(self, place: int, size: int) -> tuple[int, int]:
-        last = (place + 1) * size - 1
+    def hash_of(self, place: int, size: int, part: int = 0) -> tuple[int, int, int]:
+        """Of a block, or of its first tokens."""
+        last = place * size + (part or size) - 1
         for key, end in self.content[:-1]:
             if end > last:
-                return key, place
-        return self.content[-1][0], place
+                return key, place, part
+        return self.content[-1][0], place, part
 
 
 class PlainScheduler:
@@ -105,24 +106,25 @@ class PlainScheduler:
             while self.waiting and budget > 0 and len(self.running) < c.max_num_seqs:
                 request = self.waiting[0]
                 hits = self.hits(request)
-                need = self.limited(request.known - len(hits) * size)
+                watermark = int(c.watermark * c.num_blocks) if scheduled else 0
+                source, part = self.part(request, hits, watermark)
+                need = self.limited(request.known - len(hits) * size - part)
                 if not c.chunked_prefill and need > budget:
                     break
                 need = min(need, budget)
-                idle = sum(self.references[b] == 0 for b in hits)
-                watermark = int(c.watermark * c.num_blocks) if scheduled else 0
-                chunk = -(-(len(hits) * size + need) // size)
+                idle = sum(self.references[b] == 0 for b in [*hits, *source])
+                chunk = -(-(len(hits) * size + part + need) // size)
                 whole = -(-request.known // size) if c.reserve_full_isl else chunk
                 if max(chunk, whole) - len(hits) + idle + watermark > len(self.free):
                     break
-                for block in hits:
+                for block in [*hits, *source]:
                     if self.references[block] == 0:
                         self.free.remove(block)
                     self.references[block] += 1
                 request.blocks = list(hits)
-                request.computed = len(hits) * size
+                request.computed = len(hits) * size + part
                 request.cached = len(hits)
-                self.allocate(request, need)
+                self.allocate(request, need, source)
                 self.waiting.pop(0)
                 self.running.append(request)
                 scheduled[request.number] = need
@@ -146,7 +148,26 @@ class PlainScheduler:
             found.append(blocks[0])
         return found
 
-    def allocate(self, request, need):
+    def part(self, request, hits, watermark):
+        """The block that holds the most tokens after the prefix, and how many."""
+        size, unit = self.c.block_size, self.unit
+        for part in range(size - 1, 0, -1):
+            if part % unit or len(hits) * size + part > request.known - 1:
+                continue
+            blocks = self.cache.get(request.hash_of(len(hits), size, part))
+            if blocks and self.c.prefix_caching:
+                idle = sum(self.references[b] == 0 for b in hits)
+                room = len(self.free) - idle - watermark - (-(-request.known // size) - len(hits))
+                if self.references[blocks[0]] == 0 and room < 1:
+                    break
+                return blocks[:1], part
+        return [], 0
+
+    @property
+    def unit(self):
+        return self.c.prefix_match_unit or self.c.block_size
+
+    def allocate(self, request, need, source=()):
         size = self.c.block_size
         while len(request.blocks) * size < request.computed + need:
             block = self.free.pop(0)
@@ -155,14 +176,28 @@ class PlainScheduler:
                 twins.remove(block)
             self.references[block] = 1
             request.blocks.append(block)
+        for block in source:
+            self.references[block] -= 1
+            if self.references[block] == 0:
+                self.free.append(block)
         request.computed += need
         if self.c.prefix_caching:
-            for place in range(request.cached, min(request.computed, request.known) // size):
-                block = request.blocks[place]
-                if block not in self.hash:
-                    self.hash[block] = request.hash_of(place, size)
-                    self.cache.setdefault(self.hash[block], []).append(block)
+            tokens = min(request.computed, request.known)
+            for place in range(request.cached, tokens // size):
+                self.remember(request.blocks[place], request.hash_of(place, size))
                 request.cached = place + 1
+            part = tokens % size // self.unit * self.unit
+            if part > 0:
+                place = tokens // size
+                self.remember(request.blocks[place], request.hash_of(place, size, part))
+
+    def remember(self, block, key):
+        if self.hash.get(block) == key:
+            return
+        if block in self.hash:
+            self.cache[self.hash[block]].remove(block)
+        self.hash[block] = key
+        self.cache.setdefault(key, []).append(block)
 
     def give_back(self, request):
         with_hash, without = [], []

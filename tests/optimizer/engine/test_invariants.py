@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -17,6 +18,7 @@ from optimizer.engine import (
     Router,
     Tokens,
 )
+from optimizer.engine.language import Generation, SamplingParams, TextSampler, built_in_model
 from optimizer.engine.rules import Rules
 from optimizer.engine.state import NONE, EngineState
 from queue_models import IterationTiming, TableTiming
@@ -29,6 +31,7 @@ def _config(rng: np.random.Generator) -> EngineConfig:
     role = ReplicaRole(int(rng.choice([0, 0, 0, 1, 2])))
     drafts = int(rng.choice([0, 0, 2]))
     return EngineConfig(
+        prefix_match_unit=int(rng.choice([unit for unit in (1, 2, 4, 16) if unit <= size])),
         block_size=size,
         num_blocks=2 + -(-44 // size) + int(rng.integers(0, 60 // size + 2)),
         max_num_seqs=int(rng.integers(1, 9)),
@@ -152,6 +155,64 @@ def test_nothing_leaks_whatever_happens(seed: int) -> None:
         assert sum(n for e in mine for _, n in e.scheduled) == (
             replica.decode_tokens + replica.prefill_tokens
         )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nothing_leaks_where_text_decides(seed: int) -> None:
+    """With stops that nobody foresees, guesses of a draft model, forks, aborts, swapping and blocks
+    found in part: no block is lost, every text is told once and in order, and it is the text that
+    its seed gives alone."""
+    rng = np.random.default_rng(seed)
+    config = dataclasses.replace(_config(rng), role=ReplicaRole.AGGREGATED, max_waiting=None)
+    sampler = TextSampler()
+    engine = OnlineEngine(config, TIMING, replicas=2, sampler=sampler)
+    model, rules = built_in_model(), config.rules()
+    spoken: dict[int, Generation] = {}
+    told: dict[int, list[int]] = {}
+    events: list[object] = []
+
+    def begin(request: int, prompt: list[int], params: SamplingParams) -> Generation:
+        speculate = config.draft_tokens > 0
+        spoken[request] = Generation(model, prompt, params, speculate=speculate, room=60)
+        sampler.begin(request, spoken[request])
+        return spoken[request]
+
+    for number in range(40):
+        events += engine.advance(engine.now_ms + float(rng.exponential(15.0)))
+        prompt = model.tokenizer.encode("What is a token? What is a plan?")[
+            : int(rng.integers(1, 15))
+        ]
+        params = SamplingParams(
+            max_tokens=int(rng.integers(1, 18)), seed=number, logit_bias={256: 5.0}, stop=("e ",)
+        )
+        request = engine.submit(
+            len(prompt), params.max_tokens, priority=int(rng.integers(1, 3)), keys=(7,), ends=(99,)
+        )
+        begin(request, prompt, params)
+        if rng.random() < 0.2:
+            engine.abort(int(rng.integers(request + 1)))
+        _check(engine.state, rules)
+    events += engine.advance(math.inf)
+    _check(engine.state, rules)
+    ended = {}
+    for event in events:
+        if isinstance(event, Tokens):
+            emissions = sampler.take(event.request, event.tokens)
+            assert len(emissions) == event.tokens
+            told.setdefault(event.request, []).extend(e.token for e in emissions)
+        elif isinstance(event, Ended):
+            ended[event.request] = event
+    assert sorted(ended) == sorted(spoken)
+    for request, generation in spoken.items():
+        if ended[request].outcome == "completed":
+            assert generation.finish_reason is not None
+            assert told[request] == generation.output
+            assert ended[request].emitted == len(generation.output)
+        else:
+            assert told.get(request, []) == generation.output
+    for replica in engine.state.replicas:
+        assert replica.free == config.usable_blocks
+        assert replica.cpu_free == config.cpu_blocks
 
 
 def test_the_same_seed_gives_the_same_events() -> None:

@@ -20,7 +20,9 @@ COUNT = 40
 
 def _config(rng: np.random.Generator) -> EngineConfig:
     size = int(rng.choice([1, 2, 4, 16]))
+    unit = int(rng.choice([unit for unit in (1, 2, 4, 8) if unit <= size]))
     return EngineConfig(
+        prefix_match_unit=None if rng.random() < 0.5 else unit,
         block_size=size,
         num_blocks=1 + -(-39 // size) + int(rng.integers(0, 60 // size + 2)),
         max_num_seqs=int(rng.integers(1, 9)),

@@ -323,6 +323,55 @@ def test_tails_are_evicted_before_heads_and_the_unhashed_before_all() -> None:
     assert ended[2].cached_tokens == 4
 
 
+def test_what_a_block_holds_is_found_before_it_is_full_and_copied() -> None:
+    """Every two tokens can be found. Request 0 leaves 6 tokens in two blocks. A prompt of 9 that
+    begins with them finds the first block and, of the second, two tokens, which it copies to a
+    block of its own: it computes three. A prompt of 6 that begins so finds one block only: of the
+    second it may find one token, which is no multiple of two. Without the rule each finds 4."""
+    for unit, first, copies in ((2, 3, 1), (4, 5, 0), (None, 5, 0)):
+        engine = _engine(prefix_match_unit=unit)
+        engine.submit(6, 1, keys=(7,), ends=(99,))
+        assert _trace(engine)[0] == [(16, {0: 6})]
+        engine.submit(9, 2, arrival_ms=100, keys=(7, 8), ends=(6, 99))
+        engine.submit(6, 2, arrival_ms=100, keys=(7, 9), ends=(6, 99))
+        trace, _ = _trace(engine, 101)
+        assert trace == [(110 + first + 2, {1: first, 2: 2})]
+        assert _table(engine, 1)[0] == _table(engine, 2)[0] == 1
+        assert (2 in _table(engine, 1)) == (unit != 2)
+        assert engine.state.replicas[0].copied_blocks == copies
+        _, ended = _trace(engine)
+        assert [ended[r].cached_tokens for r in (1, 2)] == [9 - first, 4]
+
+
+@pytest.mark.parametrize(("output", "short", "long"), [(1, 2, 2), (2, 0, 3), (3, 0, 4)])
+def test_a_block_is_found_by_all_that_it_holds(output: int, short: int, long: int) -> None:
+    """A block in which 2, 3 or all 4 tokens are computed has the hash of these alone: a prompt of 3
+    that has two in common finds it only if it holds two, one of 6 that has all finds all."""
+    engine = _engine(prefix_match_unit=1)
+    engine.submit(2, output, keys=(7,), ends=(99,))
+    _trace(engine)
+    engine.submit(3, 1, keys=(7, 8), ends=(2, 99))
+    _, ended = _trace(engine)
+    assert ended[1].cached_tokens == short
+    engine.submit(6, 1, keys=(7,), ends=(99,))
+    _, ended = _trace(engine)
+    assert ended[2].cached_tokens == long
+
+
+def test_a_prompt_does_not_wait_for_its_own_beginning() -> None:
+    """Of four blocks the one with 2 tokens of a prompt of 15 is free like the others: to copy it
+    would take a fifth one. The prompt takes all four and computes everything."""
+    engine = _engine(num_blocks=5, prefix_match_unit=2)
+    engine.submit(2, 1, keys=(7,), ends=(99,))
+    _trace(engine)
+    engine.submit(15, 1, keys=(7,), ends=(99,))
+    trace, ended = _trace(engine)
+    assert (trace, ended[1].cached_tokens) == ([(37, {1: 15})], 0)
+    engine.submit(11, 1, keys=(7, 8), ends=(2, 99))
+    _, ended = _trace(engine)
+    assert ended[2].cached_tokens == 0  # what was computed lies in full blocks now
+
+
 def test_the_whole_prompt_must_have_room_before_its_first_chunk() -> None:
     """Prompt 0 holds three of five blocks; prompt 1 (12 tokens) needs three. Its first chunk of 4
     would fit, but it is not admitted before 0 leaves at 42 ms, unless the rule is switched off."""
