@@ -46,6 +46,7 @@ from queue_models.priorities import (
 from queue_models.process import Role, Routing, ServiceProcess
 from queue_models.registry import PluginInfo, describe, get, names
 from queue_models.sojourn import SojournTime
+from queue_models.tagged import TaggedRequests
 from queue_models.tandem import Tandem, TandemMetrics, evaluate_tandem, tandem_max_rate
 from queue_models.time_varying import (
     TimeVaryingMetrics,
@@ -83,6 +84,7 @@ __all__ = [
     "Statistic",
     "SteadyState",
     "TableTiming",
+    "TaggedRequests",
     "Tandem",
     "TandemMetrics",
     "Target",

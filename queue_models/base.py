@@ -30,6 +30,8 @@ _UNKNOWN: Mapping[str, str] = {
     "draft_tokens": "an iteration is taken to give a token; draft_tokens must be 0",
     "routing": "requests are taken to be spread at random; routing must be RANDOM",
     "role": "a replica is taken to prefill and decode; role must be AGGREGATED",
+    "length_covariance": "lengths are taken as independent; length_covariance must be 0",
+    "tagged": "latencies are known of all requests together, not of one kind among others",
 }
 
 

@@ -51,7 +51,7 @@ class IterationLevelBound(QueueModel):
         *IterationLevelModel.assumptions,
         "Margins hold as far as simulations went: they are shown, not proven.",
     )
-    honours: ClassVar[frozenset[str]] = IterationLevelModel.honours - {"queue_capacity"}
+    honours: ClassVar[frozenset[str]] = IterationLevelModel.honours - {"queue_capacity", "tagged"}
     source: ClassVar[str] = "docs/background/queue-models.md, conservative bounds"
     cost: ClassVar[str] = "that of iteration-level"
     conservative: ClassVar[bool] = True

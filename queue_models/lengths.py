@@ -16,6 +16,9 @@ from queue_models.length_bins import empirical_bins, geometric_bins, lognormal_b
 
 __all__ = ["Histogram", "LengthFamily", "Lengths"]
 
+# Points in place of each distribution in a mixture.
+_MIXTURE_POINTS = 32
+
 # In place of an index where a pair has no histogram.
 _NO_HISTOGRAM = -1
 
@@ -45,7 +48,7 @@ class Histogram:
 class Lengths:
     """Distribution of a length in tokens, per pair; arrays have one common shape.
 
-    Made by `fixed`, `geometric`, `lognormal`, `empirical` and `stack`.
+    Made by `fixed`, `geometric`, `lognormal`, `empirical`, `mixture` and `stack`.
 
     Parameters
     ----------
@@ -132,6 +135,30 @@ class Lengths:
             np.array(0, dtype=np.int64),
             (histogram,),
         )
+
+    @classmethod
+    def mixture(cls, kinds: Lengths, weights: ArrayLike) -> Lengths:
+        """Lengths of requests of several kinds together (shape ()).
+
+        Parameters
+        ----------
+        kinds
+            One-dimensional, a distribution per kind.
+        weights
+            How often each kind comes, >= 0, shape as `kinds`.
+
+        Notes
+        -----
+        Continuous kinds enter by a few points each, with their mean and second moment kept.
+        """
+        often = checked_array("Lengths.mixture", "weights", weights, 0.0)
+        if kinds.mean.ndim != 1 or kinds.shape != often.shape:
+            raise ServiceProcessError(
+                f"Lengths.mixture: a weight per kind is wanted; came shapes {kinds.shape} and "
+                f"{often.shape}"
+            )
+        values, probabilities = kinds.quantised(_MIXTURE_POINTS)
+        return cls.empirical(values.ravel(), (probabilities * often[:, None]).ravel())
 
     @classmethod
     def stack(cls, parts: Sequence[Lengths]) -> Lengths:

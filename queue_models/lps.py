@@ -32,6 +32,7 @@ class LimitedSharingModel(TwoMomentModel):
         "Prefill starts when a slot is free: no residual iteration, no other prompts' chunks.",
         "Requests are admitted in order of arrival; the queue has no limit.",
     )
+    honours: ClassVar[frozenset[str]] = TwoMomentModel.honours | {"length_covariance", "tagged"}
     source: ClassVar[str] = (
         "Zhang and Zwart, Queueing Systems 60 (2008); Kimura, Queueing Systems 17 (1994)"
     )

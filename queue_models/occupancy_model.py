@@ -15,7 +15,7 @@ from queue_models.birth_death import BirthDeathChain, SteadyState
 from queue_models.pairwise import evaluate_pairs, size_pairs
 from queue_models.process import ServiceProcess
 from queue_models.rate_search import largest_rate
-from queue_models.service_law import ServiceLaw, impossible_services
+from queue_models.service_law import ServiceLaw, impossible_services, tagged_law
 from queue_models.state_sums import kernels
 from queue_models.timing import IterationTiming, PrefillDecodeTiming, Timing
 from queue_models.variability import Variability
@@ -92,11 +92,12 @@ class OccupancyModel(QueueModel):
         """Return the steady state; see `QueueModel.evaluate`."""
         self.require(service, statistics)
         law, places = self.law(service), _places(service)
+        own = tagged_law(service, law)
         varies = self.variability(service, law)
         percentiles = [s for s in statistics if s.percentile is not None]
 
         def solve(pairs: IntArray, rate: FloatArray) -> dict[str | Statistic, NDArray[Any]]:
-            part = _Part(law, places, varies, pairs)
+            part = _Part(law, own, places, varies, pairs)
             steady = part.steady_state(rate)
             return part.means(steady) | {s: part.quantile(steady, s) for s in percentiles}
 
@@ -109,12 +110,13 @@ class OccupancyModel(QueueModel):
         """
         self.require(service, targets.statistics)
         law, places = self.law(service), _places(service)
+        own = tagged_law(service, law)
         varies = self.variability(service, law)
         # Numba's import costs as much as numpy's sums over so many states.
         compiled = int(law.slots.sum()) >= _STATES_WORTH_NUMBA and kernels() is not None
 
         def solve(pairs: IntArray, bounds: list[FloatArray]) -> FloatArray:
-            part = _Part(law, places, varies, pairs, compiled=compiled)
+            part = _Part(law, own, places, varies, pairs, compiled=compiled)
             return part.largest_throughput(targets.statistics, bounds)
 
         return size_pairs(service, targets, solve, grouped=not compiled)
@@ -133,6 +135,7 @@ class _Part:
     def __init__(
         self,
         law: ServiceLaw,
+        own: ServiceLaw,
         places: FloatArray,
         varies: Variability | None,
         pairs: IntArray,
@@ -140,6 +143,8 @@ class _Part:
         compiled: bool = False,
     ) -> None:
         self.law = law.take(pairs)
+        # That of the requests whose latencies are asked.
+        self.own = self.law if own is law else own.take(pairs)
         self.varies = None if varies is None else varies.take(pairs)
         base, slope = self.law.inverse_rate()
         self.chain = BirthDeathChain.from_law(
@@ -157,10 +162,13 @@ class _Part:
 
     def means(self, steady: SteadyState) -> dict[str | Statistic, NDArray[Any]]:
         """Return the fields of `QueueMetrics` but the percentiles."""
-        stable, slots, law = steady.stable, self.law.slots, self.law
+        stable, slots, law = steady.stable, self.law.slots, self.own
         latency = {metric: mean_latency(law, steady, metric) for metric in Metric}
         throughput = np.where(stable, steady.throughput, steady.full_rate)
-        time_in_service = latency[Metric.E2E] - latency[Metric.WAIT]
+        of_all = latency[Metric.E2E]
+        if law is not self.law:
+            of_all = mean_latency(self.law, steady, Metric.E2E)
+        time_in_service = of_all - latency[Metric.WAIT]
         in_service = np.where(stable, throughput * time_in_service / _MS_PER_S, slots)
         several = law.intervals > 0
         full = np.where(several, law.decode(slots.astype(np.float64)), 0.0)
@@ -181,7 +189,7 @@ class _Part:
     def quantile(self, steady: SteadyState, statistic: Statistic) -> FloatArray:
         """Return a percentile of the wait, of TTFT or of ITL [ms]."""
         assert statistic.percentile is not None
-        law, share = self.law, statistic.percentile / 100.0
+        law, share = self.own, statistic.percentile / 100.0
         full = law.slots.astype(np.float64)
         if statistic.metric is Metric.ITL:
             present = np.where(steady.stable, steady.seen_quantile(share) + 1.0, full)
@@ -198,13 +206,13 @@ class _Part:
         """Return the throughput at the largest offered rate within the bounds."""
         full = self.chain.full_rate
         excesses = [
-            _excess_of(self.law, statistic, bound)
+            _excess_of(self.own, statistic, bound)
             for statistic, bound in zip(statistics, bounds, strict=True)
         ]
 
         def excess(pairs: IntArray, rate: FloatArray) -> FloatArray:
             steady = self.steady_state(rate, pairs)
-            law = self.law.take(pairs)
+            law = self.own.take(pairs)
             worst = np.full(len(pairs), -np.inf)
             for one in excesses:
                 worst = np.maximum(worst, one(pairs, law, steady))

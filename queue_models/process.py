@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from queue_models.arrays import BoolArray, FloatArray, checked_array
 from queue_models.errors import ServiceProcessError
 from queue_models.lengths import Lengths
+from queue_models.tagged import TaggedRequests
 from queue_models.timing import IterationTiming, PrefillDecodeTiming, TableTiming, Timing
 
 __all__ = ["OPTIONAL_FIELDS", "Role", "Routing", "ServiceProcess", "checked_arrival_rate"]
@@ -46,6 +47,7 @@ _NUMBERS: Mapping[str, tuple[float, float, bool, bool, bool]] = {
     "draft_tokens": (0.0, np.inf, False, False, True),
     "acceptance_rate": (0.0, 1.0, False, False, False),
     "replicas": (1.0, np.inf, False, False, True),
+    "length_covariance": (-np.inf, np.inf, False, False, False),
 }
 
 _LENGTHS = ("input_lengths", "output_lengths")
@@ -61,9 +63,10 @@ _DEFAULTS: Mapping[str, float] = {
     "draft_tokens": 0.0,
     "routing": Routing.RANDOM,
     "role": Role.AGGREGATED,
+    "length_covariance": 0.0,
 }
 
-OPTIONAL_FIELDS: tuple[str, ...] = tuple(_DEFAULTS)
+OPTIONAL_FIELDS: tuple[str, ...] = (*_DEFAULTS, "tagged")
 """Fields that a model may know about or not; see `QueueModel.honours`."""
 
 
@@ -109,6 +112,11 @@ class ServiceProcess:
         How they are spread: a `Routing`, or an array of their codes.
     role
         What the replica does of a request: a `Role`, or an array of their codes.
+    length_covariance
+        Covariance of a request's prompt and output length [tokens squared]; 0 where they are
+        independent. Kinds of requests that share a replica make it differ from 0.
+    tagged
+        Requests of one kind among those described, whose latencies are asked for; None: of all.
 
     Raises
     ------
@@ -130,6 +138,8 @@ class ServiceProcess:
     replicas: FloatArray
     routing: NDArray[np.int8]
     role: NDArray[np.int8]
+    length_covariance: FloatArray
+    tagged: TaggedRequests | None
     shape: tuple[int, ...] = field(repr=False)
 
     def __init__(
@@ -151,6 +161,8 @@ class ServiceProcess:
         replicas: ArrayLike = 1,
         routing: Routing | NDArray[Any] = Routing.RANDOM,
         role: Role | NDArray[Any] = Role.AGGREGATED,
+        length_covariance: ArrayLike = 0.0,
+        tagged: TaggedRequests | None = None,
     ) -> None:
         if not isinstance(timing, IterationTiming | PrefillDecodeTiming | TableTiming):
             raise ServiceProcessError(
@@ -171,22 +183,29 @@ class ServiceProcess:
             "draft_tokens": draft_tokens,
             "acceptance_rate": acceptance_rate,
             "replicas": replicas,
+            "length_covariance": length_covariance,
         }
         values: dict[str, NDArray[Any]] = {
             name: _number(name, value) for name, value in numbers.items() if value is not None
         }
         values["routing"] = _codes("routing", routing, Routing)
         values["role"] = _codes("role", role, Role)
-        self._set(timing, lengths, values)
+        self._set(timing, lengths, values, tagged)
 
     def _set(
-        self, timing: Timing, lengths: Mapping[str, Lengths], values: Mapping[str, NDArray[Any]]
+        self,
+        timing: Timing,
+        lengths: Mapping[str, Lengths],
+        values: Mapping[str, NDArray[Any]],
+        tagged: TaggedRequests | None,
     ) -> None:
         """Broadcast everything to one shape and keep it."""
         shapes = {"timing": timing.shape} | {
             name.replace("lengths", "tokens"): one.shape for name, one in lengths.items()
         }
         shapes |= {name: array.shape for name, array in values.items()}
+        if tagged is not None:
+            shapes["tagged"] = tagged.shape
         try:
             shape = np.broadcast_shapes(*shapes.values())
         except ValueError as error:
@@ -196,6 +215,7 @@ class ServiceProcess:
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "timing", timing.broadcast_to(shape))
         object.__setattr__(self, "queue_capacity", None)
+        object.__setattr__(self, "tagged", None if tagged is None else tagged.broadcast_to(shape))
         for name, one in lengths.items():
             object.__setattr__(self, name, one.broadcast_to(shape))
         for name, array in values.items():
@@ -227,13 +247,16 @@ class ServiceProcess:
         size = (math.prod(self.shape),)
         arrays = {name: array.reshape(size) for name, array in self._arrays().items()}
         lengths = {name: getattr(self, name).reshape(size) for name in _LENGTHS}
-        return self._like(self.timing.broadcast_to(self.shape).reshape(size), lengths, arrays)
+        timing = self.timing.broadcast_to(self.shape).reshape(size)
+        tagged = None if self.tagged is None else self.tagged.reshape(size)
+        return self._like(timing, lengths, arrays, tagged)
 
     def take(self, which: NDArray[Any]) -> ServiceProcess:
         """Return the pairs selected by a mask or by indices (one-dimensional processes)."""
         arrays = {name: array[which] for name, array in self._arrays().items()}
         lengths = {name: getattr(self, name).take(which) for name in _LENGTHS}
-        return self._like(self.timing.take(which), lengths, arrays)
+        tagged = None if self.tagged is None else self.tagged.take(which)
+        return self._like(self.timing.take(which), lengths, arrays, tagged)
 
     def as_rows(self) -> FloatArray:
         """Return all that is known of the pairs as numbers, (P, F): equal rows are equal pairs."""
@@ -243,6 +266,8 @@ class ServiceProcess:
         for name in _LENGTHS:
             lengths: Lengths = getattr(flat, name)
             columns += [lengths.family, lengths.mean, lengths.scv, lengths.histogram]
+        if flat.tagged is not None:
+            columns += flat.tagged.as_columns()
         if isinstance(timing, TableTiming):  # its axes are common to all pairs
             columns.append(timing.time_ms)
         else:
@@ -253,18 +278,38 @@ class ServiceProcess:
     def with_timing(self, timing: Timing) -> ServiceProcess:
         """Return the same pairs with another timing, which broadcasts with them."""
         lengths = {name: getattr(self, name) for name in _LENGTHS}
-        return self._like(timing, lengths, self._arrays())
+        return self._like(timing, lengths, self._arrays(), self.tagged)
+
+    def of_all(self) -> ServiceProcess:
+        """Return the same pairs, asked about all of their requests."""
+        lengths = {name: getattr(self, name) for name in _LENGTHS}
+        return self._like(self.timing, lengths, self._arrays(), None)
+
+    def of_tagged(self) -> ServiceProcess:
+        """Return the tagged requests as if they were alone; the same pairs without any."""
+        if self.tagged is None:
+            return self
+        lengths = {name: getattr(self.tagged, name) for name in _LENGTHS}
+        own = {
+            "prefix_hit_rate": self.tagged.prefix_hit_rate,
+            "length_covariance": np.zeros(self.shape),
+        }
+        return self._like(self.timing, lengths, {**self._arrays(), **own}, None)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         given = {name: getattr(self, name) for name in (*_NUMBERS, "routing", "role")}
         return {name: array for name, array in given.items() if array is not None}
 
     def _like(
-        self, timing: Timing, lengths: Mapping[str, Lengths], values: Mapping[str, NDArray[Any]]
+        self,
+        timing: Timing,
+        lengths: Mapping[str, Lengths],
+        values: Mapping[str, NDArray[Any]],
+        tagged: TaggedRequests | None,
     ) -> ServiceProcess:
         """Return a process of values that are known to be good."""
         process = object.__new__(ServiceProcess)
-        process._set(timing, lengths, values)
+        process._set(timing, lengths, values, tagged)
         return process
 
     def differing_from_default(self, name: str) -> BoolArray:
@@ -272,6 +317,8 @@ class ServiceProcess:
         if name == "queue_capacity":
             places = self.queue_capacity
             return np.zeros(self.shape, np.bool_) if places is None else np.isfinite(places)
+        if name == "tagged":
+            return np.full(self.shape, self.tagged is not None)
         if name == "routing":
             # One replica gets every request, however they are spread.
             spread: BoolArray = (self.routing != Routing.RANDOM) & (self.replicas > 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from queue_models.process import ServiceProcess
 from queue_models.timing import IterationTiming, PrefillDecodeTiming
 from queue_models.work import RequestWork
 
-__all__ = ["ServiceLaw", "impossible_services", "service_law"]
+__all__ = ["ServiceLaw", "impossible_services", "service_law", "tagged_law"]
 
 _MS_PER_S = 1000.0
 
@@ -40,6 +40,9 @@ class ServiceLaw:
         decode(n) = base + slope n.
     knee
         Largest n before the token budget binds, `inf` where none does.
+    stretch_of_all
+        For tagged requests: by how much every further request above the knee delays them, as it
+        delays all; None: what the law itself says.
     """
 
     slots: IntArray
@@ -49,10 +52,14 @@ class ServiceLaw:
     decode_base: FloatArray
     decode_slope: FloatArray
     knee: FloatArray
+    stretch_of_all: FloatArray | None = None
 
     def take(self, pairs: IntArray) -> ServiceLaw:
         """Return the law of some pairs."""
-        return ServiceLaw(**{f.name: getattr(self, f.name)[pairs] for f in fields(self)})
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return ServiceLaw(
+            **{name: array[pairs] for name, array in given.items() if array is not None}
+        )
 
     def at_full_batch(self) -> ServiceLaw:
         """Return the law under which every request is served as in a full batch."""
@@ -71,6 +78,8 @@ class ServiceLaw:
     @property
     def _stretch(self) -> FloatArray:
         """Slope of S(n) above the knee: the inverse of the budget's throughput [ms/request]."""
+        if self.stretch_of_all is not None:
+            return self.stretch_of_all
         knee = np.where(self.binding, self.knee, 1.0)
         return np.where(self.binding, self._linear_time(knee) / knee, 0.0)
 
@@ -205,6 +214,40 @@ def _iteration_law(service: ServiceProcess, timing: IterationTiming) -> ServiceL
         decode_base=flat.base_ms - shared + own_interval,
         decode_slope=shared,
         knee=work.budgeted_slots,
+    )
+
+
+def tagged_law(service: ServiceProcess, law: ServiceLaw) -> ServiceLaw:
+    """Return what the tagged requests of a process take beside the others.
+
+    Parameters
+    ----------
+    service
+        The process; without tagged requests the law is returned as it is.
+    law
+        That of all its requests, as `service_law` gives it.
+
+    Notes
+    -----
+    The n - 1 others take what requests take on average; the own prompt and tokens are the kind's.
+    """
+    if service.tagged is None:
+        return law
+    alone, flat = service.of_tagged(), service.timing.reshape((-1,))
+    work, own = RequestWork.of(service), RequestWork.of(alone)
+    if isinstance(flat, PrefillDecodeTiming):
+        longer = flat.prefill_ms_per_token * (own.prefill_tokens - work.prefill_tokens)
+        return replace(law, intervals=own.decode_iterations, prefill_base=law.prefill_base + longer)
+    mine = service_law(alone)
+    shared, of_own = law.decode_slope, mine.decode_slope
+    prefills = own.prefill_iterations
+    return replace(
+        law,
+        intervals=mine.intervals,
+        prefill_base=mine.prefill_base + prefills * (of_own - shared),
+        prefill_slope=prefills * shared,
+        decode_base=mine.decode_base + of_own - shared,
+        stretch_of_all=law._stretch,
     )
 
 

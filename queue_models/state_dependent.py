@@ -30,6 +30,7 @@ class StateDependentModel(OccupancyModel):
         "Prefill starts when a slot is free: no residual iteration, no other prompts' chunks.",
         "Requests are admitted in order of arrival.",
     )
+    honours: ClassVar[frozenset[str]] = OccupancyModel.honours | {"length_covariance", "tagged"}
     ignores: ClassVar[frozenset[str]] = frozenset({"input_tokens_scv"})
     source: ClassVar[str] = "Kleinrock, Queueing Systems I (1975), section 3.1"
     cost: ClassVar[str] = "B steps per pair and rate: sizing takes 35 µs (numpy), 10 µs (compiled)"

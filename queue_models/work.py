@@ -75,7 +75,8 @@ class RequestWork:
         after_first = np.where(prefill_only, 0.0, (output - 1.0) / gained)
         # Iteration j after the first token holds the prompt and j times what each gained.
         pairs_of_tokens = (flat.output_lengths.raw_moment(2) - output) / 2.0
-        held = np.where(prefill_only, 0.0, prompt * after_first + pairs_of_tokens / gained)
+        held = prompt * after_first + (pairs_of_tokens + flat.length_covariance) / gained
+        held = np.where(prefill_only, 0.0, np.maximum(held, 0.0))
         # The first iteration of a replica that only decodes is one of those after the first token.
         decodes = np.where(decode_only, np.maximum(after_first - 1.0, 0.0), after_first)
         slots = held_requests(flat, gained)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from solvers import registry
-from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start, required_features
+from solvers.base import LINKED_FEATURES, Feature, SolveParams, Solver, Start, required_features
 from solvers.bounds import relaxed_solution
 from solvers.dense_search import is_dense
 from solvers.problem import AllocationProblem
@@ -57,7 +57,7 @@ class AutoSolver(Solver):
 
     name: ClassVar[str] = "auto"
     summary: ClassVar[str] = "chooses among the installed solvers, and says which and why"
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT, Feature.LINKS}
+    features: ClassVar[frozenset[Feature]] = LINKED_FEATURES
 
     def solve(
         self, problem: AllocationProblem, params: SolveParams, start: Start | None = None

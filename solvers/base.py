@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from solvers.agreements import are_agreements
 from solvers.cancellation import CancelFlag
 from solvers.errors import SolverOptionError, UnsupportedFeatureError
 from solvers.problem import AllocationProblem, FloatArray, IntArray
@@ -18,6 +19,7 @@ from solvers.result import SolveResult
 
 __all__ = [
     "EXACT_FEATURES",
+    "LINKED_FEATURES",
     "Feature",
     "NoOptions",
     "SolveParams",
@@ -40,6 +42,7 @@ class Feature(StrEnum):
     PROGRESS = "progress"  # calls SolveParams.progress when incumbent or bound improve
     SPLIT = "split"  # counts and rate shares, see AllocationProblem.split
     LINKS = "links"  # signed rows and further columns, see AllocationProblem.links
+    AGREEMENTS = "agreements"  # of links, those alone by which choices of two groups agree
     CANCEL = "cancel"  # returns the incumbent when SolveParams.cancel is set
 
 
@@ -56,6 +59,9 @@ EXACT_FEATURES = frozenset(
     }
 )
 """What our exact solvers share; listed, so that a new feature is declared by none unasked."""
+
+LINKED_FEATURES = EXACT_FEATURES | {Feature.SPLIT, Feature.LINKS, Feature.AGREEMENTS}
+"""What those share that take counts and linked columns as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +269,7 @@ def required_features(problem: AllocationProblem, params: SolveParams) -> frozen
     if problem.split is not None:
         needed.add(Feature.SPLIT)
     if problem.links is not None:
-        needed.add(Feature.LINKS)
+        needed.add(Feature.AGREEMENTS if are_agreements(problem) else Feature.LINKS)
     if params.time_limit_s is not None:
         needed.add(Feature.TIME_LIMIT)
     return frozenset(needed)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from solvers.agreements import as_capacities
 from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
 from solvers.distribution_version import distribution_version
 from solvers.errors import SolverBackendError
@@ -48,7 +49,7 @@ class CpSatSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by OR-Tools CP-SAT: strong on whole numbers, up to some thousand groups"
     )
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES
+    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.AGREEMENTS}
     requires: ClassVar[tuple[str, ...]] = ("ortools",)
 
     @classmethod
@@ -62,6 +63,9 @@ class CpSatSolver(Solver):
         """Solve with CP-SAT; see `Solver.solve`."""
         self.require(problem, params)
         self.parse_options(params)
+        linked = problem.links is not None
+        if linked:
+            problem = as_capacities(problem)
         backend = isolated_when_large(cp_sat_backend, (params.threads, params.seed))
 
         def solve_plain(
@@ -75,7 +79,8 @@ class CpSatSolver(Solver):
             solver=self.name,
             version=f"OR-Tools {distribution_version('ortools')}",
         )
-        return dataclasses.replace(result, statistics=statistics)
+        z = np.zeros(0) if linked and result.x is not None else result.z
+        return dataclasses.replace(result, statistics=statistics, z=z)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
+from solvers.base import LINKED_FEATURES, Feature, SolveParams, Solver, Start
 from solvers.distribution_version import distribution_version
 from solvers.errors import SolverOptionError
 from solvers.exact import Backend, BackendAnswer, BackendRequest, solve_exactly
@@ -66,7 +66,7 @@ class HighsSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by branch and cut on sparse arrays (HiGHS): up to some ten thousand groups"
     )
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT, Feature.LINKS}
+    features: ClassVar[frozenset[Feature]] = LINKED_FEATURES
     Options: ClassVar[type[HighsOptions]] = HighsOptions
     requires: ClassVar[tuple[str, ...]] = ("highspy<1.15",)
 

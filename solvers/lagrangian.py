@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar
 
-from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
+from solvers.base import LINKED_FEATURES, Feature, SolveParams, Solver, Start
 from solvers.dense_backend import dense_backend
 from solvers.distribution_version import distribution_version
 from solvers.exact import solve_exactly
@@ -75,7 +75,7 @@ class LagrangianSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by prices, repair and a core for branch and cut: hundreds to millions of groups"
     )
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT, Feature.LINKS}
+    features: ClassVar[frozenset[Feature]] = LINKED_FEATURES
     Options: ClassVar[type[LagrangianOptions]] = LagrangianOptions
     requires: ClassVar[tuple[str, ...]] = ("highspy<1.15",)
 

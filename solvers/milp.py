@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar
 
-from solvers.base import EXACT_FEATURES, Feature, SolveParams, Solver, Start
+from solvers.base import LINKED_FEATURES, Feature, SolveParams, Solver, Start
 from solvers.distribution_version import distribution_version
 from solvers.exact import solve_exactly
 from solvers.priorities import solve_in_stages
@@ -51,7 +51,7 @@ class MilpSolver(Solver):
     summary: ClassVar[str] = (
         "exact, by branch and cut (PuLP with HiGHS, CBC, ...): up to about ten thousand groups"
     )
-    features: ClassVar[frozenset[Feature]] = EXACT_FEATURES | {Feature.SPLIT, Feature.LINKS}
+    features: ClassVar[frozenset[Feature]] = LINKED_FEATURES
     Options: ClassVar[type[MilpOptions]] = MilpOptions
     requires: ClassVar[tuple[str, ...]] = ("pulp", "highspy<1.15")
 

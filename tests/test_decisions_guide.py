@@ -45,3 +45,12 @@ def test_the_example_prefills_and_decodes_on_different_accelerators() -> None:
         ("prefill", "L40S", 3),
         ("decode", "H100", 1),
     ]
+
+
+def test_the_example_shares_one_replica_and_leaves_the_tight_class_apart() -> None:
+    """`summaries` is served by the replica of `assistant`, `typing` has its own: 2 L40S."""
+    done = run("solve", "examples/shared-replicas.yaml", "--json")
+    plan = json.loads(done.stdout)
+    replicas = {a["service"]: (a["replicas"], a.get("replicas_of")) for a in plan["allocations"]}
+    assert replicas == {"typing": (1, None), "assistant": (1, None), "summaries": (0, "assistant")}
+    assert plan["total_cost_per_hour"] == 3.8

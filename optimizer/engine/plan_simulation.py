@@ -337,6 +337,8 @@ class _PlanSimulator:
     def _why_not(self, allocation: Allocation, entry: int) -> str | None:
         if allocation.service not in self._service:
             return "the fleet has no such service"
+        if allocation.shared_with:
+            return "it shares replicas with others; that is not simulated yet"
         if allocation.accelerator is None or allocation.replicas == 0:
             return "it has no replicas"
         if allocation.admitted_rate_rps <= 0:

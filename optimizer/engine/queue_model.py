@@ -57,7 +57,7 @@ class SimulationModel(QueueModel):
         "A request is admitted at the start of an iteration, with all the KV cache it will need.",
         "Prompt and output lengths are independent, and cut at 65,536 tokens.",
     )
-    honours: ClassVar[frozenset[str]] = frozenset(OPTIONAL_FIELDS)
+    honours: ClassVar[frozenset[str]] = frozenset(OPTIONAL_FIELDS) - {"length_covariance", "tagged"}
     source: ClassVar[str] = "docs/background/engine.md"
     cost: ClassVar[str] = "0.1 to 2 s per pair and rate, 2 to 20 s per sizing"
 

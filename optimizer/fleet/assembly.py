@@ -26,6 +26,7 @@ from optimizer.fleet.prediction import predict_partial, predict_whole, target_ou
 from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.purchases import purchases_of, with_tiers
 from optimizer.fleet.resources import KINDS, Scope, resource_uses
+from optimizer.fleet.shared_allocations import shared_allocation
 from optimizer.fleet.split_assembly import split_allocations
 from optimizer.fleet.transition import transition_of
 from optimizer.fleet.unserved import why_unserved
@@ -135,7 +136,8 @@ def _notes(problem: FleetProblem) -> tuple[str, ...]:
         shed = "partial_service: shed lets them be served in part"
         return (*notes, f"{without} where services split; {shed}")
     if arrays.links is not None:
-        return (*notes, f"{without} where instances are bought in tiers or zones may be lost")
+        where = "where instances are bought in tiers, replicas shared or zones may be lost"
+        return (*notes, f"{without} {where}")
     return notes
 
 
@@ -218,7 +220,9 @@ def _allocations(
         allocation
         for row, part in chosen
         for allocation in (
-            (_allocation(problem, row, part),)
+            (shared_allocation(problem.table, row),)
+            if problem.table.shared[row] >= 0
+            else (_allocation(problem, row, part),)
             if problem.table.decode.accelerator[row] < 0
             else pool_allocations(problem.table, row)
         )

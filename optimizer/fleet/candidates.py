@@ -80,6 +80,10 @@ class CandidateTable:
         Predicted steady state of one replica at its share of the load.
     refusals
         Words for the candidates with `Verdict.OUTSIDE_VALIDITY`, by row.
+    shared
+        -1, or a number that the rows of one candidate have in common which several services share:
+        a row for each of them. Replicas, instances, cards and cost stand in the row of the first,
+        and are 0 in those of the others; the rates are each service's own part.
     """
 
     spec: FleetSpec
@@ -101,6 +105,7 @@ class CandidateTable:
     decode: DecodePool
     metrics: QueueMetrics
     refusals: dict[int, str]
+    shared: IntArray
 
     def __len__(self) -> int:
         """Return the number of candidates, possible or not."""
@@ -134,6 +139,15 @@ class CandidateTable:
         """
         whole = (self.reuse.store >= 0) | (self.decode.accelerator >= 0)
         return np.where(whole, 1, self.replicas)
+
+    @cached_property
+    def sharers(self) -> dict[int, tuple[int, ...]]:
+        """Rows of every shared candidate by its number, the one with the replicas first."""
+        rows = np.flatnonzero(self.shared >= 0)
+        found: dict[int, list[int]] = {}
+        for row in rows[np.argsort(-self.replicas[rows], kind="stable")].tolist():
+            found.setdefault(int(self.shared[row]), []).append(row)
+        return {number: tuple(mine) for number, mine in found.items()}
 
     @cached_property
     def halves(self) -> tuple[CandidateTable, ...]:
@@ -180,6 +194,8 @@ class CandidateTable:
         decode = self.decode_of(row)
         if decode is not None:
             loading = f"for prefill, {decode} for decode"
+        if self.shared[row] >= 0:
+            loading = f"shared with {', '.join(self.sharers_of(row))}"
         return " ".join(part for part in (name, self.configuration_of(row), loading) if part)
 
     def decode_of(self, row: int) -> str | None:
@@ -189,6 +205,18 @@ class CandidateTable:
         entry = self.spec.performance[int(self.decode.performance[row])]
         place = f"{entry.accelerator} {entry.configuration}".rstrip()
         return f"{int(self.decode.replicas[row])} on {place}"
+
+    def sharers_of(self, row: int) -> tuple[str, ...]:
+        """Name the services that share the replicas of a candidate with its own."""
+        number = int(self.shared[row])
+        rows = self.sharers[number] if number >= 0 else ()
+        names = (self.spec.services[int(self.service[other])].name for other in rows)
+        return tuple(n for n in names if n != self.spec.services[int(self.service[row])].name)
+
+    def with_replicas(self, row: int) -> int:
+        """Return the row in which a candidate's replicas stand: its own, or that of a sharer."""
+        number = int(self.shared[row])
+        return self.sharers[number][0] if number >= 0 else row
 
     def store_of(self, row: int) -> str | None:
         """Name the store that a candidate loads from."""

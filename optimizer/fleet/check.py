@@ -8,11 +8,12 @@ from a file is checked as well as a fresh one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from optimizer.fleet.check_objectives import check_objectives
 from optimizer.fleet.check_pools import check_pools
 from optimizer.fleet.check_services import check_services
+from optimizer.fleet.check_shared import check_shared
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation, FleetPlan, ResourceUse, UnservedService
@@ -21,6 +22,7 @@ from optimizer.fleet.resources import KINDS, Scope, resource_uses
 from optimizer.fleet.transition import transition_of
 from optimizer.fleet.violation import PlanCheck, Violation
 from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.service import ServiceSpec
 
 __all__ = ["check_plan"]
 
@@ -58,6 +60,7 @@ def check_plan(spec: FleetSpec, plan: FleetPlan) -> PlanCheck:
         *check_services(facts, plan),
         *check_objectives(facts, plan),
         *check_pools(facts, plan),
+        *check_shared(facts, plan),
         *_sizes(facts, plan, costs),
         *_purchases(spec, plan),
         *_resources(plan, resources),
@@ -77,6 +80,10 @@ def _unknown(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
         service = services.get(part.service)
         if service is None:
             yield Violation("plan", part.service, "the fleet has no such service")
+        elif isinstance(part, Allocation) and (lost := _strangers(part, services)):
+            yield Violation(
+                "plan", part.service, f"the fleet has no service {lost!r} to share with"
+            )
         elif (part.model, part.service_class) != (service.model, service.service_class):
             yield Violation(
                 "plan",
@@ -110,6 +117,12 @@ def _unknown(spec: FleetSpec, plan: FleetPlan) -> Iterator[Violation]:
             i, j = route.input_row, route.output_column
             if not (0 <= i < len(shares) and 0 <= j < len(shares[i])):
                 yield Violation("plan", service.name, f"there is no bucket ({i}, {j})")
+
+
+def _strangers(allocation: Allocation, services: Mapping[str, ServiceSpec]) -> str | None:
+    """Return a service that it is said to share replicas with and that the fleet does not have."""
+    named = (*allocation.shared_with, allocation.replicas_of or allocation.service)
+    return next((name for name in named if name not in services), None)
 
 
 def _cost(facts: FleetFacts, allocation: Allocation) -> float:

@@ -65,7 +65,7 @@ def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
     for allocation in plan.allocations:
         if allocation.accelerator is None or allocation.replicas == 0:
             continue
-        if allocation.role is not PoolRole.AGGREGATED:
+        if allocation.role is not PoolRole.AGGREGATED or allocation.shared_with:
             continue
         service = facts.service(allocation)
         measured = _measured_load(service, allocation)

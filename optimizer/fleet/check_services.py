@@ -37,13 +37,22 @@ def check_services(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
             what = "is neither served nor unserved" if not times else "is listed twice"
             yield Violation("plan", service.name, what)
         if mine:
-            for message in _given(facts, service, mine):
+            for message in _given(facts, plan, service, mine):
                 yield Violation("service", service.name, message)
             for message in _spread(facts, service, mine, rate):
                 yield Violation("load", service.name, message)
 
 
-def _given(facts: FleetFacts, service: ServiceSpec, mine: list[Allocation]) -> Iterator[str]:
+def _replicas(plan: FleetPlan, allocation: Allocation) -> int:
+    """Return the replicas that serve it, those that stand with another service included."""
+    if allocation.replicas_of is None:
+        return allocation.replicas
+    return sum(a.replicas for a in plan.allocations if a.service == allocation.replicas_of)
+
+
+def _given(
+    facts: FleetFacts, plan: FleetPlan, service: ServiceSpec, mine: list[Allocation]
+) -> Iterator[str]:
     """Yield what the service may not be given."""
     roles = sorted(a.role for a in mine)
     if PoolRole.PREFILL in roles or PoolRole.DECODE in roles:
@@ -56,7 +65,7 @@ def _given(facts: FleetFacts, service: ServiceSpec, mine: list[Allocation]) -> I
         most = service.max_different or facts.spec.optimizer.max_different or len(places)
     if len([role for role in roles if role is not PoolRole.DECODE]) > most:
         yield f"{len(places)} different configurations or batches, at most {most} may serve it"
-    total, partial = sum(a.replicas for a in mine), mine[0].partial
+    total, partial = sum(_replicas(plan, a) for a in mine), mine[0].partial
     if total < service.replicas.min and not partial:
         yield f"{total} replicas, at least {service.replicas.min} are wanted"
     if service.replicas.max is not None and total > service.replicas.max:

@@ -34,7 +34,7 @@ class Change(StrEnum):
     NEW = "new"  # was not in the fleet
     MOVED = "moved"  # to other accelerators
     SCALED = "scaled"  # other numbers of replicas on the same accelerators
-    RESIZED = "resized"  # another configuration, store or batch, or other shares of the load
+    RESIZED = "resized"  # another configuration, store, batch, share of the load or company
     REPRICED = "repriced"  # the same, at another cost
 
 
@@ -52,6 +52,12 @@ class Placement(_Part):
     replicas: int
     max_batch: int | None
     share: float = Field(description="Share of the service's load, 0 to 1.")
+    replicas_of: str | None = Field(
+        default=None, description="Service with which the replicas stand that serve this one too."
+    )
+    shared_with: tuple[str, ...] = Field(
+        default=(), description="Services that the same replicas serve."
+    )
     cost_per_hour: float
 
     @classmethod
@@ -209,7 +215,7 @@ def _sorted(placements: tuple[Placement, ...]) -> list[Placement]:
 def _alike(one: Placement, other: Placement) -> bool:
     """Whether two placements on one accelerator differ in nothing but cost."""
     same_share = math.isclose(one.share, other.share, abs_tol=1e-6)
-    kept = ("configuration", "store", "role", "max_batch", "replicas")
+    kept = ("configuration", "store", "role", "max_batch", "replicas", "replicas_of", "shared_with")
     return same_share and all(getattr(one, name) == getattr(other, name) for name in kept)
 
 

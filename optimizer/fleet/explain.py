@@ -53,6 +53,7 @@ class Option(_Part):
     source: str | None = None
     log_sd: float | None = None
     decode: str | None = None
+    shared_with: tuple[str, ...] = ()
     max_batch: int
     state: OptionState
     replicas: int | None
@@ -105,10 +106,11 @@ def explain_candidates(problem: FleetProblem, service: str) -> Explanation:
     options = _options(problem, index, ())
     possible = [option for option in options if option.state is OptionState.POSSIBLE]
     if possible:
-        best = possible[0]
+        # What it shares costs the others too: the cheapest for it alone comes first, if any does.
+        best = next((option for option in possible if not option.shared_with), possible[0])
         verdict = (
             f"{len(possible)} of {len(options)} ways could serve it; the cheapest alone: "
-            f"{best.replicas} replica(s) on {best.accelerator} at {best.cost_per_hour:.4g} "
+            f"{best.replicas} replica(s) on {_place(best)} at {best.cost_per_hour:.4g} "
             f"{table.spec.currency}/h"
         )
     elif any(option.state is OptionState.TOO_LARGE for option in options):
@@ -156,6 +158,9 @@ def _chosen(
     table: CandidateTable, row: int, allocations: tuple[Allocation, ...]
 ) -> Allocation | None:
     """Return the allocation that a row became; of two pools the one that prefills."""
+    sharers = table.sharers_of(row)
+    if any(set(a.shared_with) != set(sharers) for a in allocations):
+        return None
     if table.decode.accelerator[row] < 0:
         alone = (a for a in allocations if a.role is PoolRole.AGGREGATED)
         return next((a for a in alone if _is_chosen(table, row, a)), None)
@@ -191,21 +196,22 @@ def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Optio
     verdict = Verdict(int(table.verdict[row]))
     possible = verdict is Verdict.POSSIBLE
     sized = possible or verdict is Verdict.REPLICAS
+    lead = table.with_replicas(row)
     excess = [
-        f"needs {in_words(r.requirement, r.usage[row])}, there are {r.capacity:.6g}"
+        f"needs {in_words(r.requirement, r.usage[lead])}, there are {r.capacity:.6g}"
         for r in problem.resources
-        if possible and r.usage[row] > r.capacity * (1 + CAPACITY_TOLERANCE)
+        if possible and r.usage[lead] > r.capacity * (1 + CAPACITY_TOLERANCE)
     ]
     state = OptionState.IMPOSSIBLE
     if possible:
         state = OptionState.TOO_LARGE if excess else OptionState.POSSIBLE
-    replicas, cards = int(table.replicas[row]), int(table.cards[row])
-    cost = float(table.cost_per_hour[row])
+    replicas, cards = int(table.replicas[lead]), int(table.cards[lead])
+    cost = float(table.cost_per_hour[lead])
     pooled = bool(table.decode.accelerator[row] >= 0)
     cards += int(table.decode.cards[row])
     if chosen is not None:
         state = OptionState.CHOSEN
-        if not pooled:
+        if not pooled and lead == row:
             replicas, cards, cost = chosen.replicas, chosen.cards, chosen.cost_per_hour
     asked = verdict in (Verdict.POSSIBLE, Verdict.SLO, Verdict.REPLICAS)
     placed = int(table.accelerator[row]) >= 0
@@ -219,6 +225,7 @@ def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Optio
         source=None if entry is None else entry.source,
         log_sd=None if entry is None else entry.log_sd,
         decode=table.decode_of(row),
+        shared_with=table.sharers_of(row),
         max_batch=int(table.max_batch[row]),
         state=state,
         replicas=replicas if sized else None,
@@ -231,7 +238,7 @@ def _option(problem: FleetProblem, row: int, chosen: Allocation | None) -> Optio
             Reachable(statistic=str(s), best_ms=_finite(best), bound_ms=bound)
             for s, (best, bound) in best_reachable(table, row).items()
         )
-        if asked and placed and not pooled
+        if asked and placed and not pooled and table.shared[row] < 0
         else (),
         detail="; ".join(excess) if possible else why_not(table, row),
     )
@@ -252,6 +259,8 @@ def _verdict(
     if len(allocations) > 1 or allocations[0].routes:
         return _split_verdict(plan, allocations)
     allocation = allocations[0]
+    if allocation.shared_with:
+        return _shared_verdict(plan, allocation)
     if allocation.accelerator is None:
         return "no load and no replica required: scaled to zero"
     money = f"{allocation.cost_per_hour:.4g} {plan.currency}/h"
@@ -265,6 +274,7 @@ def _verdict(
         o
         for o in options
         if o.state is OptionState.POSSIBLE
+        and not o.shared_with
         and o.cost_per_hour is not None
         and o.cost_per_hour < allocation.cost_per_hour * (1 - 1e-12)
     ]
@@ -272,6 +282,18 @@ def _verdict(
         return f"{what}: no candidate that fits the fleet's capacity costs less"
     names = ", ".join(f"{_place(o)} ({o.cost_per_hour:.4g})" for o in cheaper[:3])
     return f"{what}; cheaper for it alone would be {names}, but {_why_dearer(plan)}"
+
+
+def _shared_verdict(plan: FleetPlan, allocation: Allocation) -> str:
+    """Say which services share the replicas, and what these cost together."""
+    lead = allocation
+    if allocation.replicas_of is not None:
+        (lead,) = plan.allocations_of(allocation.replicas_of)
+    kept = "proven to cost least" if plan.termination is Reason.OPTIMAL else "no proof yet"
+    return (
+        f"{lead.replicas} replica(s) on {_place(allocation)}; together "
+        f"{lead.cost_per_hour:.4g} {plan.currency}/h, {kept}"
+    )
 
 
 def _place(one: Allocation | Option) -> str:
@@ -282,6 +304,8 @@ def _place(one: Allocation | Option) -> str:
     loading = f"with {store}, {ratio:.0%} recomputed" if store is not None else ""
     if isinstance(one, Option) and one.decode is not None:
         loading = f"for prefill, {one.decode} for decode"
+    if one.shared_with:
+        loading = f"shared with {', '.join(one.shared_with)}"
     return " ".join(part for part in (one.accelerator or "", one.configuration, loading) if part)
 
 

@@ -61,12 +61,16 @@ class FleetFacts:
 
     def instances(self, allocation: Allocation) -> int:
         """Return the accelerator instances of all its replicas."""
+        return self.instances_per_replica(allocation) * allocation.replicas
+
+    def instances_per_replica(self, allocation: Allocation) -> int:
+        """Return the accelerator instances of one of its replicas."""
         machine, service = self.machine(allocation), self.service(allocation)
         measured = self._measured.get((service.name, machine.name))
         if measured is not None:
-            return measured * allocation.replicas
+            return measured
         key = (allocation.model, machine.name, allocation.configuration)
-        return self._entries[key].instances * allocation.replicas
+        return self._entries[key].instances
 
     def storage(self, allocation: Allocation) -> StorageUse | None:
         """Return what its store, ratio and replicas amount to; None where nothing is loaded."""
@@ -123,7 +127,7 @@ class FleetFacts:
 
     def memory_gb(self, allocation: Allocation) -> float:
         """Return the memory of one replica [GB]; NaN where unknown."""
-        instances = self.instances(allocation) / max(allocation.replicas, 1)
+        instances = self.instances_per_replica(allocation)
         return float(self._memory[self.machine(allocation).name] * instances)
 
     def carbon_kg_per_kwh(self, allocation: Allocation) -> float:

@@ -1,4 +1,4 @@
-"""What the linked part says: purchase tiers, changes of services that split, lost domains."""
+"""What the linked part says: purchase tiers, shared replicas, changes, lost domains."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from optimizer.fleet.columns import Columns
 from optimizer.fleet.linked import Linked
 from optimizer.fleet.purchases import add_purchases
 from optimizer.fleet.resources import ResourceRow
+from optimizer.fleet.sharing_links import add_sharing
 from optimizer.fleet.survival import add_survival
 from optimizer.fleet.today import Today
 from solvers import Split
@@ -30,6 +31,7 @@ def linked_part(
     """
     linked = Linked(columns, 0 if split is None else split.edges)
     add_purchases(linked)
+    add_sharing(linked)
     if split is not None:
         add_survival(linked, split)
         _add_changes(linked)

@@ -124,6 +124,8 @@ class Allocation(_PlanPart):
         "log_sd",
         "role",
         "transfer_ms",
+        "replicas_of",
+        "shared_with",
     )
 
     service: str
@@ -154,6 +156,14 @@ class Allocation(_PlanPart):
         default=None,
         description="Uncertainty of estimated times: standard deviation of the logarithm of true "
         "over stated; null where they were measured.",
+    )
+    replicas_of: str | None = Field(
+        default=None,
+        description="The service in whose allocation the replicas stand that serve this one too; "
+        "replicas, instances, cards and cost are 0 here.",
+    )
+    shared_with: tuple[str, ...] = Field(
+        default=(), description="Services that the same replicas serve."
     )
     replicas: int
     replicas_needed: int = Field(description="Replicas that keep every objective at full load.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.decode_pool import DecodePool
 from optimizer.fleet.disaggregation import PoolPairs, find_pairs, may_disaggregate
+from optimizer.fleet.joined_tables import joined_tables
 from optimizer.fleet.reuse import Reuse
 from optimizer.spec.options import Serving
 from queue_models import QueueMetrics, QueueModel, Statistic, TandemMetrics
@@ -28,7 +28,7 @@ def with_pools(table: CandidateTable, model: QueueModel) -> CandidateTable:
     if not any(may_disaggregate(spec, service) for service in spec.services):
         return table
     for pairs, metrics, statistics in find_pairs(table, model):
-        table = _joined(table, _rows(table, pairs, metrics, statistics))
+        table = joined_tables(table, _rows(table, pairs, metrics, statistics))
     apart = np.array(
         [(s.serving or spec.optimizer.serving) is Serving.DISAGGREGATED for s in spec.services]
     )
@@ -88,6 +88,7 @@ def _rows(
         decode=second,
         metrics=_as_seen(table, metrics, statistics, size),
         refusals={},
+        shared=np.full(size, -1, dtype=np.int64),
     )
 
 
@@ -103,37 +104,3 @@ def _as_seen(
         for statistic in table.metrics.percentiles
     }
     return QueueMetrics(**means)
-
-
-def _joined(table: CandidateTable, more: CandidateTable) -> CandidateTable:
-    """Return both tables in one, each service's rows together."""
-    services = np.concatenate([table.service, more.service])
-    order = np.argsort(services, kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-
-    def both(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-        return np.concatenate([one, np.broadcast_to(other, more.service.shape)])[order]
-
-    arrays: dict[str, Any] = {
-        f.name: both(getattr(table, f.name), getattr(more, f.name))
-        for f in fields(table)
-        if isinstance(getattr(table, f.name), np.ndarray)
-    }
-    means = {
-        f.name: both(getattr(table.metrics, f.name), getattr(more.metrics, f.name))
-        for f in fields(QueueMetrics)
-        if f.name != "percentiles"
-    }
-    percentiles = {
-        statistic: both(values, more.metrics.percentiles[statistic])
-        for statistic, values in table.metrics.percentiles.items()
-    }
-    return dataclasses.replace(
-        table,
-        **arrays,
-        reuse=Reuse.concatenate([table.reuse, more.reuse]).take(order),
-        decode=table.decode.followed_by(more.decode).take(order),
-        metrics=QueueMetrics(**means, percentiles=percentiles),
-        refusals={int(place[row]): words for row, words in table.refusals.items()},
-    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.fleet.load_lengths import lengths_of
+from optimizer.fleet.request_mix import RequestMix
 from optimizer.spec.fleet_spec import FleetSpec
-from optimizer.spec.lengths import LengthDistribution, LengthDistributionSpec, LengthsSpec
 from optimizer.spec.model import IterationTableSpec, PerformanceSpec
 from queue_models import (
     IterationTiming,
@@ -21,6 +22,7 @@ from queue_models import (
     ServiceProcess,
     Statistic,
     TableTiming,
+    TaggedRequests,
     Timing,
 )
 
@@ -33,17 +35,20 @@ BoolArray = NDArray[np.bool_]
 _Axes = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 
 _NO_CLOCK = -1
-_FAMILIES: Mapping[LengthDistribution, tuple[Callable[..., Lengths], tuple[str, ...]]] = {
-    LengthDistribution.FIXED: (Lengths.fixed, ("mean",)),
-    LengthDistribution.GEOMETRIC: (Lengths.geometric, ("mean",)),
-    LengthDistribution.LOGNORMAL: (Lengths.lognormal, ("mean", "scv")),
-}
 # As the queue models have it where nothing is said.
 _CHUNK_TOKENS = 8192
 
 
 class PairProcesses:
     """Turns (service, performance entry, batch) rows into `ServiceProcess` arrays.
+
+    Parameters
+    ----------
+    spec, model
+        The fleet, and who is asked.
+    mixes
+        Where every service shares replicas with others: what these serve, per service; latencies
+        are then those of the service's own requests among them.
 
     Attributes
     ----------
@@ -58,17 +63,19 @@ class PairProcesses:
         sees a Poisson process too.
     """
 
-    def __init__(self, spec: FleetSpec, model: QueueModel) -> None:
+    def __init__(
+        self, spec: FleetSpec, model: QueueModel, mixes: Sequence[RequestMix] | None = None
+    ) -> None:
         loads = [service.load for service in spec.services]
         self._input, self._output = (
-            _lengths(
-                [getattr(load, name) for load in loads],
-                [getattr(load, f"{name}_scv") for load in loads],
-            )
-            for name in ("input_tokens", "output_tokens")
+            lengths_of(loads, name) for name in ("input_tokens", "output_tokens")
         )
         self._arrival_scv = np.array([load.arrival_scv for load in loads], dtype=np.float64)
         self._prefix_hit_rate = np.array([load.prefix_hit_rate for load in loads], dtype=np.float64)
+        self._covariance = np.zeros(len(loads))
+        self._tagged: TaggedRequests | None = None
+        if mixes is not None:
+            self._serve_mixes(mixes)
         self._queue = np.array(
             [np.nan if s.max_queue is None else s.max_queue for s in spec.services],
             dtype=np.float64,
@@ -81,6 +88,16 @@ class PairProcesses:
         self.replicas_matter: BoolArray = spread | (self._arrival_scv != 1.0)
         self._engine = _engines(spec.performance)
         self._clocks, self.clock, self._place = _clocks(spec.performance, model)
+
+    def _serve_mixes(self, mixes: Sequence[RequestMix]) -> None:
+        """Let every service's requests be tagged ones among those of a mix."""
+        self._tagged = TaggedRequests(self._input, self._output, self._prefix_hit_rate)
+        if mixes:
+            self._input = Lengths.stack([mix.input_tokens for mix in mixes])
+            self._output = Lengths.stack([mix.output_tokens for mix in mixes])
+        self._covariance = np.array([mix.length_covariance for mix in mixes])
+        self._arrival_scv = np.array([mix.arrival_scv for mix in mixes])
+        self._prefix_hit_rate = np.array([mix.prefix_hit_rate for mix in mixes])
 
     def process(
         self,
@@ -110,6 +127,8 @@ class PairProcesses:
             if prefix_hit_rate is None
             else prefix_hit_rate,
             role=role,
+            length_covariance=self._covariance[service],
+            tagged=None if self._tagged is None else self._tagged.take(service),
             **{name: values[performance] for name, values in self._engine.items()},
         )
 
@@ -142,42 +161,6 @@ class PairProcesses:
         for call, (clock, _, *bounded) in enumerate(distinct.tolist()):
             chosen = rows[member.ravel() == call]
             yield chosen, clock, tuple(s for s, b in zip(bounds, bounded, strict=True) if b)
-
-
-def _lengths(given: Sequence[LengthsSpec], scv: Sequence[float]) -> Lengths:
-    """Return the lengths of every service; equal histograms are kept once."""
-    place = np.zeros(len(given), dtype=np.int64)
-    parts, size = [], 0
-    for lengths, services in _of_one_kind(given, scv):
-        place[services] = size + np.arange(lengths.mean.size)
-        size += lengths.mean.size
-        parts.append(lengths)
-    return Lengths.stack(parts).take(place) if parts else Lengths.fixed(np.zeros(0))
-
-
-def _of_one_kind(
-    given: Sequence[LengthsSpec], scv: Sequence[float]
-) -> Iterator[tuple[Lengths, list[int]]]:
-    """Yield the lengths of one kind together, with their services."""
-    means: dict[int, float] = {}
-    kinds: dict[LengthDistribution, dict[int, LengthDistributionSpec]] = {}
-    for i, lengths in enumerate(given):
-        if isinstance(lengths, LengthDistributionSpec):
-            kinds.setdefault(lengths.distribution, {})[i] = lengths
-        else:
-            means[i] = lengths
-    if means:
-        yield Lengths.of_moments(list(means.values()), [scv[i] for i in means]), list(means)
-    histograms: dict[LengthDistributionSpec, list[int]] = {}
-    for i, one in kinds.pop(LengthDistribution.EMPIRICAL, {}).items():
-        histograms.setdefault(one, []).append(i)
-    for one, services in histograms.items():
-        assert one.values is not None
-        yield Lengths.empirical(one.values, one.weights), services
-    for kind, chosen in kinds.items():
-        make, parameters = _FAMILIES[kind]
-        columns = ([getattr(one, name) for one in chosen.values()] for name in parameters)
-        yield make(*columns), list(chosen)
 
 
 def _engines(performance: Sequence[PerformanceSpec]) -> dict[str, FloatArray]:

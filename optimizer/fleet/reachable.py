@@ -45,8 +45,8 @@ def _idle_values(table: CandidateTable) -> dict[Statistic, NDArray[np.float64]]:
     model = get_queue_model(table.queue_model)
     asked = np.isin(table.verdict, (Verdict.POSSIBLE, Verdict.SLO, Verdict.REPLICAS))
     # Without performance data the rates were measured, and no latency is known; two pools are not
-    # what one of them is alone.
-    asked &= table.decode.accelerator < 0
+    # what one of them is alone, nor shared replicas those of one service.
+    asked &= (table.decode.accelerator < 0) & (table.shared < 0)
     rows = np.flatnonzero(asked & (table.accelerator >= 0) & (table.performance >= 0))
     idle = {statistic: np.full(len(table), np.nan) for statistic in table.targets.bounds}
     processes = pair_processes(table)

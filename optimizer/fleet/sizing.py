@@ -17,8 +17,11 @@ from optimizer.fleet.grid import Grid
 from optimizer.fleet.inventory import Inventory
 from optimizer.fleet.pool_candidates import with_pools
 from optimizer.fleet.processes import PairProcesses
+from optimizer.fleet.replica_pools import sharing_sets
 from optimizer.fleet.replica_search import fewest_replicas
 from optimizer.fleet.reuse import LOADING_DELAYS, loading_ms
+from optimizer.fleet.shared_candidates import with_shared
+from optimizer.fleet.shared_sizing import size_shared
 from optimizer.fleet.storage_use import storage_cost_per_hour
 from optimizer.fleet.targets import ServiceTargets
 from optimizer.spec.fleet_spec import FleetSpec
@@ -84,7 +87,10 @@ def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> Candida
     sizing = Sizing(spec, model, targets, grid, PairProcesses(spec, model))
     sizing.size_all()
     search_batches(sizing)
-    return with_pools(sizing.table(inventory), model)
+    sets = sharing_sets(spec, targets)
+    shared = size_shared(sizing, inventory, sets) if sets else None
+    table = with_pools(sizing.table(inventory), model)
+    return table if shared is None else with_shared(table, shared, sets)
 
 
 @dataclass
@@ -303,6 +309,36 @@ class Sizing:
         other.size_all()
         return other
 
+    def with_replicas(
+        self, rows: IntArray, max_batch: IntArray, replicas: IntArray, rate: FloatArray
+    ) -> Sizing:
+        """Predict some rows with other batches and as many replicas as is said.
+
+        Parameters
+        ----------
+        rate
+            What one of them carries.
+        """
+        other = dataclasses.replace(self, grid=self.grid.take(rows, max_batch), refusals={})
+        other.rate[:], other.replicas[:] = rate, replicas
+        grid, processes = other.grid, other.processes
+        for chosen, clock, statistics in processes.batches(
+            np.arange(len(rows)), grid.service, grid.performance, self.targets.bounds
+        ):
+            carrying = np.where(
+                processes.replicas_matter[grid.service[chosen]], other._carrying(chosen), 1
+            )
+            other._predict(chosen, other.process(chosen, clock, carrying), statistics)
+        return other
+
+    def part(self, rows: IntArray) -> Sizing:
+        """Return some rows as they are."""
+        other = dataclasses.replace(
+            self, grid=self.grid.take(rows, self.grid.max_batch[rows]), refusals={}
+        )
+        other.adopt(np.arange(len(rows)), self, rows)
+        return other
+
     def adopt(self, rows: IntArray, other: Sizing, found: IntArray) -> None:
         """Put rows of another sizing in the place of own ones."""
         for row in rows.tolist():
@@ -360,4 +396,5 @@ class Sizing:
             decode=DecodePool.none(len(grid.service)),
             metrics=QueueMetrics(stable=stable == 1.0, percentiles=self.percentiles, **self.means),
             refusals=self.refusals,
+            shared=np.full(len(grid.service), -1, dtype=np.int64),
         )

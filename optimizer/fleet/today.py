@@ -89,9 +89,12 @@ class Today:
 
     @property
     def kept(self) -> FloatArray:
-        """Return (candidates,), today's replicas that go on where a service chooses one."""
+        """Return (candidates,), today's replicas that go on where a service chooses one.
+
+        Replicas that services share go on from those of all of them.
+        """
         found = np.append(self.replicas, 0)[self.entry].astype(np.float64)
-        return np.minimum(found, self.table.replicas)
+        return np.minimum(self._of_sharers(found), self.table.replicas)
 
     @property
     def started(self) -> FloatArray:
@@ -105,8 +108,16 @@ class Today:
     @property
     def stopped(self) -> FloatArray:
         """Return (candidates,), replicas that are stopped; 0 for services served by counts."""
-        mine = self.of_service[self.table.service] - self.kept
+        mine = self._of_sharers(self.of_service[self.table.service]) - self.kept
         return np.where(by_counts(self.table), 0.0, mine)
+
+    def _of_sharers(self, of_candidates: FloatArray) -> FloatArray:
+        """Return figures with those of shared candidates summed in the row of the first service."""
+        summed = of_candidates.copy()
+        for first, *others in self.table.sharers.values():
+            summed[first] += of_candidates[others].sum()
+            summed[others] = 0.0
+        return summed
 
     @property
     def moved(self) -> FloatArray:

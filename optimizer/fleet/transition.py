@@ -52,10 +52,13 @@ def changes(facts: FleetFacts, allocations: Sequence[Allocation]) -> Iterator[Se
     """
     of_service: dict[str, list[Allocation]] = {}
     for allocation in allocations:
-        if allocation.accelerator is not None and allocation.replicas > 0:
+        if allocation.accelerator is not None and (allocation.replicas or allocation.replicas_of):
             of_service.setdefault(allocation.service, []).append(allocation)
+    services = {service.name: service for service in facts.spec.services}
     for service in facts.spec.services:
-        yield _change(facts, service, of_service.get(service.name, []))
+        mine = of_service.get(service.name, [])
+        sharers = [services[name] for a in mine for name in a.shared_with]
+        yield _change(facts, service, mine, sharers)
 
 
 def transition_of(facts: FleetFacts, allocations: Sequence[Allocation]) -> PlanTransition | None:
@@ -75,16 +78,26 @@ def transition_of(facts: FleetFacts, allocations: Sequence[Allocation]) -> PlanT
     )
 
 
-def _change(facts: FleetFacts, service: ServiceSpec, mine: list[Allocation]) -> ServiceChange:
+def _change(
+    facts: FleetFacts, service: ServiceSpec, mine: list[Allocation], sharers: list[ServiceSpec]
+) -> ServiceChange:
+    """Return the change of one service; what is shared changes with the one that has the replicas.
+
+    Shared replicas go on from those that any of the services runs today.
+    """
     prices = facts.spec.optimizer.transition
-    left = {id(current): current.replicas for current in service.deployed}
+    joins = any(allocation.replicas_of for allocation in mine)
+    owners = [] if joins else [service, *sharers]
+    left = {id(current): current.replicas for owner in owners for current in owner.deployed}
     started, money, ready_after_s = 0, 0.0, 0.0
     for allocation in mine:
-        current = _continued(service, allocation)
         kept = 0
-        if current is not None:
-            kept = min(allocation.replicas, left[id(current)])
-            left[id(current)] -= kept
+        for owner in owners:
+            current = _continued(owner, allocation)
+            if current is not None:
+                on = min(allocation.replicas - kept, left[id(current)])
+                left[id(current)] -= on
+                kept += on
         new = allocation.replicas - kept
         if new:
             start_up_s = facts.start_up_s(allocation)

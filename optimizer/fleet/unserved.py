@@ -48,6 +48,8 @@ def why_unserved(
     entry = spec.services[service]
     rows = table.rows_of(service)
     possible = rows[table.verdict[rows] == Verdict.POSSIBLE]
+    alone = possible[table.shared[possible] < 0]
+    possible = alone if alone.size else possible
     reason, explanation = "no-candidate", why_impossible(table, service)
     if possible.size:
         fitting = [row for row in possible.tolist() if not _shortfalls(problem, row, free)]

@@ -87,7 +87,10 @@ def placement_words(placement: Placement) -> str:
     place = f"{placement.accelerator} {placement.configuration}".rstrip()
     store = "" if placement.store is None else f" with {placement.store}"
     role = "" if placement.role is PoolRole.AGGREGATED else f" for {placement.role}"
-    return f"{placement.replicas} x {place}{store}{role}{batch}"
+    if placement.replicas_of is not None:
+        return f"replicas of {placement.replicas_of} on {place}{batch}"
+    shared = f", shared with {', '.join(placement.shared_with)}" if placement.shared_with else ""
+    return f"{placement.replicas} x {place}{store}{role}{batch}{shared}"
 
 
 def _resources(resources: Iterable[ResourceDifference]) -> RenderableType:

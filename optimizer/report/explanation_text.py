@@ -42,7 +42,8 @@ def _best_of_each(options: tuple[Option, ...]) -> Iterator[tuple[Option, int]]:
     """Yield the first option of each configuration and store, and how many more it has."""
     by_configuration: dict[tuple[str | None, ...], list[Option]] = {}
     for option in options:
-        key = (option.accelerator, option.configuration, option.store, option.decode)
+        with_whom = ", ".join(option.shared_with)
+        key = (option.accelerator, option.configuration, option.store, option.decode, with_whom)
         by_configuration.setdefault(key, []).append(option)
     for mine in by_configuration.values():
         yield mine[0], len(mine) - 1
@@ -79,4 +80,6 @@ def _place(option: Option) -> str:
     more = "" if option.decode is None else f"+ {option.decode}"
     if option.store is not None:
         more = f"with {option.store}, {option.recompute_ratio:.0%} recomputed"
+    if option.shared_with:
+        more = f"shared with {', '.join(option.shared_with)}"
     return " ".join(part for part in (option.accelerator, option.configuration, more) if part)

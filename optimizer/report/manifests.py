@@ -91,8 +91,14 @@ class _Variant:
                 f"{_PREFIX}/class": allocation.service_class,
                 f"{_PREFIX}/accelerator": allocation.accelerator or "",
                 f"{_PREFIX}/share": f"{allocation.share:.9g}",
+                **self._shared,
             },
         }
+
+    @property
+    def _shared(self) -> dict[str, str]:
+        names = ",".join(self.allocation.shared_with)
+        return {f"{_PREFIX}/shared-with": names} if names else {}
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -242,7 +248,7 @@ MANIFESTS: dict[str, Callable[[_Variant], dict[str, Any]]] = {
 
 
 def manifests(plan: FleetPlan, kind: str, settings: ManifestSettings) -> str:
-    """Return one YAML document per allocation that has an accelerator, and so replicas.
+    """Return one YAML document per allocation that has an accelerator and replicas of its own.
 
     Parameters
     ----------
@@ -266,7 +272,8 @@ def _comment(plan: FleetPlan) -> str:
 
 
 def _variants(plan: FleetPlan, settings: ManifestSettings) -> Iterator[_Variant]:
-    placed = [a for a in plan.allocations if a.accelerator is not None]
+    # Replicas that services share are those of one of them.
+    placed = [a for a in plan.allocations if a.accelerator is not None and a.replicas_of is None]
     words = [
         (a.service, a.accelerator or "", *(() if a.role is PoolRole.AGGREGATED else (a.role,)))
         for a in placed

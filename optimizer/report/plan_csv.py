@@ -13,7 +13,7 @@ __all__ = ["plan_csv"]
 _COLUMNS = (
     "service", "model", "service_class", "priority", "accelerator", "replicas", "cards",
     "max_batch", "share", "cost_per_hour", "arrival_rate_rps", "admitted_rate_rps", "utilization",
-    "ttft_ms", "itl_ms", "e2e_ms", "margin",
+    "ttft_ms", "itl_ms", "e2e_ms", "margin", "replicas_of",
 )  # fmt: skip
 # A cell that begins so is a formula to a spreadsheet, which may then run it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -249,6 +249,8 @@ def _service_cells(a: Allocation) -> tuple[Text, ...]:
         a.targets, key=lambda t: float("-inf") if t.margin is None else t.margin, default=None
     )
     replicas = f"{a.replicas}/{a.replicas_needed}" if a.partial else f"{a.replicas}"
+    if a.replicas_of is not None:
+        replicas = f"those of {a.replicas_of}"
     load = "-" if a.utilization is None else f"{a.utilization:.0%}"
     if not a.stable:
         load = "overload"

@@ -12,6 +12,7 @@ from optimizer.spec.finding import Finding
 from optimizer.spec.horizon_checks import check_horizon
 from optimizer.spec.parts import Part
 from optimizer.spec.place_checks import check_places
+from optimizer.spec.replica_pool_checks import check_replica_pools
 from optimizer.spec.serving_checks import check_serving
 from optimizer.spec.storage_checks import check_storage
 from optimizer.spec.uncertainty_checks import check_uncertainty
@@ -46,6 +47,7 @@ def cross_check(data: object) -> Iterator[Finding]:
         check_coverage(fleet),
         check_storage(fleet),
         check_serving(fleet),
+        check_replica_pools(fleet),
         check_uncertainty(fleet),
         check_horizon(fleet),
     )

@@ -189,6 +189,12 @@ class ServiceSpec(SpecModel):
         description="aggregated: the same replicas prefill and decode; disaggregated: pools of "
         "their own do; either; by default `optimizer.serving`.",
     )
+    replica_pool: Name | None = Field(
+        default=None,
+        description="Services of one model with the same name here may share replicas, where that "
+        "serves the fleet better: the optimiser decides which of them do, and every one's "
+        "objectives hold under the traffic of all. By default a service shares with none.",
+    )
     length_buckets: LengthBucketsSpec | None = Field(
         default=None,
         description="Its requests in buckets of prompt and output length, each with a rate of its "

@@ -37,8 +37,10 @@ def delays(
     stretch: float,
     exponents: ComplexArray,
     transform: ComplexArray,
+    own_transform: ComplexArray,
     token_rate: float,
     prompt_mean: float,
+    own_mean: float,
     tails: bool,
     times: FloatArray,
     beyond: float,
@@ -56,8 +58,8 @@ def delays(
     empty_ms + per token (sum). What exceeds `room` waits; then R tokens are ahead, own ones
     included, and it takes ceil(R/room) iterations, full but for the last, into which later prompts
     come. Arrivals in batches bring companions: 1/(1 + excess (1 - phi)) is the transform of theirs.
-    Without `tails` only means are
-    computed where the budget does not bind. `stretch`
+    The own prompt has a transform of its own: that of the kind whose delays are wanted. Without
+    `tails` only means are computed where the budget does not bind. `stretch`
     multiplies what comes after a first full iteration, in heavy traffic of the budget.
 
     Per group g: `shares`, its probability; `running`, its T; and the atoms of the delay, `values`
@@ -78,7 +80,7 @@ def delays(
     carried, scratch, companions, waiting = work[3], work[5], work[6], work[7]
     for k in range(HALF):
         longest[k] *= arrived[k]
-        companions[k] = transform[k] / (1.0 + excess * (1.0 - transform[k]))
+        companions[k] = own_transform[k] / (1.0 + excess * (1.0 - transform[k]))
     mean_ms, square, cube = beyond * full_ms, beyond * full_ms**2, beyond * full_ms**3
     for j in range(TIMES):
         t = empty_ms + step_ms * j
@@ -100,7 +102,7 @@ def delays(
             work[2][k] *= last
     rest = 0.5 * square / mean_ms
     if not chunked:
-        tokens = prompt_mean * (1.0 + excess) + token_rate * square / mean_ms
+        tokens = own_mean + prompt_mean * excess + token_rate * square / mean_ms
         delay = first_part = empty_ms + per_cell * tokens / cell
         if not tails:
             return mean_ms, rest, delay, first_part

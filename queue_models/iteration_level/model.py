@@ -72,7 +72,7 @@ class IterationLevelModel(QueueModel):
         "Decodes go first, prompts share the rest of the chunk budget in order of arrival.",
         "A request is admitted at the start of an iteration, with all the KV cache it will need.",
         "The number in service changes slowly against the length of an iteration.",
-        "Prompt and output lengths are independent.",
+        "Prompt and output lengths vary independently, but for a covariance in what requests take.",
     )
     honours: ClassVar[frozenset[str]] = frozenset(
         {
@@ -85,6 +85,8 @@ class IterationLevelModel(QueueModel):
             "draft_tokens",
             "routing",
             "role",
+            "length_covariance",
+            "tagged",
         }
     )
     bound: ClassVar[str] = "iteration-level-bound"
@@ -193,13 +195,13 @@ def _largest_load(known: Pairs, statistics: Sequence[Statistic], bounds: FloatAr
 def _least(known: Pairs, statistics: Sequence[Statistic]) -> FloatArray:
     """Return what no load can undercut, (P, statistics): an iteration, and the own work in it."""
     table = known.table
-    prefill = table.base + table.per_token * table.prompt_mean
-    decode = np.where(table.decodes > 0, table.base / table.gained, 0.0)
+    prefill = table.base + table.per_token * table.own_prompt_mean
+    decode = np.where(table.own_decodes > 0, table.base / table.gained, 0.0)
     of_mean = {
         Metric.TTFT: prefill,
         Metric.ITL: decode,
         Metric.TPOT: decode,
-        Metric.E2E: prefill + table.decodes * table.base,
+        Metric.E2E: prefill + table.own_decodes * table.base,
     }
     of_percentile = {Metric.TTFT: table.base, Metric.E2E: table.base}
     nothing = np.zeros_like(table.base)
@@ -225,15 +227,15 @@ def _as_metrics(
     busy = offered > 0
     slots = table.slots[pairs]
     full = table.base[pairs] + slots * table.work[pairs] / table.stay[pairs]
-    several = table.decodes[pairs] > 0
+    several = table.own_decodes[pairs] > 0
     saturated = np.where(several, full / table.gained[pairs], 0.0)
     latency = {metric: means[:, 2 + code] for metric, code in _CODES.items()}
     latency[Metric.WAIT] = np.where(busy, latency[Metric.WAIT], 0.0)
     overloaded = {Metric.ITL: saturated, Metric.TPOT: saturated}
     throughput = np.where(stable, np.where(busy, means[:, 0], 0.0), table.capacity[pairs])
-    in_service = throughput * (latency[Metric.E2E] - latency[Metric.WAIT])
+    in_service = throughput * means[:, 8]
     in_service = np.where(stable, in_service, slots)
-    queue = np.where(stable, throughput * latency[Metric.WAIT], np.inf)
+    queue = np.where(stable, throughput * means[:, 7], np.inf)
     percentiles = {}
     for column, statistic in enumerate(wanted):
         beyond = overloaded.get(statistic.metric, np.inf)

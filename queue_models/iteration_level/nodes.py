@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from queue_models.arrays import FloatArray
 from queue_models.compilation import compiled
 from queue_models.iteration_level.backlog import (
     arrival_exponents,
@@ -29,6 +30,7 @@ __all__ = [
     "further_chunks",
     "late_delay",
     "lay_lattice",
+    "lay_own",
     "node_delays",
     "room_beside",
     "set_nodes",
@@ -114,6 +116,22 @@ def lay_lattice(
 
 
 @compiled
+def lay_own(table: PairTable, pair: int, cell: float, tagged: bool, space: Space) -> None:
+    """Lay the prompts whose delays are wanted on the lattice: those of all, or the tagged ones."""
+    if not tagged:
+        space.own[:] = space.lattice
+        space.own_transform[:] = space.transform
+        return
+    space.own[:] = 0.0
+    for j in range(table.own_prompts.shape[1]):
+        if table.own_prompt_shares[pair, j] > 0.0:
+            deposit(table.own_prompts[pair, j], table.own_prompt_shares[pair, j], cell, space.own)
+    for i in range(CELLS):
+        space.work[0, i] = space.own[i]
+    fourier(space.work[0], space.own_transform, False)
+
+
+@compiled
 def set_nodes(table: PairTable, pair: int, waits: float, space: Space) -> None:
     """Split the states with a slot left into strata, each at its mean.
 
@@ -163,6 +181,7 @@ def node_delays(
     excess: float,
     together: float,
     cell: float,
+    own_mean: float,
     tails: bool,
     space: Space,
 ) -> float:
@@ -243,8 +262,10 @@ def node_delays(
             stretch,
             space.exponents,
             space.transform,
+            space.own_transform,
             rate * table.prompt_mean[pair],
             table.prompt_mean[pair],
+            own_mean,
             tails,
             space.times,
             beyond,
@@ -272,10 +293,12 @@ def begun_when_full(table: PairTable, pair: int, rate: float) -> float:
 
 
 @compiled
-def late_delay(table: PairTable, pair: int, cell: float, space: Space) -> tuple[float, float]:
+def late_delay(
+    table: PairTable, pair: int, cell: float, tagged: bool, space: Space
+) -> tuple[float, float]:
     """Write the delay of those who waited, from their slot on: their prompt and those of others.
 
-    The tokens of these, together, are in `space.ahead`.
+    Of a request of any kind, the tokens of these together are in `space.ahead`.
 
     Returns its mean, and the mean of it cut at one full iteration.
     """
@@ -285,8 +308,13 @@ def late_delay(table: PairTable, pair: int, cell: float, space: Space) -> tuple[
     fourier(space.work[0], space.work[1], False)
     for k in range(HALF):
         space.work[0, k] = space.work[1, k] * space.transform[k]
+    probabilities_of(space.work[0], space.work[2], space.ahead)
     ahead = space.ahead
-    probabilities_of(space.work[0], space.work[1], ahead)
+    if tagged:
+        for k in range(HALF):
+            space.work[0, k] = space.work[1, k] * space.own_transform[k]
+        ahead = np.zeros(CELLS)
+        probabilities_of(space.work[0], space.work[2], ahead)
     room, empty = space.room[FULL], space.empty[FULL]
     full = empty + table.per_token[pair] * room
     mean, cut, share, atom, product, mass = 0.0, 0.0, 0.0, 0, 0.0, 0.0
@@ -315,34 +343,38 @@ def late_delay(table: PairTable, pair: int, cell: float, space: Space) -> tuple[
 
 
 @compiled
-def alone_delay(table: PairTable, pair: int, cell: float, space: Space) -> float:
+def alone_delay(
+    table: PairTable,
+    pair: int,
+    cell: float,
+    prompts: FloatArray,
+    shares: FloatArray,
+    space: Space,
+) -> float:
     """Write the delay of those who find the replica idle: their own prompt; return its mean."""
     room = room_beside(table, pair, 0.0)
     below, sums = 0.0, 0.0
     for i in range(CELLS):
         whole = max(np.ceil(i * cell / room - 1e-9), 1.0)
         value = whole * table.base[pair] + table.per_token[pair] * i * cell
-        below += space.lattice[i]
-        sums += space.lattice[i] * value
+        below += space.own[i]
+        sums += space.own[i] * value
         space.idle_values[i], space.idle_below[i], space.idle_sums[i] = value, below, sums
     mean, share = 0.0, 0.0
-    for j in range(table.prompts.shape[1]):
-        tokens = table.prompts[pair, j]
-        whole = max(np.ceil(tokens / room - 1e-9), 1.0)
-        mean += table.prompt_shares[pair, j] * (
-            whole * table.base[pair] + table.per_token[pair] * tokens
-        )
-        share += table.prompt_shares[pair, j]
+    for j in range(prompts.size):
+        whole = max(np.ceil(prompts[j] / room - 1e-9), 1.0)
+        mean += shares[j] * (whole * table.base[pair] + table.per_token[pair] * prompts[j])
+        share += shares[j]
     return mean / share
 
 
 @compiled
-def further_chunks(table: PairTable, pair: int, present: float) -> float:
+def further_chunks(
+    table: PairTable, pair: int, present: float, prompts: FloatArray, shares: FloatArray
+) -> float:
     """Return the mean iterations of a prompt's prefill after the first."""
     room = room_beside(table, pair, present)
     more = 0.0
-    for j in range(table.prompts.shape[1]):
-        more += table.prompt_shares[pair, j] * (
-            max(np.ceil(table.prompts[pair, j] / room - 1e-9), 1.0) - 1.0
-        )
+    for j in range(prompts.size):
+        more += shares[j] * (max(np.ceil(prompts[j] / room - 1e-9), 1.0) - 1.0)
     return more

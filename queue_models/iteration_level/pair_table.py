@@ -84,6 +84,10 @@ class PairTable(NamedTuple):
         Marginal times per token in the KV cache and per decode iteration of a request.
     frequency, weight
         Nodes and weights of integrals over frequencies per iteration, shape (P, F).
+    tagged
+        1 where latencies are asked of one kind of requests, else 0.
+    own_prompts, own_prompt_shares, own_prompt_mean, own_stays, own_stay_shares, own_decodes
+        As above without `own`, of the requests whose latencies are asked.
     """
 
     base: FloatArray
@@ -122,6 +126,13 @@ class PairTable(NamedTuple):
     decode_ms: FloatArray
     frequency: FloatArray
     weight: FloatArray
+    tagged: FloatArray
+    own_prompts: FloatArray
+    own_prompt_shares: FloatArray
+    own_prompt_mean: FloatArray
+    own_stays: FloatArray
+    own_stay_shares: FloatArray
+    own_decodes: FloatArray
 
     def take(self, pairs: np.ndarray) -> PairTable:
         """Return the table of some pairs."""
@@ -152,8 +163,7 @@ def pair_table(service: ServiceProcess) -> PairTable:
     )
     stay = work.iterations
     slots = work.slots
-    prompts, prompt_shares = _points(flat.input_lengths.quantised(_PROMPT_POINTS))
-    prompts = prompts * np.where(computes, computed_share, 0.0)[:, None]
+    prompts, prompt_shares = _computed_prompts(flat)
     stays, stay_shares = _decode_iterations(flat, work)
     full_rate = slots / (base * stay + slots * marginal)
     budget_rate = work.chunk_tokens / (base * work.tokens + work.chunk_tokens * marginal)
@@ -165,6 +175,11 @@ def pair_table(service: ServiceProcess) -> PairTable:
     first = np.einsum("pq,pq->p", prompts, prompt_shares)
     second = np.einsum("pq,pq->p", prompts**2, prompt_shares)
     size_scv, stay_scv, kv_scv = _spreads(flat, work, stays, stay_shares)
+    longest = _longest(prompts, prompt_shares)
+    own = _Own(prompts, prompt_shares, first, stays, stay_shares, work.decode_iterations)
+    if flat.tagged is not None:
+        own = _Own.of_tagged(flat)
+        longest = np.maximum(longest, _longest(own.prompts, own.prompt_shares))
     places = np.full(shape, np.inf) if flat.queue_capacity is None else flat.queue_capacity
     columns = PairTable(
         base=base,
@@ -189,7 +204,7 @@ def pair_table(service: ServiceProcess) -> PairTable:
         kv_scv=kv_scv,
         prompt_mean=first,
         prompt_square=second,
-        prompt_longest=_longest(prompts, prompt_shares),
+        prompt_longest=longest,
         arrival_scv=arrival_scv,
         short_scv=short_scv,
         pooled=pooled,
@@ -203,8 +218,42 @@ def pair_table(service: ServiceProcess) -> PairTable:
         decode_ms=decode_ms,
         frequency=frequency,
         weight=weight,
+        tagged=np.full(shape, 0.0 if flat.tagged is None else 1.0),
+        own_prompts=own.prompts,
+        own_prompt_shares=own.prompt_shares,
+        own_prompt_mean=own.prompt_mean,
+        own_stays=own.stays,
+        own_stay_shares=own.stay_shares,
+        own_decodes=own.decodes,
     )
     return PairTable(*(np.array(column, dtype=np.float64, order="C") for column in columns))
+
+
+class _Own(NamedTuple):
+    """Lengths of the requests whose latencies are asked; see `PairTable`."""
+
+    prompts: FloatArray
+    prompt_shares: FloatArray
+    prompt_mean: FloatArray
+    stays: FloatArray
+    stay_shares: FloatArray
+    decodes: FloatArray
+
+    @classmethod
+    def of_tagged(cls, service: ServiceProcess) -> _Own:
+        """Return those of the tagged requests of flat pairs."""
+        alone = service.of_tagged()
+        work = RequestWork.of(alone)
+        prompts, shares = _computed_prompts(alone)
+        mean = np.einsum("pq,pq->p", prompts, shares)
+        return cls(prompts, shares, mean, *_decode_iterations(alone, work), work.decode_iterations)
+
+
+def _computed_prompts(service: ServiceProcess) -> tuple[FloatArray, FloatArray]:
+    """Return computed prompt lengths of flat pairs, in increasing order, with probabilities."""
+    prompts, shares = _points(service.input_lengths.quantised(_PROMPT_POINTS))
+    computed = np.where(service.role == Role.DECODE, 0.0, 1.0 - service.prefix_hit_rate)
+    return prompts * computed[:, None], shares
 
 
 def _points(quantised: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:

@@ -166,7 +166,7 @@ def _itl_exceeds(
 ) -> float:
     """Return the share of tokens that exceed; e tokens of one iteration take 1/e of it each."""
     drafted = int(table.drafted[pair])
-    if table.decodes[pair] <= 0.0:
+    if table.own_decodes[pair] <= 0.0:
         return 0.0
     if drafted == 0:
         return _iteration_exceeds(table, pair, solution, space, time)
@@ -212,11 +212,11 @@ def _pace_exceeds(
 
 @compiled
 def _tpot_exceeds(table: PairTable, pair: int, solution: Solution, time: float) -> float:
-    if table.decodes[pair] <= 0.0:
+    if table.own_decodes[pair] <= 0.0:
         return 0.0
     above, total = 0.0, 0.0
-    for j in range(table.stays.shape[1]):
-        share, stay = table.stay_shares[pair, j], table.stays[pair, j]
+    for j in range(table.own_stays.shape[1]):
+        share, stay = table.own_stay_shares[pair, j], table.own_stays[pair, j]
         if share > 0.0 and stay > 0.0:
             variance = _spread_of_mean(table, pair, solution, stay)
             total += share
@@ -232,8 +232,8 @@ def _e2e_exceeds(
 ) -> float:
     """Sum over lengths: TTFT and a normal decode time, taken as independent."""
     above, total = 0.0, 0.0
-    for j in range(table.stays.shape[1]):
-        share, stay = table.stay_shares[pair, j], table.stays[pair, j]
+    for j in range(table.own_stays.shape[1]):
+        share, stay = table.own_stay_shares[pair, j], table.own_stays[pair, j]
         if share <= 0.0:
             continue
         total += share

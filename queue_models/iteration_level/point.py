@@ -16,6 +16,7 @@ from queue_models.iteration_level.nodes import (
     further_chunks,
     late_delay,
     lay_lattice,
+    lay_own,
     node_delays,
     set_nodes,
 )
@@ -47,8 +48,31 @@ def solve(
 ) -> Solution:
     """Solve a pair at an offered rate per ms; below capacity where the queue has no limit.
 
+    Mean wait and time in service of all requests are in `space.of_all`. Where latencies are asked
+    of tagged requests, their delays are solved for once all have said how long iterations are.
     Without `tails` the distributions of TTFT and wait are not written where means do not need them.
     """
+    solution = _solve(table, pair, offered, responses, tails, False, 0.0, space)
+    whole = solution.ttft + table.decodes[pair] * solution.decode
+    space.of_all[0], space.of_all[1] = solution.wait, whole - solution.wait
+    if table.tagged[pair] > 0.0:
+        decode = solution.decode
+        solution = _solve(table, pair, offered, responses, tails, True, decode, space)
+    return solution
+
+
+@compiled
+def _solve(
+    table: PairTable,
+    pair: int,
+    offered: float,
+    responses: Responses,
+    tails: bool,
+    tagged: bool,
+    decode: float,
+    space: Space,
+) -> Solution:
+    """Solve for all requests or, with the decode iteration that these have, for tagged ones."""
     capacity = table.capacity[pair]
     rate = max(offered, _LEAST_LOAD * capacity)
     linear_rate = rate if np.isinf(table.places[pair]) else min(rate, MOST_LINEAR_LOAD * capacity)
@@ -89,17 +113,30 @@ def solve(
     if pooled > 1.0:
         together = 0.0
     cell, budget_load, binds = lay_lattice(table, pair, flow, space)
+    lay_own(table, pair, cell, tagged, space)
+    own_mean = table.own_prompt_mean[pair] if tagged else table.prompt_mean[pair]
     arrival_exponents(space.transform, flow, excess, space.exponents)
     set_nodes(table, pair, waits, space)
     idle = node_delays(
-        table, pair, flow, average, budget_load, binds, excess, together, cell, tails, space
+        table,
+        pair,
+        flow,
+        average,
+        budget_load,
+        binds,
+        excess,
+        together,
+        cell,
+        own_mean,
+        tails,
+        space,
     )
     in_service = _in_service(table, pair, full, min(linear_mean, table.slots[pair]), space.states)
     in_service -= max(in_service - average, 0.0) * (1.0 - _spread_kept(table, pair, space))
     if offered <= 0.0:
         idle, waits = 1.0, 0.0
         space.weight[:] = 0.0
-    late, late_first = late_delay(table, pair, cell, space)
+    late, late_first = late_delay(table, pair, cell, tagged, space)
     decay = (full_rate - rate) * pooled / stretch
     longest = (table.places[pair] * pooled + 1.0) / (full_rate * pooled)
     wait_mean, wait_limit = (
@@ -126,6 +163,8 @@ def solve(
         late_first,
         dispersion,
         in_service,
+        tagged,
+        decode,
         space,
     )
 
@@ -180,11 +219,16 @@ def _means(
     late_first: float,
     dispersion: float,
     in_service: float,
+    tagged: bool,
+    decode: float,
     space: Space,
 ) -> Solution:
     """Return the means: nodes weighted by what arrivals find."""
-    alone = alone_delay(table, pair, cell, space)
-    more = further_chunks(table, pair, in_service)
+    prompts, shares = table.prompts[pair], table.prompt_shares[pair]
+    if tagged:
+        prompts, shares = table.own_prompts[pair], table.own_prompt_shares[pair]
+    alone = alone_delay(table, pair, cell, prompts, shares, space)
+    more = further_chunks(table, pair, in_service, prompts, shares)
     ttft = idle * alone + waits * (wait_mean + late)
     full = (
         table.base[pair]
@@ -201,8 +245,7 @@ def _means(
             first += weight * (space.first[node] + more * full)
             ahead = space.delay[node] - space.first[node] - more * full
             wait += weight * (space.rest[node] + max(ahead, 0.0))
-    decode = 0.0
-    if table.decodes[pair] > 0.0:
+    if table.decodes[pair] > 0.0 and not tagged:
         decode = (in_service / accepted - first) / table.decodes[pair]
         decode = max(decode, table.base[pair])
     fast, slow = _variances(table, pair, accepted, cell, space)

@@ -18,8 +18,8 @@ from queue_models.process import ServiceProcess
 
 __all__ = ["MEANS", "NO_BOUND", "Pairs", "evaluate_points", "excesses"]
 
-MEANS = 7
-"""Columns of means: accepted rate, refused share, and the mean of every metric."""
+MEANS = 9
+"""Columns of means: accepted rate, refused share, every metric; wait and stay of all requests."""
 
 NO_BOUND = 1e300
 """Bound of a target that a pair does not have."""
@@ -97,8 +97,9 @@ def _mean(table: PairTable, pair: int, solution: Solution, metric: int) -> float
     if metric == TTFT:
         return solution.ttft
     if metric in (ITL, TPOT):
-        return float(solution.decode / table.gained[pair])
-    return float(solution.ttft + table.decodes[pair] * solution.decode)
+        several = table.own_decodes[pair] > 0.0 or table.tagged[pair] == 0.0
+        return float(solution.decode / table.gained[pair]) if several else 0.0
+    return float(solution.ttft + table.own_decodes[pair] * solution.decode)
 
 
 @compiled
@@ -126,8 +127,9 @@ def _evaluate(
         pair = pairs[i]
         solution = solve(table, pair, rates[i], responses, tails, space)
         means[i, 0], means[i, 1] = solution.accepted, solution.refused
-        for metric in range(MEANS - 2):
+        for metric in range(MEANS - 4):
             means[i, 2 + metric] = _mean(table, pair, solution, metric)
+        means[i, MEANS - 2], means[i, MEANS - 1] = space.of_all[0], space.of_all[1]
         for j in range(metrics.size):
             quantiles[i, j] = quantile(table, pair, solution, space, metrics[j], shares[j])
 

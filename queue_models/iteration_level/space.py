@@ -53,9 +53,12 @@ class Space(NamedTuple):
     late_values: FloatArray
     late_shares: FloatArray
     lattice: FloatArray
+    own: FloatArray
+    of_all: FloatArray
     times: FloatArray
     parts: FloatArray
     transform: ComplexArray
+    own_transform: ComplexArray
     exponents: ComplexArray
     work: ComplexArray
 
@@ -110,9 +113,12 @@ def new_space(slots: int) -> Space:
         late_values=np.zeros(LATE),
         late_shares=np.zeros(LATE),
         lattice=np.zeros(CELLS),
+        own=np.zeros(CELLS),
+        of_all=np.zeros(2),
         times=np.zeros(TIMES),
         parts=np.zeros((4, HALF)),
         transform=np.zeros(CELLS, np.complex128),
+        own_transform=np.zeros(CELLS, np.complex128),
         exponents=np.zeros(HALF, np.complex128),
         work=np.zeros((8, CELLS), np.complex128),
     )
