@@ -9,7 +9,15 @@ from optimizer.engine.compilation import borrowed, compiled, inlined
 from optimizer.engine.randomness import mixed, uniform
 from optimizer.engine.residence import leave
 from optimizer.engine.rules import KvAccounting, ReplicaRole, Rules
-from optimizer.engine.state import COMPLETED, GAP_BINS, GAP_BITS, NONE, EngineState
+from optimizer.engine.state import (
+    COMPLETED,
+    GAP_BINS,
+    GAP_BITS,
+    GUESSED,
+    NONE,
+    UNTOLD,
+    EngineState,
+)
 
 __all__ = [
     "FIRST_BIN",
@@ -112,12 +120,22 @@ def emitted_tokens(state: EngineState, rules: Rules, r: int, k: int, most: int) 
     """Return the tokens that come out: drafts accepted one after another, and one more."""
     if rules.external:
         return abs(state.verdict[r, k])
-    request = state.requests[state.running[r, k]]
+    slot = state.running[r, k]
+    request = state.requests[slot]
     tokens = 1
-    luck = mixed(rules.seed, request.id)
-    while tokens < most and uniform(luck, request.known + tokens) < rules.acceptance_rate:
+    while tokens < most and _accepted(state, rules, slot, request.known + tokens):
         tokens += 1
     return min(tokens, request.prompt + request.output - request.known)
+
+
+@inlined
+def _accepted(state: EngineState, rules: Rules, slot: int, known: int) -> bool:
+    """Whether the draft of the last of so many tokens is accepted: as was told, or by chance."""
+    request = state.requests[slot]
+    place = known - request.prompt - 1
+    if place < state.guesses.shape[1] and state.guesses[slot, place] != UNTOLD:
+        return state.guesses[slot, place] == GUESSED
+    return uniform(mixed(rules.seed, request.id), known) < rules.acceptance_rate
 
 
 @inlined

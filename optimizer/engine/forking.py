@@ -12,7 +12,7 @@ from optimizer.engine.preemption import catch_up
 from optimizer.engine.randomness import mixed
 from optimizer.engine.residence import join
 from optimizer.engine.rules import KvAccounting, Rules
-from optimizer.engine.state import NONE, RUNNING, EngineState
+from optimizer.engine.state import NONE, RUNNING, UNTOLD, EngineState
 
 __all__ = ["fork"]
 
@@ -54,6 +54,7 @@ def fork(state: EngineState, rules: Rules, slot: int, number: int) -> int:
     state.requests[copy] = state.requests[slot]
     child = state.requests[copy]
     child.id = number
+    state.guesses[copy] = UNTOLD
     last = parent.segments - 1
     for segment in range(parent.segments):
         state.keys[copy, segment] = state.keys[slot, segment]

@@ -209,6 +209,20 @@ class LiveFleet:
         """
         return self._engine.offer(traffic)
 
+    def tell_guesses(self, request: int, first: int, guessed: Sequence[bool]) -> None:
+        """Say of tokens of an output whether the drafts of a speculative decoder are right.
+
+        Where it is told before a token comes out, acceptance is what it says
+        (`language.Emission.guessed`); else it is by chance, at `acceptance_rate`. Nothing happens
+        if the request is over.
+
+        Parameters
+        ----------
+        first
+            Number of the first of these tokens in the output, from 0.
+        """
+        self._engine.tell_guesses(request, first, guessed)
+
     def shorten(self, request: int, output: int) -> None:
         """Say with which of its tokens a request ends, where that is before the last it asked for.
 

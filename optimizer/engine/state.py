@@ -21,12 +21,15 @@ __all__ = [
     "DROPPED",
     "FAILED",
     "GAP_BINS",
+    "GUESSED",
     "HANDED_OVER",
+    "MISSED",
     "NONE",
     "REFUSED",
     "RUNNING",
     "SWAPPED",
     "TOO_LONG",
+    "UNTOLD",
     "WAITING",
     "EngineState",
     "grown",
@@ -48,6 +51,9 @@ NONE = -1
     CANCELLED_OUT,
     CANCELLED_IN,
 ) = range(8)
+
+# What is known of a token of an output: nothing, or whether its draft was right.
+UNTOLD, GUESSED, MISSED = range(3)
 
 # Outcomes of a request.
 COMPLETED, REFUSED, TOO_LONG, DROPPED, ABORTED, FAILED = range(6)
@@ -187,6 +193,7 @@ class EngineState(NamedTuple):
     free_slots: Any  # (S + 1,) a stack likewise
     keys: Any  # (S, C) content of a request in segments: their keys
     ends: Any  # (S, C) and where they end [tokens]
+    guesses: Any  # (S, G) of the first tokens of an output: UNTOLD, GUESSED or MISSED
     done: Any  # (F,) DONE
     done_count: Any  # (1,)
     gaps: Any  # (GAP_BINS,) gaps between tokens
@@ -228,6 +235,7 @@ def new_state(
         free_slots=_stack(slots),
         keys=np.zeros((slots, segments), np.int64),
         ends=np.zeros((slots, segments), np.int32),
+        guesses=np.zeros((slots, 0), np.int8),
         done=np.zeros(done, DONE).view(np.recarray),
         done_count=np.zeros(1, np.int64),
         gaps=np.zeros(GAP_BINS, np.int64),
@@ -283,12 +291,19 @@ def with_replicas(state: EngineState, rules: Rules, replicas: int) -> EngineStat
 
 
 def grown(
-    state: EngineState, rules: Rules, *, slots: int = 0, segments: int = 0, longest: int = 0
+    state: EngineState,
+    rules: Rules,
+    *,
+    slots: int = 0,
+    segments: int = 0,
+    longest: int = 0,
+    guesses: int = 0,
 ) -> EngineState:
     """Return the state with room for at least so much; see `new_state`."""
     have = state.requests.size
     slots = max(slots, have)
     segments = max(segments, state.keys.shape[1])
+    guesses = max(guesses, state.guesses.shape[1])
     width = max(_width(rules, longest), state.tables.shape[1])
     changes: dict[str, Any] = {}
     if slots > have:
@@ -302,6 +317,8 @@ def grown(
         changes |= {"requests": requests.view(np.recarray), "free_slots": free}
     if slots > have or segments > state.keys.shape[1]:
         changes |= {n: _padded(getattr(state, n), (slots, segments)) for n in ("keys", "ends")}
+    if slots > have or guesses > state.guesses.shape[1]:
+        changes["guesses"] = _padded(state.guesses, (slots, guesses))
     if width > state.tables.shape[1]:
         changes["tables"] = _padded(state.tables, (state.tables.shape[0], width))
     return state._replace(**changes)

@@ -6,7 +6,7 @@ from optimizer.engine.compilation import borrowed, compiled
 from optimizer.engine.queues import enqueue
 from optimizer.engine.residence import record
 from optimizer.engine.rules import KvAccounting, Rules
-from optimizer.engine.state import NONE, REFUSED, TOO_LONG, WAITING, EngineState
+from optimizer.engine.state import NONE, REFUSED, TOO_LONG, UNTOLD, WAITING, EngineState
 from optimizer.engine.traffic import Traffic
 
 __all__ = ["place_request", "submit"]
@@ -36,6 +36,7 @@ def place_request(state: EngineState, traffic: Traffic, place: int, number: int)
     request.hit = request.preemptions = request.decoding = request.stops = 0
     request.seat = request.replica = NONE
     request.state = WAITING
+    state.guesses[slot] = UNTOLD
     first, stop = traffic.segment_of[place], traffic.segment_of[place + 1]
     request.segments = stop - first
     for segment in range(first, stop):

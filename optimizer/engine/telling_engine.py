@@ -30,6 +30,8 @@ from optimizer.engine.routing import Router
 from optimizer.engine.rules import EngineConfig
 from optimizer.engine.shortening import shorten
 from optimizer.engine.state import (
+    GUESSED,
+    MISSED,
     EngineState,
     grown,
     new_state,
@@ -155,6 +157,18 @@ class TellingEngine:
         if arrivals.size:
             self._offered.append((traffic, 0, first))
         return first
+
+    def tell_guesses(self, request: int, first: int, guessed: Sequence[bool]) -> None:
+        """Say of tokens of an output whether their drafts are right; see `LiveFleet`."""
+        slot = self._slot.get(request)
+        if slot is None:
+            return
+        last = first + len(guessed)
+        if last > self._state.guesses.shape[1]:
+            room = max(last, 2 * self._state.guesses.shape[1])
+            self._state = grown(self._state, self._rules, guesses=room)
+        told = np.where(guessed, GUESSED, MISSED)
+        self._state.guesses[slot, first:last] = told
 
     def shorten(self, request: int, output: int) -> None:
         """Say with which of its tokens a request ends, before the last that it asked for."""

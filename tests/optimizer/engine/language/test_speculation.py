@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from optimizer.engine import EngineConfig, OnlineEngine, Tokens
+from optimizer.engine import EngineConfig, LiveFleet, OnlineEngine, Tokens
 from optimizer.engine.language import (
     Generation,
     LanguageModel,
@@ -176,3 +176,47 @@ def test_an_engine_speaks_and_keeps_account_of_what_was_guessed() -> None:
             alone.next()
         assert told[seed] == alone.output
         sampler.end(seed)
+
+
+def test_a_fleet_that_is_told_the_guesses_schedules_as_the_engine_that_asks_for_them() -> None:
+    """Texts drawn in advance, whose guesses and ends the compiled fleet is told, come out at the
+    same times as from the engine that draws at every iteration, as many tokens together; without
+    being told, drafts are accepted by chance."""
+    config = EngineConfig(
+        block_size=4, num_blocks=40, draft_tokens=3, max_num_seqs=8, acceptance_rate=0.0
+    )
+    timing = IterationTiming(10, 1, 0.25)
+    prompts = [MODEL.tokenizer.encode(text) for text in ("The", "A train", "Good notes", "In")] * 2
+    params = [SamplingParams(max_tokens=60, seed=seed) for seed in range(len(prompts))]
+
+    sampler = TextSampler()
+    engine = OnlineEngine(config, timing, sampler=sampler)
+    for prompt, own in zip(prompts, params, strict=True):
+        sampler.begin(
+            engine.submit(len(prompt), 60), Generation(MODEL, prompt, own, speculate=True)
+        )
+    asked = [tuple(e) for e in engine.advance(math.inf) if isinstance(e, Tokens)]
+
+    def told(*, guesses: bool) -> tuple[list[tuple[float, int, int]], int]:
+        fleet = LiveFleet(config, timing, tells_tokens=True)
+        for prompt, own in zip(prompts, params, strict=True):
+            number = fleet.submit(len(prompt), 60)
+            generation = Generation(MODEL, prompt, own, speculate=True)
+            guessed = []
+            while generation.finish_reason is None:
+                guessed.append(generation.next().guessed)
+            if guesses:
+                half = len(guessed) // 2
+                fleet.tell_guesses(number, half, guessed[half:])
+                fleet.tell_guesses(number, 0, guessed[:half])
+            if len(guessed) < 60:
+                fleet.shorten(number, len(guessed))
+        happened = fleet.advance(1e6)
+        columns = happened.time_ms, happened.request, happened.tokens
+        accepted = fleet.state.replicas.accepted_drafts.sum()
+        return list(zip(*(column.tolist() for column in columns), strict=True)), int(accepted)
+
+    came, accepted = told(guesses=True)
+    assert sorted(came) == sorted(asked)
+    assert accepted == engine.state.replicas[0].accepted_drafts > 0
+    assert told(guesses=False)[1] == 0
