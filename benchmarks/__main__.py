@@ -13,6 +13,7 @@ from benchmarks import (
     kv_loading,
     resolve,
     solver_scaling,
+    sweep_speed,
     whole_process,
 )
 
@@ -34,6 +35,7 @@ def main() -> None:
         whole_process,
         solver_scaling,
         resolve,
+        sweep_speed,
     ):
         benchmark.run(repeats)
         print()

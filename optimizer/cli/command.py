@@ -27,6 +27,7 @@ from optimizer.cli import (
     size,
     solve,
     solvers,
+    sweep,
     validate,
     whatif,
 )
@@ -56,6 +57,7 @@ app.command("export")(export.export)
 app.command("simulate")(simulate.simulate)
 app.command("size")(size.size)
 app.command("compare")(compare.compare)
+app.command("sweep")(sweep.sweep)
 app.command("solvers")(solvers.solvers)
 app.command("queue-models")(queue_models.queue_models)
 app.command("schema")(schema.schema)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+from optimizer.csv_text import csv_text
 from optimizer.experiments.best_known import best_values, gap_to_best
 from optimizer.experiments.performance_profile import Profile
 from optimizer.experiments.run import RunRow
@@ -28,19 +26,19 @@ def rows_csv(rows: Sequence[RunRow], known: Mapping[str, float]) -> str:
         values = {name: getattr(row, name) for name in names}
         values["notes"] = "; ".join(row.notes)
         lines.append([*values.values(), best.get(row.instance), gap_to_best(row, best)])
-    return _csv([*names, "best_value", "gap_to_best"], lines)
+    return csv_text([*names, "best_value", "gap_to_best"], lines)
 
 
 def summary_csv(summary: Summary) -> str:
     """Return a line per cell of the table."""
     names = [f.name for f in dataclasses.fields(Cell)]
     cells = (summary.cells[line, solver] for line in summary.lines for solver in summary.solvers)
-    return _csv(names, ([getattr(cell, name) for name in names] for cell in cells))
+    return csv_text(names, ([getattr(cell, name) for name in names] for cell in cells))
 
 
 def profiles_csv(profiles: Sequence[Profile]) -> str:
     """Return a line per step of each curve."""
-    return _csv(
+    return csv_text(
         ["solver", "ratio", "fraction_solved"],
         (
             [profile.solver, ratio, fraction]
@@ -48,11 +46,3 @@ def profiles_csv(profiles: Sequence[Profile]) -> str:
             for ratio, fraction in zip(profile.ratios, profile.fractions, strict=True)
         ),
     )
-
-
-def _csv(header: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(lines)
-    return text.getvalue()

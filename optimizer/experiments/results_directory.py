@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from optimizer.experiments.errors import ExperimentError
+from optimizer.experiments.journal import append_line, read_lines
 from optimizer.experiments.protocol import Protocol
 from optimizer.experiments.run import RunRow
 
@@ -35,24 +35,12 @@ def read_rows(directory: Path) -> tuple[RunRow, ...]:
         If a line is no row.
     """
     path = directory / ROWS_FILE
-    if not path.exists():
-        return ()
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return tuple(
-        RunRow.from_json(line, f"{path}:{number}")
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    )
+    return tuple(RunRow.from_json(line, f"{path}:{number}") for number, line in read_lines(path))
 
 
 def append_row(directory: Path, row: RunRow) -> None:
     """Add a row; it is on the disk when this returns."""
-    path = directory / ROWS_FILE
-    with path.open("a+b") as stream:
-        _cut_unfinished_line(stream.fileno())
-        stream.write(row.to_json().encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    append_line(directory / ROWS_FILE, row.to_json())
 
 
 def read_protocol(directory: Path) -> Protocol | None:
@@ -85,10 +73,3 @@ def write_protocol(directory: Path, protocol: Protocol) -> None:
         raise ExperimentError(
             f"{directory}: cannot be written: {error.strerror}; give another folder to -o"
         ) from error
-
-
-def _cut_unfinished_line(descriptor: int) -> None:
-    """Drop what follows the last line end."""
-    size = os.fstat(descriptor).st_size
-    if size and os.pread(descriptor, 1, size - 1) != b"\n":
-        os.ftruncate(descriptor, os.pread(descriptor, size, 0).rfind(b"\n") + 1)

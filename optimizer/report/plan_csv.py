@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from io import StringIO
 
+from optimizer.csv_text import csv_text
 from optimizer.fleet.plan import FleetPlan
 
 __all__ = ["plan_csv"]
@@ -15,8 +14,6 @@ _COLUMNS = (
     "max_batch", "share", "cost_per_hour", "arrival_rate_rps", "admitted_rate_rps", "utilization",
     "ttft_ms", "itl_ms", "e2e_ms", "margin", "replicas_of",
 )  # fmt: skip
-# A cell that begins so is a formula to a spreadsheet, which may then run it.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def plan_csv(plan: FleetPlan) -> str:
@@ -24,24 +21,14 @@ def plan_csv(plan: FleetPlan) -> str:
 
     Names that a spreadsheet would take for formulas have an apostrophe before them.
     """
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*_COLUMNS, "currency", "why_unserved"))
-    writer.writerows(_rows(plan))
-    return text.getvalue()
+    return csv_text((*_COLUMNS, "currency", "why_unserved"), _rows(plan))
 
 
 def _rows(plan: FleetPlan) -> Iterator[list[object]]:
     for allocation in plan.allocations:
         values = [getattr(allocation, column) for column in _COLUMNS]
-        yield [*map(_cell, values), plan.currency, ""]
+        yield [*values, plan.currency, ""]
     for service in plan.unserved:
         known = service.model_dump()
         values = [known.get(column) for column in _COLUMNS]
-        yield [*map(_cell, values), plan.currency, _cell(service.explanation)]
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
-        return f"'{value}"
-    return value
+        yield [*values, plan.currency, service.explanation]
