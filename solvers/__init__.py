@@ -10,6 +10,7 @@ from solvers.base import Solver as Solver
 from solvers.base import Start as Start
 from solvers.base import required_features as required_features
 from solvers.cancellation import CancelFlag as CancelFlag
+from solvers.chance import Chance as Chance
 from solvers.checker import CheckReport as CheckReport
 from solvers.checker import check as check
 from solvers.description import SolverDescription as SolverDescription
@@ -61,6 +62,7 @@ __all__ = [
     "AllocationProblem",
     "BrokenPluginError",
     "CancelFlag",
+    "Chance",
     "CheckReport",
     "Feature",
     "Limit",

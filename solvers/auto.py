@@ -57,7 +57,7 @@ class AutoSolver(Solver):
 
     name: ClassVar[str] = "auto"
     summary: ClassVar[str] = "chooses among the installed solvers, and says which and why"
-    features: ClassVar[frozenset[Feature]] = LINKED_FEATURES
+    features: ClassVar[frozenset[Feature]] = LINKED_FEATURES | {Feature.CHANCE}
 
     def solve(
         self, problem: AllocationProblem, params: SolveParams, start: Start | None = None
@@ -66,7 +66,7 @@ class AutoSolver(Solver):
         self.require(problem, params)
         self.parse_options(params)
         began = time.perf_counter()
-        plain = problem.split is None and problem.links is None
+        plain = problem.split is None and problem.links is None and problem.chance is None
         relaxed = relaxed_solution(problem) if plain else None
         if relaxed is not None and is_feasible(problem, relaxed):
             choice = _Choice("greedy", "it proves itself here without a search")
@@ -113,6 +113,8 @@ def _is_short(problem: AllocationProblem, params: SolveParams) -> bool:
 def _exact_choice(problem: AllocationProblem, params: SolveParams) -> _Choice:
     """Return the exact solver for the size among those that are installed."""
     names = registry.names()
+    if problem.chance is not None:
+        return _Choice("convex", "it takes rows that are kept with a probability")
     if problem.split is not None or problem.links is not None:
         return _mixed_choice(problem, params)
     highs, ortools, pulp = (find_spec(name) is not None for name in ("highspy", "ortools", "pulp"))

@@ -43,6 +43,7 @@ class Feature(StrEnum):
     SPLIT = "split"  # counts and rate shares, see AllocationProblem.split
     LINKS = "links"  # signed rows and further columns, see AllocationProblem.links
     AGREEMENTS = "agreements"  # of links, those alone by which choices of two groups agree
+    CHANCE = "chance"  # rows kept with a probability, see AllocationProblem.chance
     CANCEL = "cancel"  # returns the incumbent when SolveParams.cancel is set
 
 
@@ -270,6 +271,8 @@ def required_features(problem: AllocationProblem, params: SolveParams) -> frozen
         needed.add(Feature.SPLIT)
     if problem.links is not None:
         needed.add(Feature.AGREEMENTS if are_agreements(problem) else Feature.LINKS)
+    if problem.chance is not None:
+        needed.add(Feature.CHANCE)
     if params.time_limit_s is not None:
         needed.add(Feature.TIME_LIMIT)
     return frozenset(needed)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from solvers.chance import Chance
 from solvers.link_checker import cheapest_z, check_links
 from solvers.links import Links
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem
@@ -30,7 +31,7 @@ class CheckReport:
     cost
         Cost of the solution in the caller's numbers; NaN when `x` is no vector of 0 and 1.
     usage
-        (m,), used of each row.
+        (m,), used of each row; of one that is kept with a probability, with the room it needs.
     violations
         Each broken rule in words; empty when feasible.
     unserved
@@ -91,6 +92,8 @@ def check(
         faults.append("parts: a problem with a split part knows none")
     if taken is not None and problem.links is not None:
         faults.append("parts: a problem with a linked part knows none")
+    if taken is not None and problem.chance is not None:
+        faults.append("parts: a problem with an uncertain part knows none")
     if faults or chosen is None:
         return CheckReport(
             feasible=False,
@@ -199,12 +202,27 @@ def _check_rows(
     column = np.repeat(np.arange(problem.columns), np.diff(matrix.indptr))
     usage = np.zeros(problem.rows)
     np.add.at(usage, matrix.rows, matrix.values * share[column])
+    if problem.chance is not None:
+        usage += _room_for_deviations(problem.chance, share, problem.rows)
     over = usage > problem.capacity * (1.0 + CAPACITY_TOLERANCE)
     for row in np.flatnonzero(over)[:_SHOWN]:
         faults.append(
             f"row {row}: usage {usage[row]:.12g} exceeds the capacity {problem.capacity[row]:.12g}"
         )
     return usage
+
+
+def _room_for_deviations(
+    chance: Chance, share: NDArray[np.float64], rows: int
+) -> NDArray[np.float64]:
+    """Return (rows,), the root of the summed squares of the factors that move each row."""
+    spread = chance.spread
+    column = np.repeat(np.arange(spread.shape[1]), np.diff(spread.indptr))
+    moved, squares = np.zeros(chance.factors), np.zeros(rows)
+    np.add.at(moved, spread.rows, spread.values * share[column])
+    np.add.at(squares, chance.row, moved**2)
+    found: NDArray[np.float64] = np.sqrt(squares)
+    return found
 
 
 def _unserved_weights(

@@ -10,6 +10,7 @@ from itertools import product
 
 import numpy as np
 
+from solvers.chance import Chance
 from solvers.enumeration import brute_force
 from solvers.link_cases import golden_link_problems, random_link_problems
 from solvers.problem import AllocationProblem, FloatArray
@@ -44,7 +45,7 @@ class ContractCase:
 def contract_cases() -> tuple[ContractCase, ...]:
     """Return the hand-made cases and seeded random ones, all small."""
     return (*_golden_cases(), *_strict_cases(), *_random_cases(), *_split_cases(),
-            *_link_cases())  # fmt: skip
+            *_link_cases(), *_chance_cases())  # fmt: skip
 
 
 def _golden_cases() -> tuple[ContractCase, ...]:
@@ -206,6 +207,34 @@ def _link_cases() -> tuple[ContractCase, ...]:
     golden = [ContractCase(*entry) for entry in golden_link_problems()]
     random = [ContractCase(n, p, brute_force(p)) for n, p in random_link_problems()]
     return (*golden, *random)
+
+
+def _uncertain(
+    capacity: float, spread: Sequence[Sequence[float]], priority: Sequence[int] | None = None
+) -> AllocationProblem:
+    """Two groups on one row, means 3 and 4; each may leave it, at 5 and 4 in place of 1."""
+    stays = [False, True, False, True]
+    return AllocationProblem(
+        [1, 5, 1, 4], [[3, 0, 4, 0]], [capacity], [0, 0, 1, 1],
+        chance=Chance(spread, [0] * len(spread)),
+        priority=priority, unserved=None if priority is None else stays,
+    )  # fmt: skip
+
+
+def _chance_cases() -> tuple[ContractCase, ...]:
+    """Rows kept with a probability, the optimum checked by hand."""
+    apart, together = [[3, 0, 0, 0], [0, 0, 4, 0]], [[3, 0, 4, 0]]
+    return (
+        # 3 + 4 + sqrt(3^2 + 4^2) = 12.
+        ContractCase("uncertain, independent", _uncertain(12, apart), (2.0,)),
+        ContractCase("uncertain, a little less room", _uncertain(11.999, apart), (5.0,)),
+        # What moves together does not offset: 3 + 4 + (3 + 4) = 14.
+        ContractCase("uncertain, together", _uncertain(13.999, together), (5.0,)),
+        ContractCase("uncertain, together, room", _uncertain(14, together), (2.0,)),
+        # The first alone takes 6, the second 8.
+        ContractCase("uncertain, alone too large", _uncertain(7.9, apart), (5.0,)),
+        ContractCase("uncertain, priorities", _uncertain(11.999, apart, [2, 1]), (0.0, 1.0, 6.0)),
+    )
 
 
 def _random_problem(

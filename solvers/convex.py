@@ -10,10 +10,13 @@ from importlib.util import find_spec
 from typing import ClassVar
 
 from solvers.base import Feature, SolveParams, Solver, Start
+from solvers.chance_search import solve_with_chance
 from solvers.convex_search import ConvexSearch
 from solvers.cvxpy_relaxation import LEAST_COST, LEAST_OVERLOAD, cvxpy_backend
 from solvers.exact import Backend
+from solvers.highs import HighsSolver
 from solvers.isolated_backend import isolated, isolated_when_large
+from solvers.lagrangian import LagrangianSolver
 from solvers.priorities import solve_in_stages
 from solvers.problem import AllocationProblem
 from solvers.result import SolveResult
@@ -24,7 +27,9 @@ __all__ = ["ConvexOptions", "ConvexSolver"]
 # is in a hurry: below, the default takes at most 0.3 s (family `fleet`, 1 000 groups: 26 000 and
 # 0.1 s); how long other solvers are deaf is not known. HiGHS 1.14, November 2026.
 _LARGE = 40_000
-_DEFAULT = "HIGHS"
+_DEFAULT, _OF_CONES = "HIGHS", "CLARABEL"
+# As `auto` chooses among the exact solvers.
+_PRICED_FROM_GROUPS = 150
 # Others always get one: OSQP 1.1 beside SCS 3.3, HiGHS and OR-Tools ended whole processes by a
 # segmentation fault, which then costs an error only.
 _SAFE = ("HIGHS", "CLARABEL")
@@ -62,6 +67,10 @@ class ConvexSolver(Solver):
     repairs and fills by reduced costs, and looks through the nearest columns by branch and cut; it
     is a heuristic, and may find nothing where a solution exists.
 
+    Rows that are kept with a probability (`AllocationProblem.chance`) are second-order cones of the
+    relaxation, which Clarabel solves; whole columns then come of exact solves with linear rows,
+    `highs` or `lagrangian`, until every cone is kept. Given time, that proves the optimum.
+
     HiGHS, an exact method for the relaxation, leaves at most as many groups in fractions as there
     are rows. cvxpy cannot be interrupted: under a time limit or a cancel flag, large models and
     Clarabel run in a process of their own, other back ends always do. In this process one
@@ -81,6 +90,7 @@ class ConvexSolver(Solver):
             Feature.STRICT_PRIORITIES,
             Feature.PROGRESS,
             Feature.CANCEL,
+            Feature.CHANCE,
         }
     )
     Options: ClassVar[type[ConvexOptions]] = ConvexOptions
@@ -97,6 +107,8 @@ class ConvexSolver(Solver):
         """Solve the relaxation and round it; see `Solver.solve`."""
         self.require(problem, params)
         options: ConvexOptions = self.parse_options(params)
+        if problem.chance is not None:
+            return self._with_chance(problem, params, start, options)
         relax, relax_overload = (
             _placed(params, (options.backend, params.seed, objective))
             for objective in (LEAST_COST, LEAST_OVERLOAD)
@@ -112,6 +124,27 @@ class ConvexSolver(Solver):
             result.statistics,
             solver=self.name,
             version=f"cvxpy {version('cvxpy')}, {options.backend}",
+        )
+        return dataclasses.replace(result, statistics=statistics)
+
+    def _with_chance(
+        self,
+        problem: AllocationProblem,
+        params: SolveParams,
+        start: Start | None,
+        options: ConvexOptions,
+    ) -> SolveResult:
+        """Solve with uncertain rows: cones in fractions, linear rows in whole columns."""
+        # HiGHS knows no cones.
+        name = _OF_CONES if options.backend.upper() == _DEFAULT else options.backend
+        relax = _placed(params, (name, params.seed, LEAST_COST))
+        large = problem.groups >= _PRICED_FROM_GROUPS
+        linear = LagrangianSolver() if large else HighsSolver()
+        result = solve_with_chance(problem, params, start, relax, linear)
+        statistics = dataclasses.replace(
+            result.statistics,
+            solver=self.name,
+            version=f"cvxpy {version('cvxpy')}, {name}; {linear.name}",
         )
         return dataclasses.replace(result, statistics=statistics)
 

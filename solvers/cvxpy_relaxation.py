@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from solvers.chance import Chance
 from solvers.errors import SolverBackendError, SolverOptionError
 from solvers.exact import Backend, BackendAnswer, BackendRequest, Relaxation
 from solvers.problem import AllocationProblem, FloatArray, IntArray
@@ -33,6 +34,8 @@ _INFEASIBLE = ("infeasible", "infeasible_inaccurate", "infeasible_or_unbounded")
 
 def cvxpy_backend(name: str, seed: int, objective: str) -> Backend:
     """Return a back end that solves the continuous relaxation through cvxpy.
+
+    Rows that are kept with a probability become second-order cones, which take a solver of cones.
 
     Parameters
     ----------
@@ -143,6 +146,8 @@ def _model(problem: AllocationProblem, objective: str) -> _Model:
     cost, spread = _spread_costs(problem)
     x = cvxpy.Variable(n, nonneg=True)
     used = cvxpy.Constant(csr_array(scaled)[rows]) @ x
+    if problem.chance is not None:
+        used = used + _deviations(problem.chance, x, rows, factor)
     minimised = (cost / spread) @ x
     if objective == LEAST_OVERLOAD:
         overload = cvxpy.Variable(len(rows), nonneg=True)
@@ -151,6 +156,19 @@ def _model(problem: AllocationProblem, objective: str) -> _Model:
     one_of_each = cvxpy.Constant(members) @ x == np.ones(groups)
     programme = cvxpy.Problem(cvxpy.Minimize(minimised), [limits, one_of_each])
     return _Model(programme, x, limits, rows, factor[rows] * spread)
+
+
+def _deviations(chance: Chance, x: Any, rows: IntArray, factor: FloatArray) -> Any:
+    """Return the length of the deviations of each row that is looked at, a convex expression."""
+    import cvxpy
+
+    spread = chance.spread.to_scipy().tocsr()
+    lengths = []
+    for row in rows.tolist():
+        mine = np.flatnonzero(chance.row == row)
+        moved = cvxpy.Constant(spread[mine] * factor[row])
+        lengths.append(cvxpy.norm(moved @ x) if mine.size else cvxpy.Constant(0.0))
+    return cvxpy.hstack(lengths)
 
 
 def _relaxation(problem: AllocationProblem, model: _Model, solver: str) -> Relaxation | None:

@@ -71,4 +71,5 @@ def with_stages_frozen(
         problem.group,
         unserved=problem.unserved,
         links=problem.links,
+        chance=problem.chance,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvers.array_input import SHOWN, read_matrix, read_only_vector, refuse_faults, report_bad
+from solvers.chance import Chance
 from solvers.links import Links
 from solvers.sparse_columns import SparseColumns
 from solvers.split import Split
@@ -59,6 +60,8 @@ class AllocationProblem:
         columns, see `Split`; for them "exactly one column" does not hold.
     links
         Optional: signed rows, and further columns z with a cost, see `Links`.
+    chance
+        Optional: capacity rows whose usage is uncertain, see `Chance`.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class AllocationProblem:
     parts: IntArray | None = field(default=None)
     split: Split | None = field(default=None)
     links: Links | None = field(default=None)
+    chance: Chance | None = field(default=None)
 
     def __init__(
         self,
@@ -95,6 +99,7 @@ class AllocationProblem:
         parts: ArrayLike | None = None,
         split: Split | None = None,
         links: Links | None = None,
+        chance: Chance | None = None,
     ) -> None:
         faults: list[str] = []
         values: dict[str, Any] = {
@@ -113,11 +118,15 @@ class AllocationProblem:
             faults += split.faults(values["cost"], values["group"], values["unserved"])
         if not faults and links is not None:
             faults += links.faults(len(values["cost"]), values["group"], split, values["unserved"])
+        if not faults and chance is not None:
+            counted = split is not None or links is not None
+            faults += chance.faults(len(values["cost"]), len(values["capacity"]), counted=counted)
         refuse_faults("an allocation problem", faults)
         for name, value in values.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "split", split)
         object.__setattr__(self, "links", links)
+        object.__setattr__(self, "chance", chance)
 
     @property
     def columns(self) -> int:
@@ -138,7 +147,7 @@ class AllocationProblem:
         """One line: sizes and features."""
         extras = [
             name
-            for name in ("priority", "unserved", "weight", "parts", "split", "links")
+            for name in ("priority", "unserved", "weight", "parts", "split", "links", "chance")
             if getattr(self, name) is not None
         ]
         tail = f", {'+'.join(extras)}" if extras else ""
@@ -155,6 +164,7 @@ class AllocationProblem:
             self.usage.shape == other.usage.shape
             and self.split == other.split
             and self.links == other.links
+            and self.chance == other.chance
             and all(
                 _same(mine, theirs)
                 for mine, theirs in zip(self._arrays(), other._arrays(), strict=True)

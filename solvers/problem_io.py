@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from solvers.chance import Chance
 from solvers.errors import ProblemError
 from solvers.links import Links
 from solvers.problem import AllocationProblem
@@ -47,6 +48,9 @@ _SPLIT_OPTIONAL = (
 _LINKS = "links_"
 _LINK_VECTORS = ("row_lower", "row_upper", "cost", "lower", "upper", "integer")
 _LINK_MATRICES = ("of_x", "of_z", "of_rates")
+# Keys of the uncertain part in an archive begin with this.
+_CHANCE = "chance_"
+_CHANCE_PARTS = ("row", "spread")
 
 
 def problem_to_json(problem: AllocationProblem) -> str:
@@ -73,6 +77,11 @@ def problem_to_json(problem: AllocationProblem) -> str:
             if matrix is not None:
                 linked[name] = _matrix_document(matrix)
         document["links"] = linked
+    if problem.chance is not None:
+        document["chance"] = {
+            "row": problem.chance.row.tolist(),
+            "spread": _matrix_document(problem.chance.spread),
+        }
     return json.dumps(document, allow_nan=False)
 
 
@@ -107,7 +116,7 @@ def problem_from_json(text: str, where: str = "JSON") -> AllocationProblem:
     capacity = document.get("capacity")
     if isinstance(capacity, list):
         document["capacity"] = _without_words(capacity)
-    known = {"kind", "schema_version", "usage", "split", "links", *_REQUIRED, *_OPTIONAL}
+    known = {"kind", "schema_version", "usage", "split", "links", "chance", *_REQUIRED, *_OPTIONAL}
     _refuse_unknown(where, set(document), known)
     split = document.pop("split", None)
     if split is not None:
@@ -119,7 +128,10 @@ def problem_from_json(text: str, where: str = "JSON") -> AllocationProblem:
         if not isinstance(links, dict):
             raise ProblemError(f"{where}: links: an object with {', '.join(_LINK_VECTORS)}, ...")
         links = {name: _without_words(values) for name, values in links.items()}
-    return _assemble(where, document, usage, split, links)
+    chance = document.pop("chance", None)
+    if chance is not None and not isinstance(chance, dict):
+        raise ProblemError(f"{where}: chance: an object with {', '.join(_CHANCE_PARTS)} is wanted")
+    return _assemble(where, document, usage, split, links, chance)
 
 
 def write_problem(problem: AllocationProblem, path: str | Path) -> None:
@@ -145,6 +157,9 @@ def write_problem(problem: AllocationProblem, path: str | Path) -> None:
         arrays |= {_SPLIT + name: array for name, array in problem.split.arrays()}
     if problem.links is not None:
         arrays |= _link_arrays(problem.links)
+    if problem.chance is not None:
+        arrays |= _matrix_arrays(f"{_CHANCE}spread", problem.chance.spread)
+        arrays[f"{_CHANCE}row"] = problem.chance.row
     with target.open("wb") as stream:
         np.savez_compressed(stream, **{k: v for k, v in arrays.items() if v is not None})
 
@@ -154,9 +169,13 @@ def _link_arrays(links: Links) -> dict[str, Any]:
     arrays: dict[str, Any] = {_LINKS + name: array for name, array in links.vectors()}
     for name, matrix in links.matrices():
         if matrix is not None:
-            arrays[f"{_LINKS}{name}_shape"] = np.array(matrix.shape)
-            arrays |= {f"{_LINKS}{name}_{part}": getattr(matrix, part) for part in _USAGE}
+            arrays |= _matrix_arrays(_LINKS + name, matrix)
     return arrays
+
+
+def _matrix_arrays(name: str, matrix: SparseColumns) -> dict[str, Any]:
+    entries = {f"{name}_{part}": getattr(matrix, part) for part in _USAGE}
+    return {f"{name}_shape": np.array(matrix.shape), **entries}
 
 
 def read_problem(path: str | Path) -> AllocationProblem:
@@ -189,22 +208,25 @@ def read_problem(path: str | Path) -> AllocationProblem:
         for name in list(arrays)
         if name.startswith(_SPLIT)
     }
-    links = _links_of_archive(arrays)
+    links = _parts_of_archive(arrays, _LINKS, _LINK_MATRICES)
+    chance = _parts_of_archive(arrays, _CHANCE, ("spread",))
     _refuse_unknown(str(source), set(arrays), {*_REQUIRED, *_OPTIONAL})
-    return _assemble(str(source), arrays, usage, split or None, links or None)
+    return _assemble(str(source), arrays, usage, split or None, links or None, chance or None)
 
 
-def _links_of_archive(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Take the linked part out of an archive's arrays."""
-    links: dict[str, Any] = {}
-    for key in [key for key in arrays if key.startswith(_LINKS)]:
-        name, value = key.removeprefix(_LINKS), arrays.pop(key)
-        matrix = next((m for m in _LINK_MATRICES if name.startswith(m + "_")), None)
+def _parts_of_archive(
+    arrays: dict[str, Any], prefix: str, matrices: tuple[str, ...]
+) -> dict[str, Any]:
+    """Take the linked or the uncertain part, with its matrices, out of an archive's arrays."""
+    parts: dict[str, Any] = {}
+    for key in [key for key in arrays if key.startswith(prefix)]:
+        name, value = key.removeprefix(prefix), arrays.pop(key)
+        matrix = next((m for m in matrices if name.startswith(m + "_")), None)
         if matrix is None:
-            links[name] = value
+            parts[name] = value
         else:
-            links.setdefault(matrix, {})[name.removeprefix(matrix + "_")] = value
-    return links
+            parts.setdefault(matrix, {})[name.removeprefix(matrix + "_")] = value
+    return parts
 
 
 def _with_words(array: np.ndarray[Any, Any]) -> list[Any]:
@@ -259,6 +281,7 @@ def _assemble(
     usage: dict[str, Any],
     split: dict[str, Any] | None,
     links: dict[str, Any] | None,
+    chance: dict[str, Any] | None,
 ) -> AllocationProblem:
     missing = [name for name in _REQUIRED if arrays.get(name) is None]
     missing += [f"usage {name}" for name in ("shape", *_USAGE) if usage.get(name) is None]
@@ -268,6 +291,9 @@ def _assemble(
     if links is not None:
         missing += [f"links {n}" for n in ("row_lower", "row_upper", "of_x") if n not in links]
         _refuse_unknown(f"{where}: links", set(links), {*_LINK_VECTORS, *_LINK_MATRICES})
+    if chance is not None:
+        missing += [f"chance {name}" for name in _CHANCE_PARTS if name not in chance]
+        _refuse_unknown(f"{where}: chance", set(chance), set(_CHANCE_PARTS))
     if missing:
         raise ProblemError(f"{where}: missing {', '.join(missing)}")
     try:
@@ -279,6 +305,9 @@ def _assemble(
             **{name: arrays.get(name) for name in _OPTIONAL},
             split=None if split is None else Split(**split),
             links=None if links is None else _links(links),
+            chance=None
+            if chance is None
+            else Chance(_matrix("chance spread", chance["spread"]), chance["row"]),
         )
     except ProblemError as error:
         raise ProblemError(f"{where}: {error}") from error

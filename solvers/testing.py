@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from solvers.base import Feature, SolveParams, Solver, required_features
 from solvers.cancellation import CancelFlag
+from solvers.chance import Chance
 from solvers.checker import check
 from solvers.contract_cases import ContractCase, contract_cases
 from solvers.enumeration import brute_force
@@ -125,7 +126,10 @@ def check_refusals(solver: Solver) -> None:
     one = Split([True], demand=[1.0], owner=[0], edge_item=[0], edge_column=[0], edge_rate=[1.0])
     split = AllocationProblem([1.0], [[1.0]], [1.0], [0], split=one)
     linked = AllocationProblem([1.0], [[1.0]], [1.0], [0], links=Links([0.0], [1.0], [[1.0]]))
+    chance = Chance([[1.0]], [0])
+    uncertain = AllocationProblem([1.0], [[1.0]], [2.0], [0], chance=chance)
     for asked, params in (
+        (uncertain, SolveParams()),
         (strict, SolveParams()),
         (split, SolveParams()),
         (linked, SolveParams()),

@@ -35,8 +35,8 @@ def write_model(problem: AllocationProblem, path: str | Path) -> None:
     Raises
     ------
     ProblemError
-        If the problem has strict priorities, which neither format can express, or the suffix is
-        another one.
+        If the problem has strict priorities or uncertain rows, which the formats cannot express,
+        or the suffix is another one.
     MissingExtraError
         If HiGHS, which writes the file, is not installed.
     OSError
@@ -49,6 +49,11 @@ def write_model(problem: AllocationProblem, path: str | Path) -> None:
         raise ProblemError(
             f"{target.suffix} files know one objective, not strict priorities; write the problem "
             f"without `priority`, or use write_problem"
+        )
+    if problem.chance is not None:
+        raise ProblemError(
+            f"{target.suffix} files of linear programmes have no rows that are kept with a "
+            f"probability; use write_problem, or write the problem without `chance`"
         )
     try:
         import highspy
