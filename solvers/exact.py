@@ -92,6 +92,8 @@ class BackendRequest:
         A plain problem: no priorities, every row finite, every column fits alone.
     time_limit_s
         Seconds left, > 0; None: no limit.
+    solved_limit_s
+        Seconds that a back end may take once it has a solution, where these are more; it need not.
     relative_gap
         See `SolveParams`.
     absolute_gap
@@ -118,6 +120,7 @@ class BackendRequest:
     programme: MixedProgramme | None = None
     stage: ProgrammeStage | None = None
     point: FloatArray | None = None
+    solved_limit_s: float | None = None
     monitor: Monitor = field(default_factory=SilentMonitor)
 
 

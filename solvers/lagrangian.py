@@ -60,8 +60,9 @@ class LagrangianSolver(Solver):
     Groups that split, and groups whose columns are linked, are taken apart into plans: counts of
     one group's columns that carry its load, or what a pool and its classes do together. Plans are
     columns of a problem of choice, whose prices, bound and core are as above; the bound knows that
-    counts are whole. Where items share columns, rows know of rates, or most groups are linked to
-    others, branch and cut does it alone.
+    counts are whole. Where most groups are linked to others, as over the periods of a horizon,
+    what hangs together is a block, and plans are of whole blocks, found by branch and cut on each.
+    Where nothing can be taken apart, branch and cut does it alone.
 
     Where rows are dense, better choices are looked for by lists of partial choices, and up to
     `direct_up_to` groups a branch and bound by prices goes on where branch and cut stops early.

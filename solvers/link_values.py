@@ -17,7 +17,7 @@ from solvers.split_items import SplitItems
 from solvers.split_programme import SplitProgramme
 from solvers.split_rates import Rates
 
-__all__ = ["LinkValues", "keeps_links"]
+__all__ = ["LinkValues", "keeps_links", "solve_rest"]
 
 FloatArray = NDArray[np.float64]
 
@@ -91,7 +91,7 @@ class LinkValues:
             last = objective is objectives[-1]
             if not objective[~fixed].any() and not last:
                 continue
-            solved = _solve_rest(programme.programme(objective, frozen, []), point, fixed)
+            solved = solve_rest(programme.programme(objective, frozen, []), point, fixed)
             if solved is None:
                 return None
             reached = float(objective @ solved)
@@ -123,7 +123,7 @@ class LinkValues:
         return Rates(found, unserved) if carried and served else None
 
 
-def _solve_rest(
+def solve_rest(
     programme: MixedProgramme, point: FloatArray, fixed: NDArray[np.bool_]
 ) -> FloatArray | None:
     """Solve for what is not fixed at `point`; rows that hold nothing else are not looked at."""

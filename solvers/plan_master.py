@@ -1,29 +1,21 @@
-"""The rows that groups share, over plans: prices by the relaxation, bounds by prices."""
+"""The rows that groups share, over plans, and the pool of all plans known."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from solvers.errors import SolverBackendError
+from solvers.linking_rows import LinkingRows
 from solvers.plan_groups import PlanGroups
 from solvers.plan_units import Plans
 from solvers.problem import CAPACITY_TOLERANCE, BoolArray, FloatArray, IntArray
 from solvers.sparse_columns import SparseColumns
 
-__all__ = ["PlanPool", "RelaxedMaster", "SharedRows"]
-
-# What a missing unit of a capacity costs while plans are looked for, as a multiple of the dearest
-# unit of any column.
-_MISSING = 10.0
-# Objectives are handed over at about this size at most.
-_USUAL_COST = 1e5
+__all__ = ["PlanPool", "SharedRows"]
 
 
-class SharedRows:
+class SharedRows(LinkingRows):
     """The rows of one stage that hold columns of several groups, and its objective.
 
     Attributes
@@ -31,12 +23,10 @@ class SharedRows:
     cost
         (n,), the objective of columns; `extras` and `stay` that of counts beside it and of load
         that stays unserved, whole.
-    of_x, of_stay, of_z
-        (rows, n), (rows, G), (rows, shared z).
-    lower, upper
-        (rows,).
+    of_x, of_stay
+        (rows, n), (rows, G).
     z
-        (shared z,), which further columns of links they are.
+        (shared z,), which further columns of links those of `LinkingRows` are.
     """
 
     def __init__(
@@ -130,6 +120,19 @@ class SharedRows:
         pays = (self.z_cost >= 0) & np.isinf(self.z_upper)
         self.z_upper[pays] = np.maximum(np.ceil(worth[pays]), self.z_lower[pays])
 
+    def largest(self) -> FloatArray:
+        """Return (rows,), the largest coefficient of each row."""
+        largest = np.zeros(len(self.lower))
+        for matrix in (self.of_x, self.of_z, self.of_stay):
+            np.maximum.at(largest, matrix.rows, np.abs(matrix.values))
+        return largest
+
+    def dearest_unit(self) -> float:
+        """Return about what the dearest unit of anything costs."""
+        dearest = np.abs(self.cost).max(initial=0.0) + np.abs(self.z_cost).max(initial=0.0)
+        stay = np.where(np.isfinite(self.stay), self.stay, 0.0).max(initial=0.0)
+        return float(dearest + stay)
+
     def dearest(self, groups: PlanGroups) -> float:
         """Return more than any solution costs."""
         first = groups.option_first[:-1]
@@ -151,32 +154,6 @@ class SharedRows:
         reduced = self.cost - self.of_x.weighed(duals)
         reduced[self.barred] = np.inf
         return reduced, self.stay - self.of_stay.weighed(duals)
-
-    def signed(self, duals: FloatArray) -> FloatArray:
-        """Return duals whose signs their rows allow, and that no unlimited z outweighs."""
-        y = np.where((duals > 0) & np.isinf(self.lower), 0.0, duals)
-        y = np.where((y < 0) & np.isinf(self.upper), 0.0, y)
-        slack = self.z_cost - self.of_z.weighed(y)
-        broken = np.isinf(self.z_upper) & (slack < 0)
-        if broken.any():
-            weight = self.of_z.weighed(y)
-            share = np.where(
-                broken, np.maximum(self.z_cost, 0.0) / np.where(broken, weight, 1.0), 1
-            )
-            scale = np.ones(len(y))
-            np.minimum.at(scale, self.of_z.rows, share[self.of_z.columns] * (1 - 1e-12))
-            y = y * scale
-        return y
-
-    def constant(self, duals: FloatArray) -> float:
-        """Return what limits and shared z are worth at duals: the bound but for the groups."""
-        limit = np.where(duals > 0, self.lower, np.where(duals < 0, self.upper, 0.0))
-        slack = self.z_cost - self.of_z.weighed(duals)
-        with np.errstate(invalid="ignore"):
-            z = np.where(
-                slack > 0, self.z_lower * slack, np.where(slack < 0, self.z_upper * slack, 0.0)
-            )
-        return math.fsum((duals * limit).tolist()) + math.fsum(z.tolist())
 
 
 @dataclass(slots=True, eq=False)
@@ -280,110 +257,3 @@ def _beside(blocks: list[SparseColumns]) -> SparseColumns:
         columns=np.concatenate([b.columns + o for b, o in zip(blocks, offset, strict=False)]),
         values=np.concatenate([block.values for block in blocks]),
     )
-
-
-# Of HiGHS: plans that are added leave the last solution feasible.
-_PRIMAL_SIMPLEX = 4
-
-
-class RelaxedMaster:
-    """The linear relaxation over the plans known, kept in HiGHS from one round to the next."""
-
-    def __init__(self, groups: PlanGroups, shared: SharedRows, seed: int) -> None:
-        import highspy
-
-        self._groups, self._shared = groups.clusters.units, shared
-        self._highs: Any = highspy.Highs()
-        for name, value in (
-            ("output_flag", False), ("threads", 1), ("random_seed", seed), ("solver", "simplex"),
-            ("presolve", "off"), ("simplex_strategy", _PRIMAL_SIMPLEX),
-        ):  # fmt: skip
-            self._highs.setOptionValue(name, value)
-        dearest = np.abs(shared.cost).max(initial=0.0) + np.abs(shared.z_cost).max(initial=0.0)
-        stay = np.where(np.isfinite(shared.stay), shared.stay, 0.0).max(initial=0.0)
-        self._dearest = max(float(dearest + stay), 1e-9)
-        self._unit = 2.0 ** math.ceil(math.log2(self._dearest / _USUAL_COST))
-        one, none = np.ones(self._groups), np.zeros(0)
-        total = self._groups + len(shared.lower)
-        self._highs.addRows(
-            total, np.concatenate([one, shared.lower]), np.concatenate([one, shared.upper]), 0,
-            np.zeros(total, dtype=np.int32), none.astype(np.int32), none,
-        )  # fmt: skip
-        self._add(shared.z_cost, shared.z_lower, shared.z_upper, shared.of_z, self._groups)
-        self._add_missing()
-        self.value = math.inf
-        self.missing = 0.0
-
-    def _add(
-        self,
-        cost: FloatArray,
-        lower: FloatArray,
-        upper: FloatArray,
-        rows: SparseColumns,
-        offset: int,
-    ) -> None:
-        self._highs.addCols(
-            len(cost), cost / self._unit, lower, upper, len(rows.values),
-            rows.indptr[:-1].astype(np.int32), (rows.rows + offset).astype(np.int32), rows.values,
-        )  # fmt: skip
-
-    def _add_missing(self) -> None:
-        """Let any row be missed at a price, so that there always is a solution."""
-        shared = self._shared
-        rows = len(shared.lower)
-        largest = np.zeros(rows)
-        for matrix in (shared.of_x, shared.of_z, shared.of_stay):
-            np.maximum.at(largest, matrix.rows, np.abs(matrix.values))
-        price = _MISSING * self._dearest / np.where(largest > 0, largest, 1.0)
-        sides = [(np.flatnonzero(np.isfinite(shared.lower)), 1.0),
-                 (np.flatnonzero(np.isfinite(shared.upper)), -1.0)]  # fmt: skip
-        self._first = int(self._highs.getNumCol())
-        for mine, sign in sides:
-            matrix = SparseColumns.from_triplets(
-                (rows, len(mine)), rows=mine, columns=np.arange(len(mine)),
-                values=np.full(len(mine), sign),
-            )  # fmt: skip
-            self._add(price[mine], np.zeros(len(mine)),
-                      np.full(len(mine), np.inf), matrix, self._groups)  # fmt: skip
-        self._last = int(self._highs.getNumCol())
-
-    def add(self, block: _Block) -> None:
-        """Add plans."""
-        count = len(block.unit)
-        if not count:
-            return
-        rows = block.rows
-        start = rows.indptr + np.arange(count + 1)
-        index = np.empty(int(start[-1]), dtype=np.int32)
-        value = np.ones(len(index))
-        own = np.ones(len(index), dtype=bool)
-        own[start[:-1]] = False
-        index[start[:-1]] = block.unit
-        index[own], value[own] = rows.rows + self._groups, rows.values
-        self._highs.addCols(
-            count, block.cost / self._unit, np.zeros(count), np.full(count, np.inf), len(index),
-            start[:-1].astype(np.int32), index, value,
-        )  # fmt: skip
-
-    def solve(self) -> tuple[FloatArray, FloatArray]:
-        """Return the duals of groups and of shared rows.
-
-        Raises
-        ------
-        SolverBackendError
-            If HiGHS fails.
-        """
-        import highspy
-
-        highspy.Highs.resetGlobalScheduler(True)
-        self._highs.run()
-        status = self._highs.getModelStatus()
-        if status != highspy.HighsModelStatus.kOptimal:
-            raise SolverBackendError(f"HiGHS: plans: {self._highs.modelStatusToString(status)}")
-        solution = self._highs.getSolution()
-        values = np.array(solution.col_value)
-        self.plan_shares: FloatArray = values[self._last :]
-        self.missing = float(values[self._first : self._last].sum())
-        self.value = self._unit * float(self._highs.getInfo().objective_function_value)
-        duals = self._unit * np.array(solution.row_dual)
-        return duals[: self._groups], duals[self._groups :]

@@ -12,24 +12,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 
 import numpy as np
 
 from solvers.base import SolveParams, Start
+from solvers.block_search import block_search
 from solvers.exact import Backend, BackendAnswer, BackendRequest
-from solvers.integer_scaling import exact_scaling
 from solvers.lagrangian_search import LagrangianSearch
 from solvers.mixed_programme import MixedProgramme
 from solvers.plan_enumeration import enumerate_plans
 from solvers.plan_groups import PlanGroups, suits_plans
-from solvers.plan_master import PlanPool, RelaxedMaster, SharedRows
+from solvers.plan_master import PlanPool, SharedRows
 from solvers.plan_units import Plans, plans_of_units
 from solvers.problem import AllocationProblem, FloatArray, IntArray
-from solvers.result import GAP_TOLERANCE, Limit, Reason
-from solvers.search_monitor import Monitor
+from solvers.relaxed_master import RelaxedMaster
+from solvers.result import Limit, Reason
 from solvers.sparse_columns import SparseColumns
 from solvers.split_programme import scaled_objective
+from solvers.stage_search import QuietMonitor, StageSearch
 
 __all__ = ["plan_backend"]
 
@@ -47,10 +47,6 @@ _PRICE_SHARE, _FINEST = 0.05, 1e-7
 _MOST_ROUNDS = 200
 # Units missing in the relaxation that are rounding.
 _MISSED = 1e-7
-# Share of a step of a stage that may stay open in what is weighed.
-_STAGE_GAP = 0.25
-# One step of a stage outweighs so many units of what later stages want.
-_OUTWEIGHS = 10.0
 # Seconds that the first choice of plans may take when the time is up.
 _FIRST_CHOICE_S = 0.5
 # Weight of the best duals so far against those of the relaxation.
@@ -78,6 +74,9 @@ def plan_backend(branch_and_cut: Backend, seed: int, first_core: int) -> Backend
             groups = PlanGroups(request.problem, items)
             if groups.shared_links() <= _LINKED_SHARE * request.problem.groups:
                 return _PlanSearch(request, groups, branch_and_cut, seed, first_core).run()
+        in_blocks = block_search(request, branch_and_cut, seed)
+        if in_blocks is not None:
+            return in_blocks
         answer = branch_and_cut(request)
         note = "branch and cut alone: the groups cannot be taken apart into plans"
         return dataclasses.replace(answer, notes=(*answer.notes, note))
@@ -85,13 +84,8 @@ def plan_backend(branch_and_cut: Backend, seed: int, first_core: int) -> Backend
     return ask
 
 
-class _PlanSearch:
-    """One stage: prices, incumbent, bound, clock.
-
-    Of a stage of priorities most solutions are equally good, and prices of it alone are mostly 0.
-    So what later stages want is added, weighed less, while prices and choices are looked for;
-    bounds are of the stage alone.
-    """
+class _PlanSearch(StageSearch):
+    """One stage: prices, choices of plans."""
 
     def __init__(
         self,
@@ -101,46 +95,18 @@ class _PlanSearch:
         seed: int,
         first_core: int,
     ) -> None:
-        assert request.stage is not None
-        self.began = time.perf_counter()
-        self.request, self.stage = request, request.stage
+        super().__init__(request, _FIRST_CHOICE_S)
         self.branch_and_cut, self.seed, self.first_core = branch_and_cut, seed, first_core
         self.groups = groups
-        self.alone = self._shared_rows(self.stage.objective)
-        self.weight = 1.0
-        self.shared = self.alone
-        if self.stage.later:
-            self.shared = self._shared_rows(self._weighed())
+        self.own_rows = self._shared_rows(self.stage.objective)
+        self.shared = self.own_rows if self.alone else self._shared_rows(self.weighed)
         self.pool = PlanPool(self.groups, self.shared)
-        self.bound = -math.inf  # of what is weighed, and of the stage alone
-        self.own_bound = -math.inf
-        self.value = self.own_value = math.inf
-        self.x: IntArray | None = None
-        self.nodes = 0
-        scaling = exact_scaling(self.stage.objective)
-        whole = request.stage.builder.integer
-        only_whole = bool(np.all(whole | (self.stage.objective == 0)))
-        self.step = scaling.step if scaling is not None and only_whole else None
         if request.point is not None:
-            self._adopt(
+            self.adopt(
                 request.point[: request.problem.columns].astype(np.int64),
-                float(self._weighed() @ request.point),
+                float(self.weighed @ request.point),
                 float(self.stage.objective @ request.point),
             )
-
-    def _weighed(self) -> FloatArray:
-        """Return the objective with those of later stages; one more unserved outweighs a few."""
-        objectives = [self.stage.objective, *self.stage.later]
-        total = objectives[-1].copy()
-        weight = 1.0
-        for objective in objectives[-2::-1]:
-            if not objective.any():
-                continue
-            largest = np.abs(total[self.stage.builder.integer]).max(initial=0.0)
-            weight = _OUTWEIGHS * max(largest, 1e-9) / objective[objective > 0].min()
-            total += weight * objective
-        self.weight = weight if self.stage.later and self.stage.objective.any() else 1.0
-        return total
 
     def _shared_rows(self, objective: FloatArray) -> SharedRows:
         builder, n = self.stage.builder, self.request.problem.columns
@@ -159,7 +125,10 @@ class _PlanSearch:
 
     def run(self) -> BackendAnswer:
         """Find prices, then choose among more and more plans."""
-        master = RelaxedMaster(self.groups, self.shared, self.seed)
+        shared = self.shared
+        master = RelaxedMaster(
+            self.groups.clusters.units, shared, shared.largest(), shared.dearest_unit(), self.seed
+        )
         if not self._find_prices(master):
             return BackendAnswer(infeasible=True, detail="a group has no plan")
         if master.missing > _MISSED:
@@ -168,19 +137,18 @@ class _PlanSearch:
             return self._without_plans()
         self._bound_alone()
         self._choose()
-        if self._closed() or self._stopped() is not None:
-            return self._answer()
+        if self.closed() or self.stopped() is not None:
+            return self.answer("plans")
         if self.stage.later and self.request.time_limit_s is not None:
-            return self._answer()  # the rest of the time is better spent on the next stages
+            return self.answer("plans")  # the rest of the time is better spent on the next stages
         return self._without_plans()
 
     def _bound_alone(self) -> None:
         """Bound the stage alone, by the prices found, in its own measure."""
-        if self.shared is self.alone:
-            self.own_bound = self.bound
+        if self.alone:
             return
-        duals = self.alone.signed(self.duals / self.weight)
-        _, bound = self._price(self.alone, duals, 0.0, _FEW, _NEW)
+        duals = self.own_rows.signed(self.duals / self.weight)
+        _, bound = self._price(self.own_rows, duals, 0.0, _FEW, _NEW)
         self.own_bound = max(self.own_bound, bound, 0.0)
 
     # --- prices ---
@@ -197,16 +165,13 @@ class _PlanSearch:
             if bound > self.bound or number == 0:
                 self.least = plans.least
                 self.bound, self.duals = max(bound, self.bound), duals
-                if self.shared is self.alone:
-                    self.own_bound = self.bound
-                    self.request.monitor.bound(self._rounded())
             block = self.pool.add(plans)
-            master.add(block)
+            master.add(block.unit, block.cost, block.rows)
             if not len(block.unit) and direct and number:
                 break
             direct = not len(block.unit) or number < 3
-            _, found = master.solve()
-            if self._met(master) or self._stopped() is not None:
+            found = master.solve()
+            if self._met(master) or self.stopped() is not None:
                 break
             duals = found if direct else _SMOOTHED * self.duals + (1 - _SMOOTHED) * found
         return True
@@ -238,8 +203,8 @@ class _PlanSearch:
         dual, listed, width = self.bound, _FIRST_LISTED, self._typical() * _FIRST_WIDTH
         for number in range(_MOST_LISTS):
             # Prices without any choice are worth little: one is made even after the time is up.
-            late = self._stopped() is Limit.TIME and (number > 0 or self.x is not None)
-            if self._closed() or late or self.request.monitor.cancelled():
+            late = self.stopped() is Limit.TIME and (number > 0 or self.x is not None)
+            if self.closed() or late or self.request.monitor.cancelled():
                 return
             if number and self.stage.later and self.request.time_limit_s is not None:
                 return
@@ -250,10 +215,8 @@ class _PlanSearch:
             complete = float((plans.complete - plans.least).min())
             found = self._choose_listed()
             # What is not listed costs at least the distance more than the bound.
-            self.bound = max(self.bound, min(found, bound + complete, self.value))
-            if self.shared is self.alone:
-                self.own_bound = self.bound
-            if self.bound >= self.value - self._allowed():
+            self.prove(min(found, bound + complete, self.value))
+            if self.bound >= self.value - self.allowed():
                 return
             listed, width = listed * _LIST_GROWTH, width * _LIST_GROWTH
 
@@ -264,8 +227,8 @@ class _PlanSearch:
         rows = self.pool.rows()
         problem = AllocationProblem(self.pool.cost, rows, self.shared.upper, self.pool.unit)
         params = SolveParams(
-            time_limit_s=self._left(),
-            relative_gap=self._allowed() / max(abs(self.bound), 1e-9),
+            time_limit_s=self.left(),
+            relative_gap=self.allowed() / max(abs(self.bound), 1e-9),
             seed=self.seed,
         )
         prices = np.maximum(-self.duals, 0.0)
@@ -297,8 +260,8 @@ class _PlanSearch:
             bound = min(bound, outside)
             if answer.infeasible:
                 bound = outside
-            done = math.isfinite(self.value) and bound >= self.value - self._allowed()
-            if whole or done or self._closed() or self._stopped() is not None:
+            done = math.isfinite(self.value) and bound >= self.value - self.allowed()
+            if whole or done or self.closed() or self.stopped() is not None:
                 return bound
             size *= _CORE_GROWTH
 
@@ -325,7 +288,7 @@ class _PlanSearch:
             row_lower=np.concatenate([np.ones(units), shared.lower]),
             row_upper=np.concatenate([np.ones(units), shared.upper]),
         )  # fmt: skip
-        left = self._left()
+        left = self.left()
         answer = self.branch_and_cut(
             dataclasses.replace(
                 self.request,
@@ -334,8 +297,8 @@ class _PlanSearch:
                 point=None,
                 time_limit_s=None if left is None else left * (1.0 if whole else _CORE_SHARE),
                 relative_gap=self.request.relative_gap / 2,
-                absolute_gap=self._allowed() / 2,
-                monitor=_Quiet(self.request.monitor),
+                absolute_gap=self.allowed() / 2,
+                monitor=QuietMonitor(self.request.monitor),
             )
         )
         self.nodes += answer.nodes
@@ -352,24 +315,19 @@ class _PlanSearch:
         left = np.bincount(shares.rows, weights=shares.values, minlength=shares.shape[0])
         value = math.fsum(self.pool.cost[plans].tolist()) + float(self.shared.z_cost @ z)
         own = value
-        if self.shared is not self.alone:
-            stay = np.where(left > 0, self.alone.stay, 0.0)
-            own = float(self.alone.cost @ counts) + float(stay @ left)
-        self._adopt(counts.astype(np.int64), value, own)
-
-    def _adopt(self, x: IntArray, value: float, own_value: float) -> None:
-        if (own_value, value) < (self.own_value, self.value):
-            self.x, self.value, self.own_value = x, value, own_value
-            self.request.monitor.incumbent(x)
+        if not self.alone:
+            stay = np.where(left > 0, self.own_rows.stay, 0.0)
+            own = float(self.own_rows.cost @ counts) + float(stay @ left)
+        self.adopt(counts.astype(np.int64), value, own)
 
     # --- ends ---
 
     def _without_plans(self) -> BackendAnswer:
         """Ask branch and cut on the whole programme, in the time left."""
-        left = self._left()
-        if self._stopped() is not None:
-            return self._answer()
-        quiet = _Quiet(self.request.monitor)
+        left = self.left()
+        if self.stopped() is not None:
+            return self.answer("plans")
+        quiet = QuietMonitor(self.request.monitor)
         answer = self.branch_and_cut(
             dataclasses.replace(self.request, time_limit_s=left, monitor=quiet)
         )
@@ -378,68 +336,4 @@ class _PlanSearch:
             theirs = float(self.stage.objective @ answer.x)
             if x is None or theirs < value:
                 x = answer.x
-        return dataclasses.replace(answer, x=x, dual_bound=max(answer.dual_bound, self._rounded()))
-
-    def _answer(self) -> BackendAnswer:
-        return BackendAnswer(
-            x=self.x,
-            dual_bound=self._rounded(),
-            limit=None if self._closed() else self._stopped() or Limit.GAP,
-            detail="plans",
-            solve_s=time.perf_counter() - self.began,
-            nodes=self.nodes,
-        )
-
-    def _rounded(self) -> float:
-        """Return the bound of the stage, rounded up to the next value that exists."""
-        bound = self.own_bound
-        if self.step is not None and math.isfinite(bound):
-            bound = math.ceil(bound / self.step - 1e-6) * self.step
-        return min(bound, self.own_value)
-
-    def _allowed(self) -> float:
-        """Return the gap that is small enough, in the measure of what is weighed."""
-        if self.shared is not self.alone:
-            return _STAGE_GAP * self.weight * (self.step or 0.0)
-        gap = max(self.request.relative_gap, GAP_TOLERANCE)
-        known = self.value if math.isfinite(self.value) else self.bound
-        return gap * abs(known)
-
-    def _closed(self) -> bool:
-        if not math.isfinite(self.own_value):
-            return False
-        gap = max(self.request.relative_gap, GAP_TOLERANCE) * abs(self.own_value)
-        return self.own_value - self._rounded() <= gap
-
-    def _left(self) -> float | None:
-        limit = self.request.time_limit_s
-        least = 0.01 if self.x is not None else _FIRST_CHOICE_S
-        return None if limit is None else max(limit - (time.perf_counter() - self.began), least)
-
-    def _stopped(self) -> Limit | None:
-        if self.request.monitor.cancelled():
-            return Limit.INTERRUPTED
-        limit = self.request.time_limit_s
-        if limit is not None and time.perf_counter() - self.began >= limit:
-            return Limit.TIME
-        return None
-
-
-class _Quiet:
-    """Passes on the wish to stop alone: what is found over plans has to be read first."""
-
-    def __init__(self, monitor: Monitor) -> None:
-        self._monitor = monitor
-
-    @property
-    def can_cancel(self) -> bool:
-        return self._monitor.can_cancel
-
-    def cancelled(self) -> bool:
-        return self._monitor.cancelled()
-
-    def incumbent(self, x: IntArray) -> None:
-        """Say nothing."""
-
-    def bound(self, bound: float) -> None:
-        """Say nothing."""
+        return dataclasses.replace(answer, x=x, dual_bound=max(answer.dual_bound, self.rounded()))

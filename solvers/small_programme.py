@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from solvers.errors import SolverBackendError
 from solvers.mixed_programme import MixedProgramme, highs_programme
 
-__all__ = ["FEASIBILITY", "solve_closely"]
+__all__ = ["FEASIBILITY", "relaxed_duals", "solve_closely"]
 
 FloatArray = NDArray[np.float64]
 
@@ -53,3 +54,32 @@ def solve_closely(programme: MixedProgramme) -> tuple[FloatArray, FloatArray] | 
         raise SolverBackendError(f"HiGHS: given counts: {highs.modelStatusToString(status)}")
     solution = highs.getSolution()
     return np.array(solution.col_value), np.array(solution.row_dual)
+
+
+def relaxed_duals(programme: MixedProgramme, time_limit_s: float | None) -> FloatArray | None:
+    """Return row duals of the linear relaxation: none (0 rows) when infeasible, None out of time.
+
+    Raises
+    ------
+    SolverBackendError
+        If HiGHS fails.
+    """
+    import highspy
+
+    highs: Any = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", 1)
+    if time_limit_s is not None:
+        highs.setOptionValue("time_limit", time_limit_s)
+    relaxed = dataclasses.replace(programme, integer=np.zeros_like(programme.integer))
+    highs.passModel(highs_programme(relaxed))
+    highspy.Highs.resetGlobalScheduler(True)
+    highs.run()
+    status = highs.getModelStatus()
+    if status == highspy.HighsModelStatus.kInfeasible:
+        return np.zeros(0)
+    if status == highspy.HighsModelStatus.kOptimal:
+        return np.array(highs.getSolution().row_dual)
+    if status == highspy.HighsModelStatus.kTimeLimit:
+        return None
+    raise SolverBackendError(f"HiGHS: relaxation: {highs.modelStatusToString(status)}")

@@ -55,6 +55,8 @@ _NOISE = 1e-6
 _ASKED = 0.99
 # Share of the time that the attempt to serve everything may take: its failure proves nothing.
 _OPTIMISTIC_SHARE = 0.5
+# With less than this share of the time left, what was proven until then is the answer.
+_LATE_SHARE = 0.05
 
 
 def solve_split(
@@ -89,6 +91,7 @@ class _Stage:
     rank: int  # position in the lexicographic value
     series: ProgressSeries
     time_limit_s: float | None
+    solved_limit_s: float | None  # once it has a solution
     relative_gap: float
 
 
@@ -197,7 +200,9 @@ class _SplitSearch:
         silent = dataclasses.replace(stage, series=ProgressSeries(None))
         self.proof = self._ask(silent)
         found = self.incumbent
-        if found is None or max(found.value[:-1]) > 0.0 or self.proof.limit is not None:
+        if found is None or max(found.value[:-1]) > 0.0:
+            return False
+        if self.proof.limit is Limit.TIME and self._time_left() > _LATE_SHARE:
             return False
         for level in self.levels:
             self._prove_stage(level, 0.0, 0.0)
@@ -213,15 +218,17 @@ class _SplitSearch:
         share: float = 1.0,
         gap: float | None = None,
     ) -> _Stage:
-        left = None
+        left = solved = None
         if self.params.time_limit_s is not None:
-            left = (self.params.time_limit_s - self._elapsed()) * share
+            solved = self.params.time_limit_s - self._elapsed()
+            left = solved * share
         return _Stage(
             objective=objective,
             frozen=frozen,
             rank=rank,
             series=self._series(self.levels[rank] if rank < len(self.levels) else None),
             time_limit_s=left,
+            solved_limit_s=solved if rank == len(self.levels) else left,
             relative_gap=self.params.relative_gap if gap is None else gap,
         )
 
@@ -281,6 +288,7 @@ class _SplitSearch:
                     self.programme, stage.objective, stage.frozen, self.objectives[stage.rank + 1 :]
                 ),
                 time_limit_s=time_limit_s,
+                solved_limit_s=stage.solved_limit_s,
                 relative_gap=_ASKED * stage.relative_gap,
                 absolute_gap=_ASKED * stage.relative_gap * max(bound, 0.0),
                 start=None,
@@ -431,6 +439,11 @@ class _SplitSearch:
             tolerance=self.params.relative_gap,
             statistics=self._statistics(),
         )
+
+    def _time_left(self) -> float:
+        """Return the share of the time that is left."""
+        limit = self.params.time_limit_s
+        return math.inf if limit is None else 1.0 - self._elapsed() / limit
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self.began

@@ -129,8 +129,8 @@ def test_a_pool_and_its_classes_are_one_unit() -> None:
     assert len(ways) == 2
 
 
-def test_horizons_are_left_to_branch_and_cut() -> None:
-    """Where most groups are tied to the next by rows with shared z, plans step back."""
+def test_horizons_are_left_to_blocks() -> None:
+    """Where most groups are tied to the next by rows with shared z, their plans alone step back."""
     problem = horizon(2, seed=0, periods=3)
     items = SplitItems(problem)
     assert suits_plans(problem, items)

@@ -108,8 +108,7 @@ def _solve(
     assert problem.arrays is not None
     result = solve(
         problem.arrays,
-        # The chains of periods are no groups that prices take apart.
-        "highs" if options.solver == "auto" else options.solver,
+        options.solver,
         time_limit_s=options.time_limit_s,
         relative_gap=options.relative_gap,
         seed=options.seed,
