@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from optimizer.engine.language.built_in import LanguageModel
-from optimizer.engine.language.sampling_params import SamplingParams
+from optimizer.engine.language.sampling_params import SamplingError, SamplingParams
 from optimizer.engine.language.speculation import speculated
 from optimizer.engine.language.stop_strings import StopStrings
 from optimizer.engine.language.token_choice import Knobs, chosen
@@ -59,7 +59,8 @@ class Generation:
     Raises
     ------
     SamplingError
-        If the parameters name a token that is not in the vocabulary.
+        If parameters or prompt have a token that is not in the vocabulary, or the prompt leaves no
+        room.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Generation:
         speculate: bool = False,
     ) -> None:
         self.params = params.checked_for(model.tokenizer.vocabulary_size)
+        _check_prompt(prompt, model.tokenizer.vocabulary_size, room)
         self.prompt_tokens = len(prompt)
         self.output: list[int] = []
         self.text = ""
@@ -204,6 +206,16 @@ def sampling_knobs(params: SamplingParams, prompt: Sequence[int], vocabulary_siz
         bias=bias,
         ends=np.array(sorted(ends), np.int64),
     )
+
+
+def _check_prompt(prompt: Sequence[int], vocabulary_size: int, room: int | None) -> None:
+    for token in prompt:
+        if not 0 <= token < vocabulary_size:
+            raise SamplingError("prompt", f"token {token} must be from 0 to {vocabulary_size - 1}")
+    if room is not None and len(prompt) >= room:
+        raise SamplingError(
+            "prompt", f"{len(prompt)} tokens leave no room for output; must be fewer than {room}"
+        )
 
 
 def _least(one: int | None, other: int | None) -> int | None:

@@ -54,7 +54,7 @@ class SamplingParams:
         Only tokens at least this probable in relation to the most probable one, 0 to 1.
     repetition_penalty
         Logits of tokens in prompt or output are divided by it where they are above 0, multiplied
-        otherwise; more than 0. Logits are logarithms of probabilities here, never above 0.
+        otherwise; 1e-6 to 1e6. Logits are logarithms of probabilities here, never above 0.
     presence_penalty, frequency_penalty
         Taken off the logits of tokens in the output: once, and once for every time; -2 to 2.
     logit_bias
@@ -109,7 +109,7 @@ class SamplingParams:
             if value is None and name in _OPTIONAL:
                 continue
             if not _is_number(value, whole=name in _WHOLE) or not holds(value):
-                raise SamplingError(name, f"{value!r} must be {wanted}")
+                raise SamplingError(name, f"{value!r:.40} must be {wanted}")
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
             raise SamplingError(
                 "min_tokens",
@@ -136,7 +136,9 @@ class SamplingParams:
 
     def for_choice(self, index: int) -> SamplingParams:
         """Return the parameters of one of several outputs for a prompt: another seed for each."""
-        return self if self.seed is None else replace(self, seed=self.seed + index)
+        if self.seed is None:
+            return self
+        return replace(self, seed=(self.seed + index + 2**63) % 2**64 - 2**63)
 
     def checked_for(self, vocabulary_size: int) -> SamplingParams:
         """Return the parameters; raise `SamplingError` if they name a token that is not there."""
@@ -162,23 +164,24 @@ class SamplingParams:
 
 
 def _is_number(value: object, *, whole: bool = False) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        return False
-    return math.isfinite(value)
+    if isinstance(value, float):
+        return not whole and math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= 2**63
 
 
+_MOST = 2**31 - 1
 _WHOLE = {"top_k", "seed", "max_tokens", "min_tokens", "logprobs"}
 _OPTIONAL = {"seed", "max_tokens", "logprobs"}
 _RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     ("temperature", "at least 0", lambda x: x >= 0),
     ("top_p", "more than 0 and at most 1", lambda x: 0 < x <= 1),
-    ("top_k", "a whole number, at least -1", lambda x: x >= -1),
+    ("top_k", "a whole number, at least -1", lambda x: -1 <= x <= _MOST),
     ("min_p", "from 0 to 1", lambda x: 0 <= x <= 1),
-    ("repetition_penalty", "more than 0", lambda x: x > 0),
+    ("repetition_penalty", "from 1e-6 to 1e6", lambda x: 1e-6 <= x <= 1e6),
     ("presence_penalty", "from -2 to 2", lambda x: -2 <= x <= 2),
     ("frequency_penalty", "from -2 to 2", lambda x: -2 <= x <= 2),
     ("seed", "a whole number of 64 bits", lambda x: -(2**63) <= x < 2**63),
-    ("max_tokens", "a whole number, at least 1", lambda x: x >= 1),
-    ("min_tokens", "a whole number, at least 0", lambda x: x >= 0),
-    ("logprobs", "a whole number, at least 0", lambda x: x >= 0),
+    ("max_tokens", "a whole number, at least 1", lambda x: 1 <= x <= _MOST),
+    ("min_tokens", "a whole number, at least 0", lambda x: 0 <= x <= _MOST),
+    ("logprobs", "a whole number, at least 0", lambda x: 0 <= x <= _MOST),
 )

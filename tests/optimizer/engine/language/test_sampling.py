@@ -119,6 +119,7 @@ def test_the_same_seed_gives_the_same_text_and_another_one_another() -> None:
     params = SamplingParams(max_tokens=40, seed=5)
     assert _end(params, seed=1).output == _end(params, seed=2).output
     assert _end(params).output != _end(params.for_choice(1)).output
+    assert SamplingParams(seed=2**63 - 1).for_choice(1).seed == -(2**63)
     free = SamplingParams(max_tokens=40)
     assert _end(free, seed=1).output == _end(free, seed=1).output != _end(free, seed=2).output
 
@@ -222,6 +223,9 @@ def test_logprobs_are_those_of_the_model_itself() -> None:
         ({"top_p": 0.0}, "top_p: 0.0 must be more than 0 and at most 1"),
         ({"top_k": -2}, "top_k: -2"),
         ({"top_k": 1.5}, "top_k: 1.5 must be a whole number"),
+        ({"top_k": 2**63}, "top_k: 9223372036854775808"),
+        ({"max_tokens": 10**400}, "max_tokens: 1000"),
+        ({"temperature": 10**400}, "temperature: 1000"),
         ({"min_p": 1.1}, "min_p: 1.1"),
         ({"repetition_penalty": 0}, "repetition_penalty: 0"),
         ({"presence_penalty": 2.1}, "presence_penalty: 2.1 must be from -2 to 2"),
@@ -249,6 +253,11 @@ def test_tokens_outside_the_vocabulary_are_refused() -> None:
     for settings in ({"stop_token_ids": [99_999]}, {"logit_bias": {-1: 1.0}}):
         with pytest.raises(SamplingError, match="must be from 0 to 1023"):
             Generation(MODEL, [], SamplingParams(**settings))
+    for prompt in ([5, 1024], [-1]):
+        with pytest.raises(SamplingError, match=r"prompt: token -?\d+ must be from 0 to 1023"):
+            Generation(MODEL, prompt, SamplingParams())
+    with pytest.raises(SamplingError, match="prompt: 3 tokens leave no room"):
+        Generation(MODEL, [1, 2, 3], SamplingParams(), room=3)
 
 
 def test_a_temperature_just_above_zero_is_raised() -> None:
