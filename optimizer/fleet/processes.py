@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from optimizer.fleet.load_lengths import lengths_of
 from optimizer.fleet.request_mix import RequestMix
+from optimizer.fleet.timing_margins import TimingMargins
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.model import IterationTableSpec, PerformanceSpec
 from queue_models import (
@@ -88,6 +89,7 @@ class PairProcesses:
         self.replicas_matter: BoolArray = spread | (self._arrival_scv != 1.0)
         self._engine = _engines(spec.performance)
         self._clocks, self.clock, self._place = _clocks(spec.performance, model)
+        self._margins = TimingMargins.of(spec)
 
     def _serve_mixes(self, mixes: Sequence[RequestMix]) -> None:
         """Let every service's requests be tagged ones among those of a mix."""
@@ -111,13 +113,19 @@ class PairProcesses:
     ) -> ServiceProcess:
         """Return the process of these rows, which share a timing; of single replicas by default.
 
-        Their prefix hit rates are those of the services where no others are given.
+        Prefix hit rates are those of the services where no others are given. Times that are known
+        with a stated uncertainty are slower by the fleet's confidence.
         """
         queue = self._queue[service]
+        prompts, outputs = self._input.take(service), self._output.take(service)
+        timing = self._clocks[clock].take(self._place[performance])
+        if self._margins is not None:
+            work = prompts.mean, outputs.mean, np.asarray(max_batch, dtype=np.float64)
+            timing = self._margins.slowed(timing, performance, *work)
         return ServiceProcess(
-            self._clocks[clock].take(self._place[performance]),
-            self._input.take(service),
-            self._output.take(service),
+            timing,
+            prompts,
+            outputs,
             max_batch,
             queue_capacity=None if np.isnan(queue).any() else queue,
             replicas=1 if replicas is None else replicas,

@@ -24,6 +24,7 @@ from optimizer.spec.model import (
     PerformanceSpec,
     PrefillDecodeTimingSpec,
     SpeculativeDecodingSpec,
+    TimingUncertaintySpec,
 )
 from optimizer.spec.objective import (
     Objective,
@@ -108,6 +109,7 @@ __all__ = [
     "TargetSpec",
     "ThroughputTarget",
     "TierSpec",
+    "TimingUncertaintySpec",
     "TransitionSpec",
     "UnservedPolicy",
     "assigned",

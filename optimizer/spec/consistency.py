@@ -15,6 +15,7 @@ from optimizer.spec.service import BatchRangeSpec, ReplicaRangeSpec
 from optimizer.spec.service_class import SloMetric
 from optimizer.spec.split_checks import check_buckets, check_split_objective, check_survival
 from optimizer.spec.table_checks import check_table
+from optimizer.spec.timing_uncertainty_checks import check_uncertainty
 from optimizer.spec.wording import show_path
 
 __all__ = ["check_consistency"]
@@ -65,6 +66,7 @@ def _power(accelerator: Part) -> Iterator[Finding]:
 def _timing(entry: Part) -> Iterator[Finding]:
     """Find performance data without any figure."""
     yield from check_table(entry.part("iteration_table"))
+    yield from check_uncertainty(entry)
     if entry.has("model") and not any(entry.has(timing) for timing in _TIMINGS):
         yield Finding(
             entry.path,

@@ -16,8 +16,13 @@ __all__ = [
     "PerformanceSpec",
     "PrefillDecodeTimingSpec",
     "SpeculativeDecodingSpec",
+    "TimingUncertaintySpec",
 ]
 
+_Correlation = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+Correlations = Annotated[
+    tuple[_Correlation, _Correlation, _Correlation, _Correlation], Field(strict=False)
+]
 IterationTime = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -133,6 +138,33 @@ class SpeculativeDecodingSpec(SpecModel):
     )
 
 
+class TimingUncertaintySpec(SpecModel):
+    """How well the coefficients of `iteration`, else of `prefill_decode`, are known, in order.
+
+    A tuner states it beside what it learnt; `optimizer.performance_confidence` makes it a margin.
+    """
+
+    log_sd: tuple[
+        Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)],
+        Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)],
+        Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)],
+        Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)],
+    ] = Field(
+        strict=False,
+        description="Standard deviation of the logarithm of true over stated, of each coefficient.",
+    )
+    correlation: tuple[Correlations, Correlations, Correlations, Correlations] | None = Field(
+        default=None,
+        strict=False,
+        description="Correlation of each of these errors with each; by default they are "
+        "independent. Learnt coefficients are tied together: their sum over a service's work is "
+        "known far better than each.",
+    )
+    observations: int | None = Field(
+        default=None, ge=0, le=10**12, description="How many observations they come from."
+    )
+
+
 class PerformanceSpec(SpecModel):
     """How one model runs on one accelerator in one configuration, with at least one timing.
 
@@ -201,6 +233,9 @@ class PerformanceSpec(SpecModel):
     )
     prefill_decode: PrefillDecodeTimingSpec | None = Field(
         default=None, description="Timing by phase: inferno's 4-parameter form."
+    )
+    uncertainty: TimingUncertaintySpec | None = Field(
+        default=None, description="How well the coefficients of the timing are known."
     )
     source: str | None = Field(
         default=None, max_length=2000, description="Where the figures come from."

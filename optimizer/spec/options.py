@@ -195,6 +195,15 @@ class OptimizerSpec(SpecModel):
         description="Standard deviations by which estimated times are made slower: with 1, five "
         "in six true times are faster.",
     )
+    performance_confidence: float = Field(
+        default=0.5,
+        ge=0.5,
+        lt=1,
+        allow_inf_nan=False,
+        description="Confidence with which times of performance entries that state their "
+        "uncertainty are no slower than is reckoned with: 0.5 takes them as stated, 0.95 slower by "
+        "1.64 standard deviations of the time at each service's own work.",
+    )
     transition_penalty: NonNegative = Field(
         default=0.1,
         description="inferno-value only: share of the old and new cost that moving to another "

@@ -16,8 +16,8 @@ __all__ = ["AutoForecaster"]
 
 _METHODS = ("last-value", "local-level", "damped-holt", "holt-winters")
 # A method counts by its mean absolute error over that of the best, to this power: one that is
-# 10 % worse counts for half, one that is 40 % worse for nothing.
-_SHARPNESS = 8.0
+# 6 % worse counts for half, one that is 40 % worse for nothing.
+_SHARPNESS = 12.0
 
 
 @final
@@ -25,7 +25,7 @@ class AutoForecaster(Forecaster):
     """Follows, in every series, those methods that were least wrong lately.
 
     All methods run side by side; each counts by its own mean absolute error of the last steps, one
-    to `scored_steps` ahead, to the power of -8. Methods that are nearly as good as each other are
+    to `scored_steps` ahead, to the power of -12. Methods that are nearly as good as each other are
     averaged, which is better than either and keeps the forecast from jumping between them.
     """
 

@@ -9,8 +9,10 @@ __all__ = ["detect_season"]
 
 FloatArray = NDArray[np.float64]
 
-# Correlation with itself a season ago, at least; and how much more than in between.
-_LEAST, _RISE = 0.3, 0.2
+# Correlation with itself a season ago: at least this, this many standard deviations of what chance
+# gives, and this much more than in between.
+_LEAST, _DEVIATIONS, _RISE = 0.3, 2.0, 0.2
+_CERTAIN = 0.8
 # The first peak nearly as high as the highest is the season, later ones its multiples.
 _NEARLY = 0.85
 
@@ -43,7 +45,9 @@ def detect_season(history: FloatArray, longest: int) -> NDArray[np.int64]:
     middle = correlation[1:-1]
     rises = middle - np.minimum.accumulate(correlation[:-2], axis=0)
     peak = (middle > correlation[:-2]) & (middle >= correlation[2:])
-    peak &= (middle > _LEAST) & (rises > _RISE) & (np.arange(1, lags + 1)[:, None] >= 2)
+    lag = np.arange(1, lags + 1)[:, None]
+    least = np.maximum(_LEAST, np.minimum(_DEVIATIONS / np.sqrt(steps - lag), _CERTAIN))
+    peak &= (middle > least) & (rises > _RISE) & (lag >= 2)
     for place in np.flatnonzero(peak.any(axis=0) & (products[0] > 0)):
         at = np.flatnonzero(peak[:, place])
         high = middle[at, place]
