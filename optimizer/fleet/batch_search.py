@@ -28,33 +28,42 @@ _ROUNDING = 1e-9
 _IDLE_SHARE = 1e-6
 
 
-def search_batches(sizing: Sizing) -> None:
+def search_batches(sizing: Sizing, *, by_rate: bool = False) -> None:
     """Give every configuration the batch that dominates its others, in place.
 
+    Parameters
+    ----------
+    sizing
+        The table under construction.
+    by_rate
+        Whether the batch with the largest rate of a replica is wanted for every service, as for
+        those that split: one that stays the best when loads change.
+
+    Notes
+    -----
     On one configuration, batch b dominates b' if it keeps every objective with fewer replicas, or
     with as many and is larger. Cost, cards and every other use of a resource rise with the
     replicas of a configuration, so no plan is lost: wherever one takes b', taking b instead costs
     no more and fits. Where a service splits over configurations, the rate of a replica stands in
     the place of the replicas, and the larger dominates.
 
-    Notes
-    -----
     The search goes down from the largest batch, which is sized already, and over the batches of
     the ladder it is exact where capacity, which is what a replica carries without any objective,
     rises with the batch. It ends for a configuration once the capacity asks for as many replicas as
     the best batch so far needs. A configuration that breaks an objective at vanishing load with the
     least batch is left as it is: no batch does better there.
     """
-    _Search(sizing).run()
+    _Search(sizing, by_rate).run()
 
 
 class _Search:
     """The search over a table under construction."""
 
-    def __init__(self, sizing: Sizing) -> None:
+    def __init__(self, sizing: Sizing, by_rate: bool) -> None:
         self.sizing = sizing
         self.by_rate: BoolArray = np.array(
-            [splits(sizing.spec, service) for service in sizing.spec.services], dtype=np.bool_
+            [by_rate or splits(sizing.spec, service) for service in sizing.spec.services],
+            dtype=np.bool_,
         )
 
     def run(self) -> None:

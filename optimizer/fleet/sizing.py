@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field, fields
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from optimizer.fleet.pool_candidates import with_pools
 from optimizer.fleet.processes import PairProcesses
 from optimizer.fleet.replica_pools import sharing_sets
 from optimizer.fleet.replica_search import fewest_replicas
-from optimizer.fleet.reuse import LOADING_DELAYS, loading_ms
+from optimizer.fleet.reuse import LOADING_DELAYS, Reuse, loading_ms
 from optimizer.fleet.shared_candidates import with_shared
 from optimizer.fleet.shared_sizing import size_shared
 from optimizer.fleet.storage_use import storage_cost_per_hour
@@ -56,7 +57,9 @@ _NO_TIME = 1e-9
 _MOST_REPLICAS = 2**40
 
 
-def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> CandidateTable:
+def build_candidates(
+    spec: FleetSpec, queue_model: str | None = None, *, batches_by_rate: bool = False
+) -> CandidateTable:
     """Size every (service, configuration) of a fleet, each with its best maximum batch.
 
     Parameters
@@ -65,6 +68,9 @@ def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> Candida
         A validated fleet; pairs without performance data are estimated where that is allowed.
     queue_model
         Name of a registered queue model; by default the fleet's own option.
+    batches_by_rate
+        Whether every configuration gets the batch with which a replica carries most, whatever the
+        load, instead of the one that needs fewest replicas at this load.
 
     Returns
     -------
@@ -86,11 +92,52 @@ def build_candidates(spec: FleetSpec, queue_model: str | None = None) -> Candida
     grid = Grid.of(spec, inventory, targets.rate_rps, search_open=model.keeps_targets)
     sizing = Sizing(spec, model, targets, grid, PairProcesses(spec, model))
     sizing.size_all()
-    search_batches(sizing)
+    search_batches(sizing, by_rate=batches_by_rate)
     sets = sharing_sets(spec, targets)
     shared = size_shared(sizing, inventory, sets) if sets else None
     table = with_pools(sizing.table(inventory), model)
     return table if shared is None else with_shared(table, shared, sets)
+
+
+class Placed(Protocol):
+    """Rows of a grid or of a table."""
+
+    @property
+    def service(self) -> IntArray:
+        """Index of the service."""
+
+    @property
+    def accelerator(self) -> IntArray:
+        """Index of the accelerator; -1: none."""
+
+    @property
+    def performance(self) -> IntArray:
+        """Index of the performance entry."""
+
+    @property
+    def reuse(self) -> Reuse:
+        """What is loaded from a store."""
+
+
+def priced(
+    spec: FleetSpec, inventory: Inventory, rate_rps: FloatArray, rows: Placed, replicas: IntArray
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Return instances, cards and cost per hour of so many replicas of every row.
+
+    Parameters
+    ----------
+    rate_rps
+        (services,), what each is sized for.
+    """
+    per_replica = np.array([p.instances for p in spec.performance] or [0], dtype=np.int64)
+    placed = rows.accelerator >= 0
+    instances = np.where(placed, per_replica[rows.performance] * replicas, 0)
+    cards = np.where(placed, inventory.cards[rows.accelerator] * instances, 0)
+    cost = np.where(instances > 0, inventory.cost_per_hour[rows.accelerator] * instances, 0.0)
+    arriving = np.array([s.load.arrival_rate_rps for s in spec.services])
+    admitted = np.minimum(arriving, rate_rps)[rows.service]
+    cost += storage_cost_per_hour(spec, rows.reuse, replicas, admitted)
+    return instances, cards, cost
 
 
 @dataclass
@@ -365,14 +412,9 @@ class Sizing:
     def table(self, inventory: Inventory) -> CandidateTable:
         """Freeze the result."""
         grid = self.grid
-        per_replica = np.array([p.instances for p in self.spec.performance] or [0], dtype=np.int64)
-        placed = grid.accelerator >= 0
-        instances = np.where(placed, per_replica[grid.performance] * self.replicas, 0)
-        cards = np.where(placed, inventory.cards[grid.accelerator] * instances, 0)
-        cost = np.where(instances > 0, inventory.cost_per_hour[grid.accelerator] * instances, 0.0)
-        arriving = np.array([s.load.arrival_rate_rps for s in self.spec.services])
-        admitted = np.minimum(arriving, self.targets.rate_rps)[grid.service]
-        cost += storage_cost_per_hour(self.spec, grid.reuse, self.replicas, admitted)
+        instances, cards, cost = priced(
+            self.spec, inventory, self.targets.rate_rps, grid, self.replicas
+        )
         stable = self.means.pop("stable")
         return CandidateTable(
             spec=self.spec,

@@ -1,0 +1,84 @@
+"""The circuit breaker: a change of a large part of the fleet waits until a person approves it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from optimizer.control.spec import BreakerSpec, Variant
+
+__all__ = ["Breaker"]
+
+
+class Breaker:
+    """Sums what changes of the fleet within a time.
+
+    An empty fleet may be started as a whole. A tripped breaker holds everything, until it is
+    approved or what is wanted is within the limits again.
+    """
+
+    def __init__(self, spec: BreakerSpec) -> None:
+        self._spec = spec
+        self._changes: list[tuple[float, int, int]] = []  # when, started, stopped
+        self._approved_until_s = -1.0
+        self.tripped: str = ""
+        """What a person has to approve; "" while it is closed."""
+        self.reason = ""
+
+    def holds(
+        self, now_s: float, before: Mapping[Variant, int], target: Mapping[Variant, int]
+    ) -> bool:
+        """Whether a change must wait."""
+        spec = self._spec
+        started, stopped = _change(before, target)
+        self._changes = [change for change in self._changes if now_s - change[0] < spec.within_s]
+        ups = started + sum(change[1] for change in self._changes)
+        downs = stopped + sum(change[2] for change in self._changes)
+        size = sum(before.values()) - sum(up - down for _, up, down in self._changes)
+        size = max(size, 0)
+        too_many = []
+        if size and ups > max(spec.free_replicas, spec.most_started_share * size) and started:
+            too_many.append(f"{ups} of {size} replicas started")
+        if size and downs > max(spec.free_replicas, spec.most_stopped_share * size) and stopped:
+            too_many.append(f"{downs} of {size} replicas stopped")
+        if not too_many or now_s < self._approved_until_s:
+            self.tripped = self.reason = ""
+            return False
+        self.reason = f"{' and '.join(too_many)} within {spec.within_s:g} s"
+        if not self.tripped:
+            self.tripped = hashlib.sha256(f"{now_s}{self.reason}".encode()).hexdigest()[:12]
+        return True
+
+    def approve(self, now_s: float, digest: str) -> bool:
+        """Let pass what is held, and what else is wanted for a time; whether the digest is it."""
+        if not self.tripped or digest.strip() != self.tripped:
+            return False
+        self._approved_until_s = now_s + self._spec.within_s
+        self.tripped = self.reason = ""
+        return True
+
+    def note(self, now_s: float, before: int, after: int) -> None:
+        """Remember a change that was ordered."""
+        self._changes.append((now_s, max(after - before, 0), max(before - after, 0)))
+
+    def state(self) -> dict[str, Any]:
+        """Return what to write down."""
+        return {
+            "changes": self._changes,
+            "approved_until_s": self._approved_until_s,
+            "tripped": self.tripped,
+            "reason": self.reason,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was written down."""
+        self._changes = [(float(t), int(up), int(down)) for t, up, down in state["changes"]]
+        self._approved_until_s = float(state["approved_until_s"])
+        self.tripped, self.reason = str(state["tripped"]), str(state["reason"])
+
+
+def _change(before: Mapping[Variant, int], target: Mapping[Variant, int]) -> tuple[int, int]:
+    """Return replicas started and stopped."""
+    deltas = [count - before.get(variant, 0) for variant, count in target.items()]
+    return sum(d for d in deltas if d > 0), -sum(d for d in deltas if d < 0)

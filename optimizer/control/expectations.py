@@ -1,0 +1,105 @@
+"""What load is expected of every service: the forecasters, fed with what was seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from optimizer.control.forecast import ForecastSettings, LoadForecaster, ObservedLoad
+from optimizer.control.spec import FleetObservation, ForecastSpec, LoadForecast, ServiceObservation
+
+__all__ = ["Expectations"]
+
+# Standard deviations of a count that what is seen must lie above a forecast to replace it.
+_SURPRISE_SD = 1.0
+# Fewer requests than this in a day are none [1/s].
+_NEXT_TO_NOTHING_RPS = 1.0 / 86_400.0
+
+
+class Expectations:
+    """Forecasts of the loads of a fleet's services.
+
+    Parameters
+    ----------
+    spec
+        Method, quantile, step, season.
+    horizon_s
+        How far ahead replicas have to be there [s].
+    window_s
+        Time over which rates are counted [s].
+    """
+
+    def __init__(self, spec: ForecastSpec, horizon_s: float, window_s: float) -> None:
+        season = None if spec.season_s is None else max(round(spec.season_s / spec.step_s), 2)
+        self._spec, self._horizon_s, self._window_s = spec, horizon_s, window_s
+        self._busy_s: dict[str, float] = {}
+        self._forecaster = LoadForecaster(
+            spec.step_s, spec.method, ForecastSettings(season_steps=season)
+        )
+
+    def observe(self, seen: FleetObservation) -> None:
+        """Take in what was seen; figures that are missing are missing to the forecaster too."""
+        for service in seen.services:
+            if service.arrival_rate_rps.value != 0.0:
+                self._busy_s[service.service] = seen.at_s
+        self._forecaster.observe(
+            seen.at_s,
+            {
+                service.service: ObservedLoad(
+                    rate_rps=service.arrival_rate_rps.value,
+                    input_tokens=service.input_tokens.value,
+                    output_tokens=service.output_tokens.value,
+                )
+                for service in seen.services
+            },
+        )
+
+    def forecasts(self, seen: FleetObservation) -> dict[str, LoadForecast]:
+        """Return what is expected of every service of which something was ever seen."""
+        expected = self._forecaster.forecast(self._horizon_s, self._spec.quantile)
+        now = {service.service: service for service in seen.services}
+        found = {}
+        for name, forecast in expected.items():
+            upper = forecast.peak_rate_rps
+            if math.isnan(upper):
+                continue
+            mean = float(forecast.mean_rate_rps[-1])
+            if seen.at_s - self._busy_s.get(name, -math.inf) >= self._spec.idle_s:
+                upper = mean  # the spread remembers times that are over
+            upper = max(upper, self._surprise(now.get(name)))
+            found[name] = LoadForecast(
+                service=name,
+                horizon_s=self._horizon_s,
+                arrival_rate_rps=_above_nothing(mean),
+                upper_rate_rps=_above_nothing(upper),
+                input_tokens=_number(forecast.mean_input_tokens[0]),
+                output_tokens=_number(forecast.mean_output_tokens[0]),
+                method=self._spec.method,
+            )
+        return found
+
+    def _surprise(self, seen: ServiceObservation | None) -> float:
+        """Return the rate that is surely there now, which no forecast may be below."""
+        if seen is None or seen.arrival_rate_rps.value is None:
+            return 0.0
+        rate = seen.arrival_rate_rps.value
+        return max(rate - _SURPRISE_SD * math.sqrt(rate / self._window_s), 0.0)
+
+    def state(self) -> dict[str, Any]:
+        """Return what to write down."""
+        return {**self._forecaster.checkpoint(), "busy_s": self._busy_s}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was written down, where the method and its step are the same."""
+        if (state.get("method"), state.get("step_s")) == (self._spec.method, self._spec.step_s):
+            self._forecaster = LoadForecaster.restore(state)
+            self._busy_s = {str(name): float(at) for name, at in state["busy_s"].items()}
+
+
+def _above_nothing(rate_rps: float) -> float:
+    return rate_rps if rate_rps > _NEXT_TO_NOTHING_RPS else 0.0
+
+
+def _number(value: float) -> float:
+    return float(value) if math.isfinite(value) else 0.0

@@ -1,0 +1,124 @@
+"""The load that replicas are sized for: a forecast, with the backlog, behind a hysteresis."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from optimizer.control.expected_load import ExpectedLoad
+from optimizer.control.spec import ForecastSpec, LoadForecast, ServiceObservation, StabilizationSpec
+
+__all__ = ["PlannedLoad", "PlannedLoads"]
+
+# Standard deviations of a count of requests that the hysteresis spans.
+_NOISE_SD = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLoad:
+    """What one service is sized for, and whether what was seen is good enough to take away.
+
+    Parameters
+    ----------
+    load
+        What the optimiser is given; None: nothing was ever seen of it.
+    trusted
+        Whether every figure that a reduction rests on is known.
+    """
+
+    load: ExpectedLoad | None
+    trusted: bool
+
+
+class PlannedLoads:
+    """Remembers for every service what it was sized for last, and changes it reluctantly.
+
+    The rate rises with the forecast at once. It falls when the forecast is below it by more than
+    the tolerance, or by more than the noise of the count of requests, where these are few; and then
+    to the middle of the band, so that noise does not raise it again.
+    """
+
+    def __init__(self, stabilization: StabilizationSpec, forecast: ForecastSpec) -> None:
+        self._spec, self._lengths = stabilization, forecast.length_tolerance
+        self._planned: dict[str, ExpectedLoad] = {}
+
+    def __getitem__(self, service: str) -> ExpectedLoad | None:
+        """Return what a service is sized for."""
+        return self._planned.get(service)
+
+    def update(
+        self,
+        seen: ServiceObservation | None,
+        forecast: LoadForecast | None,
+        service: str,
+        window_s: float,
+    ) -> PlannedLoad:
+        """Take in what was seen of a service and what is expected.
+
+        Parameters
+        ----------
+        seen, forecast
+            None: nothing.
+        window_s
+            Time over which the rate was counted [s].
+        """
+        before = self._planned.get(service)
+        known = seen is not None and seen.arrival_rate_rps.known
+        if forecast is None:
+            return PlannedLoad(before, trusted=False)
+        wanted = forecast.upper_rate_rps
+        if seen is not None:
+            wanted += self._drain_rps(seen, wanted)
+        rate = wanted if before is None else self._behind(before.rate_rps, wanted, window_s)
+        if not known and before is not None:
+            rate = max(rate, before.rate_rps)
+        load = ExpectedLoad(
+            rate,
+            self._length(None if before is None else before.input_tokens, forecast.input_tokens),
+            self._length(None if before is None else before.output_tokens, forecast.output_tokens),
+        )
+        self._planned[service] = load
+        return PlannedLoad(load, trusted=known)
+
+    def _behind(self, before: float, wanted: float, window_s: float) -> float:
+        if wanted >= before:
+            return wanted
+        if wanted == 0.0:
+            return 0.0
+        noise = _NOISE_SD / math.sqrt(max(wanted * window_s, 1.0))
+        band = min(max(self._spec.tolerance, noise), 0.9)
+        if wanted >= before * (1.0 - band):
+            return before
+        return min(wanted / (1.0 - band / 2.0), before)
+
+    def _drain_rps(self, seen: ServiceObservation, rate_rps: float) -> float:
+        """Return the rate at which what waits beyond a normal queue is to be worked off.
+
+        At most that at which requests come: a backlog, however long, is no load for ever.
+        """
+        if seen.waiting.value is None:
+            return 0.0
+        # What arrives in a second may wait without being a backlog.
+        beyond = max(seen.waiting.value - max(rate_rps, 1.0), 0.0)
+        return min(beyond / self._spec.backlog_drain_s, rate_rps)
+
+    def _length(self, before: float | None, now: float) -> float | None:
+        if now <= 0:
+            return before
+        if before is None or abs(now - before) > self._lengths * before:
+            return now
+        return before
+
+    def state(self) -> dict[str, list[float | None]]:
+        """Return what to write down."""
+        return {
+            name: [load.rate_rps, load.input_tokens, load.output_tokens]
+            for name, load in self._planned.items()
+        }
+
+    def restore(self, state: dict[str, list[float | None]]) -> None:
+        """Go on from what was written down."""
+        self._planned = {
+            name: ExpectedLoad(rate or 0.0, prompt, output)
+            for name, (rate, prompt, output) in state.items()
+        }

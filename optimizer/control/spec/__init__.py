@@ -1,0 +1,86 @@
+"""What the parts of the control loop say to each other, defined once.
+
+`ControlSpec` is what a user writes; the other documents travel between the parts. All are frozen,
+round-trip through JSON with a `schema_version`, and have a JSON Schema.
+"""
+
+from __future__ import annotations
+
+from optimizer.control.spec.configuration import (
+    ActuatorSpec,
+    BreakerSpec,
+    CollectorSpec,
+    ControlSpec,
+    ForecastSpec,
+    StabilizationSpec,
+)
+from optimizer.control.spec.decision import (
+    Clamp,
+    Decision,
+    ServiceDecision,
+    VariantTarget,
+)
+from optimizer.control.spec.document import ControlDocument
+from optimizer.control.spec.forecast import LoadForecast, LoadForecasts
+from optimizer.control.spec.loading import load_control, load_scenario
+from optimizer.control.spec.observation import (
+    FleetObservation,
+    MissingReason,
+    Reading,
+    ReplicaCount,
+    ReplicaCounts,
+    ServiceObservation,
+)
+from optimizer.control.spec.order import Order, OrderKind, OrderOutcome, OrderResult
+from optimizer.control.spec.scenario import (
+    FaultKind,
+    FaultSpec,
+    LoadEventSpec,
+    LoadPattern,
+    ScenarioSpec,
+    ServiceTrafficSpec,
+)
+from optimizer.control.spec.schema import DOCUMENTS, control_json_schema
+from optimizer.control.spec.status import Condition, ConditionType, ControlStatus, ServiceStatus
+from optimizer.control.spec.variant import Variant
+
+__all__ = [
+    "DOCUMENTS",
+    "ActuatorSpec",
+    "BreakerSpec",
+    "Clamp",
+    "CollectorSpec",
+    "Condition",
+    "ConditionType",
+    "ControlDocument",
+    "ControlSpec",
+    "ControlStatus",
+    "Decision",
+    "FaultKind",
+    "FaultSpec",
+    "FleetObservation",
+    "ForecastSpec",
+    "LoadEventSpec",
+    "LoadForecast",
+    "LoadForecasts",
+    "LoadPattern",
+    "MissingReason",
+    "Order",
+    "OrderKind",
+    "OrderOutcome",
+    "OrderResult",
+    "Reading",
+    "ReplicaCount",
+    "ReplicaCounts",
+    "ScenarioSpec",
+    "ServiceDecision",
+    "ServiceObservation",
+    "ServiceStatus",
+    "ServiceTrafficSpec",
+    "StabilizationSpec",
+    "Variant",
+    "VariantTarget",
+    "control_json_schema",
+    "load_control",
+    "load_scenario",
+]

@@ -1,0 +1,87 @@
+"""Plans of a live fleet."""
+
+from __future__ import annotations
+
+import pytest
+
+from optimizer.control.errors import ControlError
+from optimizer.control.expected_load import ExpectedLoad
+from optimizer.control.planner import Moves, Planner
+from optimizer.control.spec import ControlSpec
+from optimizer.fleet import optimize
+from optimizer.spec import FleetSpec, load
+from tests.conftest import REPOSITORY
+from tests.optimizer.control.fleets import variant
+
+
+def test_the_first_plan_is_the_optimisers(fleet: FleetSpec, planner: Planner) -> None:
+    """With nothing running, it costs what `optimize` finds for the same loads."""
+    proposal = planner.plan({}, {}, moves=Moves.ALLOWED)
+    plan = optimize(fleet)
+    assert planner.cost_per_hour(proposal.replicas) == pytest.approx(plan.total_cost_per_hour)
+    assert proposal.unserved == ()
+
+
+def test_services_stay_where_they_are(planner: Planner) -> None:
+    """Without moves a service grows on its variant, though another would be cheaper."""
+    loads = {"chat": ExpectedLoad(25.0), "tags": ExpectedLoad(5.0)}
+    here = {variant("chat", "A100", 32): 2}
+    assert variant("chat", "A100", 32) in planner.variants
+    stays = planner.plan(loads, here, moves=Moves.NEVER)
+    assert [v.accelerator for v in stays.replicas if v.service == "chat"] == ["A100"]
+    goes = planner.plan(loads, here, moves=Moves.ALLOWED)
+    assert [v.accelerator for v in goes.replicas if v.service == "chat"] == ["H100"]
+
+
+def test_a_service_moves_where_it_is_not_served_otherwise(planner: Planner) -> None:
+    """Moves if needed are made when the variant's cards do not do."""
+    loads = {"chat": ExpectedLoad(200.0), "tags": ExpectedLoad(1.0)}
+    here = {variant("chat", "A100", 32): 12}
+    kept = planner.plan(loads, here, moves=Moves.NEVER)
+    assert kept.unserved == ("chat",)
+    moved = planner.plan(loads, here, moves=Moves.IF_NEEDED)
+    assert moved.unserved == ()
+
+
+def test_what_cannot_be_served_whole_gets_what_there_is(planner: Planner) -> None:
+    """Under more load than the cards carry, the important service gets all of a type."""
+    loads = {"chat": ExpectedLoad(5000.0), "tags": ExpectedLoad(5.0)}
+    proposal = planner.plan(loads, {}, moves=Moves.ALLOWED)
+    assert proposal.unserved == ("chat",)
+    given = {v.accelerator: n for v, n in proposal.replicas.items() if v.service == "chat"}
+    assert max(given.values()) >= 11
+
+
+def test_lost_cards_bind(planner: Planner) -> None:
+    """Cards counted in the cluster replace those described, and come back."""
+    loads = {"chat": ExpectedLoad(100.0), "tags": ExpectedLoad(0.0)}
+    fewer = planner.plan(loads, {}, moves=Moves.ALLOWED, cards={"H100": 1})
+    assert fewer.replicas.get(variant("chat"), 0) <= 1
+    assert next(q.capacity for q in planner.quotas() if q.name == "H100") == 1
+    again = planner.plan(loads, {}, moves=Moves.ALLOWED)
+    assert again.replicas[variant("chat")] == 4
+    assert next(q.capacity for q in planner.quotas() if q.name == "H100") == 12
+
+
+def test_longer_prompts_need_more(planner: Planner) -> None:
+    """Lengths seen replace those described."""
+    short = planner.plan({"chat": ExpectedLoad(100.0, 500.0, 100.0)}, {}, moves=Moves.ALLOWED)
+    long = planner.plan({"chat": ExpectedLoad(100.0, 2000.0, 100.0)}, {}, moves=Moves.ALLOWED)
+    assert long.replicas[variant("chat")] > short.replicas[variant("chat")]
+
+
+def test_a_margin_is_left_free(fleet: FleetSpec) -> None:
+    """With a margin replicas count for less."""
+    tight = Planner(fleet, ControlSpec(fleet="f"))
+    loose = Planner(fleet, ControlSpec(fleet="f", margin=0.5))
+    loads = {"chat": ExpectedLoad(100.0)}
+    plain = tight.plan(loads, {}, moves=Moves.ALLOWED).replicas[variant("chat")]
+    assert loose.plan(loads, {}, moves=Moves.ALLOWED).replicas[variant("chat")] > 1.5 * plain
+    assert loose.rate_rps(variant("chat")) == pytest.approx(tight.rate_rps(variant("chat")) / 2)
+
+
+def test_pools_are_refused() -> None:
+    """Fleets whose replicas are not deployed one by one are refused in words."""
+    fleet = load(REPOSITORY / "examples" / "disaggregated.yaml")
+    with pytest.raises(ControlError, match="planned by `fleetopt solve` alone"):
+        Planner(fleet, ControlSpec(fleet="f"))
