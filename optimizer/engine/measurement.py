@@ -55,16 +55,21 @@ class Measurement:
         Requests of a batch, to begin with.
     bounds
         Latency bounds [ms] of one request that make up goodput.
+    kind
+        Of a mixed workload, the kind of requests whose latencies are measured, from 1; 0: all.
     """
 
-    def __init__(self, first: int, batch: int, bounds: Mapping[Metric, float]) -> None:
-        self.first, self.batch = first, batch
+    def __init__(
+        self, first: int, batch: int, bounds: Mapping[Metric, float], kind: int = 0
+    ) -> None:
+        self.first, self.batch, self._kind = first, batch, kind
         self.bounds = dict(bounds)
         rows = 3 * BATCHES  # the last third is of those who come while the others end
         self._counts = {m: np.zeros((rows, GAP_BINS), np.int32) for m in _LATENCIES}
         self._sums = {m: np.zeros(rows) for m in _LATENCIES}
         self._completed = np.zeros(rows, np.int64)
         self._over = np.zeros(rows, np.int64)
+        self._own = np.zeros(rows, np.int64)
         self._good = np.zeros(rows, np.int64)
         self._within = {m: np.zeros(rows, np.int64) for m in self.bounds}
         self._outcomes = np.zeros((rows, 8), np.int64)
@@ -77,7 +82,8 @@ class Measurement:
     def widen(self) -> None:
         """Merge neighbouring batches, so that as many requests again can be counted."""
         self.batch *= 2
-        tables: list[NDArray[Any]] = [self._completed, self._over, self._good, self._outcomes]
+        tables: list[NDArray[Any]] = [self._completed, self._over, self._own, self._good]
+        tables.append(self._outcomes)
         for by_metric in (self._counts, self._sums, self._within):
             tables += by_metric.values()
         for table in tables:
@@ -92,7 +98,9 @@ class Measurement:
         row = (done.id - self.first) // self.batch
         np.add.at(self._outcomes, (row, done.outcome), 1)
         np.add.at(self._over, row, 1)
-        complete = done.outcome == COMPLETED
+        mine = (done.priority == self._kind) | (self._kind == 0)
+        np.add.at(self._own, row[mine], 1)
+        complete = (done.outcome == COMPLETED) & mine
         done, row = done[complete], row[complete]
         self._completed += np.bincount(row, minlength=self._completed.size)
         several = done.emitted > 1
@@ -120,6 +128,11 @@ class Measurement:
     def counted(self) -> int:
         """Requests counted, whatever became of them."""
         return int(self._over[: 2 * BATCHES].sum())
+
+    @property
+    def own(self) -> int:
+        """Requests counted whose latencies are measured."""
+        return int(self._own[: 2 * BATCHES].sum())
 
     @property
     def completed(self) -> int:
@@ -161,7 +174,7 @@ class Measurement:
         return self._share(self._good)
 
     def _share(self, counts: NDArray[np.int64]) -> Estimate:
-        counts, over = counts[: 2 * BATCHES], self._over[: 2 * BATCHES]
+        counts, over = counts[: 2 * BATCHES], self._own[: 2 * BATCHES]
         of_groups = [
             counts[g].sum() / over[g].sum() if over[g].sum() else None for g in self._groups()
         ]

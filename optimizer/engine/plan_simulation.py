@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +13,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optimizer.engine.errors import SimulationError
+from optimizer.engine.mixed_workload import MixedWorkload
 from optimizer.engine.queue_model import SimulationModel
 from optimizer.engine.simulated_pair import SimulatedPair
 from optimizer.engine.simulation import Run
+from optimizer.engine.workload import DrawnWorkload
 from optimizer.fleet.plan import Allocation, FleetPlan
 from optimizer.fleet.processes import PairProcesses
 from optimizer.fleet.targets import latency_bound, statistic_of, targets_of
@@ -243,7 +246,7 @@ def simulate(
                 f"{', '.join(sorted(known)) or 'none'}"
             )
     chosen = [a for a in plan.allocations if services is None or a.service in services]
-    simulator = _PlanSimulator(spec, precision, least_requests, most_requests, seed)
+    simulator = _PlanSimulator(plan, spec, precision, least_requests, most_requests, seed)
     results = []
     for place, allocation in enumerate(chosen):
 
@@ -265,8 +268,16 @@ def simulate(
 class _PlanSimulator:
     """Simulates allocations of one fleet."""
 
-    def __init__(self, spec: FleetSpec, precision: float, least: int, most: int, seed: int) -> None:
-        self._spec = spec
+    def __init__(
+        self,
+        plan: FleetPlan,
+        spec: FleetSpec,
+        precision: float,
+        least: int,
+        most: int,
+        seed: int,
+    ) -> None:
+        self._plan, self._spec = plan, spec
         self._processes = PairProcesses(spec, SimulationModel())
         self._service = {service.name: i for i, service in enumerate(spec.services)}
         self._classes = {entry.name: entry for entry in spec.classes}
@@ -279,7 +290,7 @@ class _PlanSimulator:
         about = {
             "service": allocation.service,
             "accelerator": allocation.accelerator,
-            "replicas": allocation.replicas,
+            "replicas": self._with_replicas(allocation).replicas,
             "arrival_rate_rps": allocation.admitted_rate_rps,
         }
         entry = self._performance(allocation)
@@ -294,29 +305,49 @@ class _PlanSimulator:
             metric = statistic_of(target).metric
             metric = Metric.TPOT if metric is Metric.ITL else metric
             bounds[metric] = min(latency_bound(target), bounds.get(metric, math.inf))
-        run = self._pair(allocation, entry).run(
+        pair, kind = self._pair(allocation, entry)
+        run = pair.run(
             statistics,
             bounds=bounds,
             precision=self._precision,
             least_requests=self._least,
             most_requests=self._most,
             seed=self._seed,
+            kind=kind,
             progress=progress,
         )
         return SimulatedService(**about, **_of_run(run, allocation, targets, bounds))
 
-    def _pair(self, allocation: Allocation, entry: int) -> SimulatedPair:
+    def _with_replicas(self, allocation: Allocation) -> Allocation:
+        """Return the allocation in which the replicas stand that serve one."""
+        if allocation.replicas_of is None:
+            return allocation
+        lead = self._plan.allocations_of(allocation.replicas_of)
+        return lead[0] if lead else allocation
+
+    def _pair(self, allocation: Allocation, entry: int) -> tuple[SimulatedPair, int]:
+        """Return the replicas with all that they serve, and the number of the service's kind."""
+        replicas = self._with_replicas(allocation).replicas
+        own = self._own_pair(allocation, entry, replicas)
+        if not allocation.shared_with:
+            return own, 0
+        others = [a for name in allocation.shared_with for a in self._plan.allocations_of(name)]
+        sharers = sorted((allocation, *others), key=lambda a: self._service[a.service])
+        kinds = [self._own_pair(sharer, entry, replicas).workload for sharer in sharers]
+        drawn = tuple(kind for kind in kinds if isinstance(kind, DrawnWorkload))
+        return replace(own, workload=MixedWorkload(drawn)), 1 + sharers.index(allocation)
+
+    def _own_pair(self, allocation: Allocation, entry: int, replicas: int) -> SimulatedPair:
+        """Return so many replicas that serve the allocation's service alone."""
         service = np.array([self._service[allocation.service]])
         process = self._processes.process(
             int(self._processes.clock[entry]),
             service,
             np.array([entry]),
             np.array([allocation.max_batch or 1]),
-            np.array([allocation.replicas]),
+            np.array([replicas]),
         )
-        return SimulatedPair.of(
-            process, allocation.admitted_rate_rps / allocation.replicas, blocks=True
-        )
+        return SimulatedPair.of(process, allocation.admitted_rate_rps / replicas, blocks=True)
 
     def _performance(self, allocation: Allocation) -> int:
         """Return the performance entry of an allocation; -1 without any.
@@ -337,9 +368,7 @@ class _PlanSimulator:
     def _why_not(self, allocation: Allocation, entry: int) -> str | None:
         if allocation.service not in self._service:
             return "the fleet has no such service"
-        if allocation.shared_with:
-            return "it shares replicas with others; that is not simulated yet"
-        if allocation.accelerator is None or allocation.replicas == 0:
+        if allocation.accelerator is None or self._with_replicas(allocation).replicas == 0:
             return "it has no replicas"
         if allocation.admitted_rate_rps <= 0:
             return "nothing arrives"

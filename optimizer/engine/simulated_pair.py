@@ -90,6 +90,7 @@ class SimulatedPair:
         least_requests: int,
         most_requests: int,
         seed: int,
+        kind: int = 0,
         progress: Progress | None = None,
     ) -> Run:
         """Simulate it; see `optimizer.engine.simulation.simulate_replicas`."""
@@ -105,5 +106,6 @@ class SimulatedPair:
             least_requests=least_requests,
             most_requests=most_requests,
             seed=seed,
+            kind=kind,
             progress=progress,
         )

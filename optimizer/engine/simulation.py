@@ -135,6 +135,7 @@ def simulate_replicas(
     least_requests: int = 20_000,
     most_requests: int = 2_000_000,
     seed: int = 0,
+    kind: int = 0,
     progress: Progress | None = None,
 ) -> Run:
     """Simulate until every statistic is known to a relative precision, or requests run out.
@@ -156,6 +157,9 @@ def simulate_replicas(
         Requests that count; a tenth of the first comes before and does not.
     seed
         Of arrivals, lengths and all draws.
+    kind
+        Of a `MixedWorkload`, the kind of requests that is measured, from 1; 0: all. Gaps between
+        tokens, and how replicas are used, are always those of all.
     progress
         Told after every piece.
 
@@ -167,7 +171,7 @@ def simulate_replicas(
     # Those who come while the last that count end are fewer than a quarter of these.
     least = max(least_requests, _FULL_BATCHES * replicas * config.max_num_seqs)
     batch = -(-least // (2 * BATCHES))
-    measured = Measurement(int(_WARM_UP * least), batch, bounds or {})
+    measured = Measurement(int(_WARM_UP * least), batch, bounds or {}, kind)
     replay = _Replay(config, timing, workload, replicas, router or Router(), seed)
     reached = math.inf
     while True:
@@ -275,12 +279,13 @@ class _Replay:
         turned_away = measured.outcomes[[REFUSED, TOO_LONG, DROPPED]].sum()
         # What came, less what was turned away or is still there.
         left = last.requests - first.requests - (last.outstanding - first.outstanding)
-        done = left * (1.0 - turned_away / counted)
+        share = measured.own / counted
+        done = share * left * (1.0 - turned_away / counted)
         return Run(
-            requests=measured.counted,
+            requests=measured.own,
             duration_s=duration_s,
             throughput_rps=float(done / duration_s),
-            goodput_rps=good.value * (last.requests - first.requests) / duration_s,
+            goodput_rps=share * good.value * (last.requests - first.requests) / duration_s,
             good_share=good,
             keeps_up=keeps_up,
             converged=converged and keeps_up,

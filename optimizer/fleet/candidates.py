@@ -83,7 +83,8 @@ class CandidateTable:
     shared
         -1, or a number that the rows of one candidate have in common which several services share:
         a row for each of them. Replicas, instances, cards and cost stand in the row of the first,
-        and are 0 in those of the others; the rates are each service's own part.
+        and are 0 in those of the others; the rates are each service's own part of what they are
+        sized for.
     """
 
     spec: FleetSpec

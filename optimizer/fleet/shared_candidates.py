@@ -42,9 +42,6 @@ def with_shared(
     price = np.where(leads, inventory.cost_per_hour[grid.accelerator], 0.0)
     rates = table.targets.rate_rps
     merged = np.array([rates[list(one.members)].sum() for one in sets])[shared.sharing]
-    # A replica carries the least that one of its services allows, of every one its share.
-    carried = np.full(int(shared.candidate.max()) + 1, np.inf)
-    np.minimum.at(carried, shared.candidate, sizing.rate)
     size = len(service)
     rows = dataclasses.replace(
         table,
@@ -53,7 +50,7 @@ def with_shared(
         performance=grid.performance,
         max_batch=grid.max_batch,
         verdict=np.full(size, int(Verdict.POSSIBLE), dtype=np.int64),
-        rate_per_replica_rps=carried[shared.candidate] * rates[service] / merged,
+        rate_per_replica_rps=sizing.rate * rates[service] / merged,
         replicas=replicas,
         instances=instances,
         cards=inventory.cards[grid.accelerator] * instances,

@@ -1,4 +1,4 @@
-"""Replicas that several services share, sized so that every one's objectives hold."""
+"""Replicas that several services share, as few as keep every one's objectives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.fleet.batch_search import search_batches
 from optimizer.fleet.candidates import Verdict
 from optimizer.fleet.grid import Grid
 from optimizer.fleet.inventory import Inventory
@@ -19,6 +18,8 @@ from optimizer.fleet.replica_pools import SharingSet
 from optimizer.fleet.request_mix import RequestMix
 from optimizer.fleet.targets import ServiceTargets
 from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.objective import TransitionSpec
+from queue_models import QueueMetrics, Targets
 
 if TYPE_CHECKING:
     from optimizer.fleet.sizing import Sizing
@@ -29,6 +30,11 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+# A bound counts as kept up to this relative excess.
+_MET = 1e-6
+# Divisions such as 6.0 / 2.0000000001 must not cost a replica.
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, eq=False)
 class SharedRows:
@@ -37,7 +43,7 @@ class SharedRows:
     Parameters
     ----------
     sizing
-        The rows' rates, replicas and predictions; each as its member sees the common replicas.
+        The rows' replicas and predictions; each as its member sees the common replicas.
     sharing
         (rows,), set of each row, by index.
     service
@@ -73,12 +79,12 @@ def mixes_of(
 def size_shared(
     sizing: Sizing, inventory: Inventory, sets: Sequence[SharingSet]
 ) -> SharedRows | None:
-    """Size the common replicas of every set on every configuration; None where nothing is possible.
+    """Size the common replicas of every set on every configuration; None where none is worth it.
 
     Parameters
     ----------
     sizing
-        Of the services by themselves.
+        Of the services by themselves, done.
     inventory
         The fleet's accelerators.
     sets
@@ -86,39 +92,25 @@ def size_shared(
 
     Notes
     -----
-    Each member is sized by itself as one kind of requests among those of all, which gives it the
-    batch that is best for it. With one of these batches all members need so many replicas: the most
-    that one of them does. The batch with the fewest is taken, of equal ones the largest.
+    Replicas of one configuration are worth sharing if they are fewer than the members need there by
+    themselves (or as many, where changes from today's plan count): else each of them by itself
+    costs no more and takes no more of anything. So a candidate is put to the queue model with as
+    many as are still worth it first, and is most often decided by that. A configuration that a
+    member cannot have alone it cannot share: others only add to its requests' waits.
+
+    Of maximum batches the largest is tried, and those that are best for a member alone; the fewest
+    replicas win, of equal ones the larger batch.
     """
-    views = _views(sizing, inventory, sets)
-    sharing = np.repeat(np.arange(len(sets)), [len(one.members) for one in sets])
-    member = np.concatenate([np.array(one.members, dtype=np.int64) for one in sets])
-    # What the search for the best batch of each member starts from.
-    least, most = views.grid.least_batch.copy(), views.grid.max_batch.copy()
-    views.size_all()
-    search_batches(views)
-    # Candidates: one set on one configuration, a row per member.
-    of_row = views.grid.service
-    keys = np.column_stack([sharing[of_row], views.grid.accelerator, views.grid.performance])
-    _, candidate = np.unique(keys, axis=0, return_inverse=True)
-    candidate = candidate.ravel()
-    may = np.isin(views.grid.verdict, (Verdict.POSSIBLE, Verdict.REPLICAS))
-    rows = np.flatnonzero(_everyone(candidate, may)[candidate])
-    batch, replicas, rate = _common(views, candidate, rows, least, most)
-    found = replicas > 0
-    if not found.any():
+    search = _Search(sizing, _views(sizing, inventory, sets), sets)
+    search.run()
+    rows = np.flatnonzero(search.replicas[search.candidate] > 0)
+    if not len(rows):
         return None
-    rows, batch, replicas, rate = rows[found], batch[found], replicas[found], rate[found]
-    final = views.with_replicas(rows, batch, replicas, rate)
-    held = _everyone(candidate[rows], final.grid.verdict == Verdict.POSSIBLE)[candidate[rows]]
-    kept = np.flatnonzero(held)
-    if not len(kept):
-        return None
-    _, numbers = np.unique(candidate[rows[kept]], return_inverse=True)
+    _, numbers = np.unique(search.candidate[rows], return_inverse=True)
     return SharedRows(
-        sizing=final.part(kept),
-        sharing=sharing[of_row[rows[kept]]],
-        service=member[of_row[rows[kept]]],
+        sizing=search.found(rows),
+        sharing=search.sharing[rows],
+        service=search.member[rows],
         candidate=numbers.ravel(),
     )
 
@@ -126,7 +118,7 @@ def size_shared(
 def _views(sizing: Sizing, inventory: Inventory, sets: Sequence[SharingSet]) -> Sizing:
     """Return the table of every member of every set, each as a service that gets all requests."""
     spec, targets = sizing.spec, sizing.targets
-    member = np.concatenate([np.array(one.members, dtype=np.int64) for one in sets])
+    member = _members(sets)
     mixes = mixes_of(spec, sets, targets.rate_rps)
     services, own, of_member = [], [], []
     for one, mix in zip(sets, mixes, strict=True):
@@ -156,49 +148,187 @@ def _views(sizing: Sizing, inventory: Inventory, sets: Sequence[SharingSet]) -> 
     )
 
 
-def _common(
-    views: Sizing, candidate: IntArray, rows: IntArray, least: IntArray, most: IntArray
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return batch, replicas (0: none will do) and rate of rows, the first two one per candidate.
+def _members(sets: Sequence[SharingSet]) -> IntArray:
+    return np.concatenate([np.array(one.members, dtype=np.int64) for one in sets])
 
-    The rate is what one of the replicas carries with the row's own objectives.
+
+class _Search:
+    """The fewest common replicas of every candidate: a set of services on a configuration.
+
+    Attributes
+    ----------
+    sharing, member, candidate
+        (rows,), set, service and candidate of each row of the views.
+    replicas, batch
+        (candidates,), the fewest found, spares included, and with which batch; 0: none worth it.
     """
-    number = candidate[rows]
-    size = int(candidate.max(initial=-1)) + 1
-    low, high = np.zeros(size, dtype=np.int64), np.full(size, np.iinfo(np.int64).max)
-    np.maximum.at(low, number, least[rows])
-    np.minimum.at(high, number, most[rows])
-    best_batch = np.zeros(size, dtype=np.int64)
-    best = np.full(size, np.inf)
-    rate = np.zeros(len(rows))
-    order = np.argsort(number, kind="stable")
-    first = np.searchsorted(number[order], np.arange(size))
-    members = np.bincount(number, minlength=size)
-    # The batches that are best for a member, one member of every candidate after another.
-    for place in range(int(members.max(initial=0))):
-        here = np.flatnonzero(members > place)
-        batch = np.zeros(size, dtype=np.int64)
-        batch[here] = views.grid.max_batch[rows[order[first[here] + place]]]
-        batch = np.clip(batch, low, np.maximum(high, low))
-        open_ = np.zeros(size, dtype=np.bool_)
-        open_[here] = (low <= high)[here] & (batch != best_batch)[here]
-        mine = np.flatnonzero(open_[number])
-        if not len(mine):
-            continue
-        trial = views.with_batches(rows[mine], batch[number[mine]])
-        sized = trial.grid.verdict == Verdict.POSSIBLE
-        needed = np.zeros(size)
-        np.maximum.at(needed, number[mine], np.where(sized, trial.replicas, np.inf))
-        better = (needed < best) | ((needed == best) & (batch > best_batch))
-        better &= open_ & np.isfinite(needed)
-        best[better], best_batch[better] = needed[better], batch[better]
-        taken = better[number[mine]]
-        rate[mine[taken]] = trial.rate[taken]
-    replicas = np.where(np.isfinite(best), best, 0.0).astype(np.int64)
-    return best_batch[number], replicas[number], rate
 
+    def __init__(self, sizing: Sizing, views: Sizing, sets: Sequence[SharingSet]) -> None:
+        self.views, grid = views, views.grid
+        of_view = np.repeat(np.arange(len(sets)), [len(one.members) for one in sets])
+        self.sharing, self.member = of_view[grid.service], _members(sets)[grid.service]
+        keys = np.column_stack([self.sharing, grid.accelerator, grid.performance])
+        _, first, number = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        self.candidate, self._first = number.ravel(), first
+        self.replicas = np.zeros(len(first), dtype=np.int64)
+        self.batch = np.zeros(len(first), dtype=np.int64)
+        self._rows = [np.flatnonzero(self.candidate == c) for c in range(len(first))]
+        self._spares = views.spares[grid.service[first]]
+        self._load = views.targets.rate_rps[grid.service[first]]
+        self._set_range(sizing)
 
-def _everyone(candidate: IntArray, holds: BoolArray) -> BoolArray:
-    """Return (candidates,), whether something holds for every row of each."""
-    rows = np.bincount(candidate)
-    return np.asarray(np.bincount(candidate, weights=holds, minlength=len(rows)) == rows)
+    def _set_range(self, sizing: Sizing) -> None:
+        """Set the least and most replicas worth trying, and the batches, of every candidate."""
+        views, grid = self.views, self.views.grid
+        alone = {
+            (int(s), int(p)): row
+            for row, (s, p) in enumerate(
+                zip(sizing.grid.service, sizing.grid.performance, strict=True)
+            )
+        }
+        # A configuration without figures is -1, of which there may be several: it is not possible.
+        row = np.array(
+            [alone[int(s), int(p)] for s, p in zip(self.member, grid.performance, strict=True)]
+        )
+        known = sizing.grid.verdict[row] == Verdict.POSSIBLE
+        known &= (grid.verdict == Verdict.POSSIBLE) & (grid.performance >= 0)
+        size = len(self._first)
+        apart, possible = np.zeros(size, dtype=np.int64), np.ones(size, dtype=np.bool_)
+        np.add.at(apart, self.candidate, np.where(known, sizing.replicas[row], 0))
+        np.logical_and.at(possible, self.candidate, known)
+        changes = views.spec.optimizer.transition != TransitionSpec()
+        self._most, self._least = apart - (not changes), np.zeros(size, dtype=np.int64)
+        np.minimum.at(self._most, self.candidate, views.most[grid.service])
+        np.maximum.at(self._least, self.candidate, views.least[grid.service])
+        self._least = np.maximum(self._least, self._spares + 1)
+        low, high = np.zeros(size, dtype=np.int64), np.full(size, np.iinfo(np.int64).max)
+        np.maximum.at(low, self.candidate, grid.least_batch)
+        np.minimum.at(high, self.candidate, grid.max_batch)
+        self._most[~possible | (low > high)] = 0
+        best = np.clip(sizing.grid.max_batch[row], low[self.candidate], high[self.candidate])
+        self._batches = [
+            sorted({int(high[c]), *best[rows].tolist()}, reverse=True)
+            for c, rows in enumerate(self._rows)
+        ]
+
+    def run(self) -> None:
+        """Try batch after batch, from the largest, for as long as fewer replicas may do."""
+        for turn in range(max(map(len, self._batches), default=0)):
+            going = [c for c, batches in enumerate(self._batches) if len(batches) > turn]
+            chosen = np.array(going, dtype=np.int64)
+            batch = np.array([self._batches[c][turn] for c in going], dtype=np.int64)
+            self._try(chosen, batch)
+
+    def _try(self, chosen: IntArray, batch: IntArray) -> None:
+        """Find the fewest replicas of some candidates with a batch, fewer than are known to do."""
+        known = self.replicas[chosen]
+        high = np.where(known > 0, known - 1, self._most[chosen])
+        worth = high >= self._least[chosen]
+        chosen, batch, high = chosen[worth], batch[worth], high[worth]
+        capacity = self._capacity(chosen, batch)
+        carrying = np.ceil(
+            np.divide(
+                self._load[chosen],
+                capacity,
+                out=np.full(len(chosen), np.inf),
+                where=capacity > 0,
+            )
+            * (1 - _ROUNDING)
+        )
+        least = np.maximum(carrying + self._spares[chosen], self._least[chosen])
+        worth = least <= high
+        chosen, batch, high = chosen[worth], batch[worth], high[worth]
+        low = least[worth].astype(np.int64) - 1
+        holds = self._hold(chosen, batch, high)
+        chosen, batch, high, low = chosen[holds], batch[holds], high[holds], low[holds]
+        while (open_ := np.flatnonzero(high - low > 1)).size:
+            middle = (low[open_] + high[open_]) // 2
+            kept = self._hold(chosen[open_], batch[open_], middle)
+            high[open_[kept]], low[open_[~kept]] = middle[kept], middle[~kept]
+
+    def _capacity(self, chosen: IntArray, batch: IntArray) -> FloatArray:
+        """Return what one replica carries whatever the latencies [requests/s]; 0 where refused."""
+        found = np.zeros(len(chosen))
+        rows = self._first[chosen]
+        promised = np.zeros(len(self._first), dtype=np.bool_)
+        of_row = self.views.targets.promised_throughput[self.views.grid.service]
+        np.logical_or.at(promised, self.candidate, of_row)
+        grid, processes = self.views.grid, self.views.processes
+        for places, clock, _ in processes.batches(
+            np.arange(len(rows)), grid.service[rows], grid.performance[rows], {}
+        ):
+            if clock < 0:
+                continue
+            process = processes.process(
+                clock, grid.service[rows[places]], grid.performance[rows[places]], batch[places]
+            )
+            refused = np.zeros(len(places), dtype=np.bool_)
+            for mask in self.views.model.refusals(process).values():
+                refused |= mask
+            good = np.flatnonzero(~refused)
+            if len(good):
+                kept = promised[chosen[places[good]]]
+                targets = Targets(promised_throughput=kept if kept.any() else None)
+                found[places[good]] = self.views.model.max_rate(process.take(good), targets)
+        return found
+
+    def _hold(self, chosen: IntArray, batch: IntArray, replicas: IntArray) -> BoolArray:
+        """Return which candidates keep every objective so; write down those that do."""
+        if not len(chosen):
+            return np.zeros(0, dtype=np.bool_)
+        parts = [self._rows[c] for c in chosen.tolist()]
+        rows = np.concatenate(parts)
+        of_row = np.repeat(np.arange(len(chosen)), list(map(len, parts)))
+        carrying = np.maximum(replicas - self._spares[chosen], 1)
+        holds = np.ones(len(chosen), dtype=np.bool_)
+        answers = []
+        views, grid, processes = self.views, self.views.grid, self.views.processes
+        service, performance = grid.service[rows], grid.performance[rows]
+        for places, clock, statistics in processes.batches(
+            np.arange(len(rows)), service, performance, views.targets.bounds
+        ):
+            process = processes.process(
+                clock,
+                service[places],
+                performance[places],
+                batch[of_row[places]],
+                np.where(processes.replicas_matter[service[places]], carrying[of_row[places]], 1),
+            )
+            refused = np.zeros(len(places), dtype=np.bool_)
+            for mask in views.model.refusals(process, statistics).values():
+                refused |= mask
+            holds[of_row[places[refused]]] = False
+            asked = places[~refused]
+            process = process.take(~refused) if refused.any() else process
+            rate = self._load[chosen[of_row[asked]]] / carrying[of_row[asked]]
+            metrics = views.model.evaluate(process, rate, statistics)
+            kept = metrics.stable.copy()
+            for statistic in statistics:
+                bound = views.targets.bounds[statistic][service[asked]]
+                kept &= metrics.value(statistic) <= bound * (1 + _MET)
+            holds[of_row[asked[~kept]]] = False
+            answers.append((asked, metrics))
+        for asked, metrics in answers:
+            good = np.flatnonzero(holds[of_row[asked]])
+            self._write(rows[asked[good]], metrics.take(good))
+        self.replicas[chosen[holds]], self.batch[chosen[holds]] = replicas[holds], batch[holds]
+        return holds
+
+    def _write(self, rows: IntArray, metrics: QueueMetrics) -> None:
+        """Keep what was predicted of some rows."""
+        for name, values in self.views.means.items():
+            values[rows] = getattr(metrics, name)
+        for statistic, values in metrics.percentiles.items():
+            self.views.percentiles[statistic][rows] = values
+
+    def found(self, rows: IntArray) -> Sizing:
+        """Return some rows with their replicas, batches and predictions.
+
+        The rate of a row is what its candidate is sized for, per replica.
+        """
+        views, numbers = self.views, self.candidate[rows]
+        views.replicas[rows] = self.replicas[numbers]
+        carrying = np.maximum(self.replicas - self._spares, 1)
+        views.rate[rows] = (self._load / carrying)[numbers]
+        views.grid.max_batch[rows] = self.batch[numbers]
+        return views.part(rows)

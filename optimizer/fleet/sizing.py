@@ -356,28 +356,6 @@ class Sizing:
         other.size_all()
         return other
 
-    def with_replicas(
-        self, rows: IntArray, max_batch: IntArray, replicas: IntArray, rate: FloatArray
-    ) -> Sizing:
-        """Predict some rows with other batches and as many replicas as is said.
-
-        Parameters
-        ----------
-        rate
-            What one of them carries.
-        """
-        other = dataclasses.replace(self, grid=self.grid.take(rows, max_batch), refusals={})
-        other.rate[:], other.replicas[:] = rate, replicas
-        grid, processes = other.grid, other.processes
-        for chosen, clock, statistics in processes.batches(
-            np.arange(len(rows)), grid.service, grid.performance, self.targets.bounds
-        ):
-            carrying = np.where(
-                processes.replicas_matter[grid.service[chosen]], other._carrying(chosen), 1
-            )
-            other._predict(chosen, other.process(chosen, clock, carrying), statistics)
-        return other
-
     def part(self, rows: IntArray) -> Sizing:
         """Return some rows as they are."""
         other = dataclasses.replace(

@@ -317,6 +317,7 @@ def _spreads(
     square = np.einsum(
         "pd,pd->p", fixed**2 + 2.0 * fixed * slope * first + slope**2 * second, stay_shares
     )
+    square = square + _together(service, work, stays, stay_shares, fixed, slope)
     size = np.maximum(square / mean**2 - 1.0, 0.0)
     stay = np.einsum("pd,pd->p", iterations**2, stay_shares)
     stay = np.maximum(stay / work.iterations**2 - 1.0, 0.0)
@@ -328,6 +329,32 @@ def _spreads(
     if limited.size:
         size[limited], reserved[limited] = _reserved_spreads(service, work, limited)
     return size, stay, np.where(reserved > _NO_SPREAD, reserved, 0.0)
+
+
+def _together(
+    service: ServiceProcess,
+    work: RequestWork,
+    stays: FloatArray,
+    shares: FloatArray,
+    fixed: FloatArray,
+    slope: FloatArray,
+) -> FloatArray:
+    """Return what the covariance of prompt and output adds to the variance of the time taken.
+
+    Twice what a token of the prompt takes times what an output token takes, its regression on the
+    decode iterations, times the covariance.
+    """
+    if not service.length_covariance.any():
+        return np.zeros(len(stays))
+    mean, of_fixed = (np.einsum("pd,pd->p", part, shares) for part in (stays, fixed))
+    spread = np.einsum("pd,pd->p", stays**2, shares) - mean**2
+    both = np.einsum("pd,pd->p", stays * fixed, shares) - mean * of_fixed
+    per_iteration = np.divide(both, spread, out=np.zeros_like(both), where=spread > _NO_SPREAD)
+    per_token = np.einsum("pd,pd->p", slope, shares)
+    added: FloatArray = (
+        2.0 * per_token * per_iteration * service.length_covariance / work.tokens_per_iteration
+    )
+    return added
 
 
 def _own_work(

@@ -123,16 +123,13 @@ def test_a_tight_class_among_loose_ones_is_left_alone() -> None:
 
     TTFT is S rate S/(1 - rate S) + 10 ms with S = 110 ms: 40 ms are kept up to 1.948 requests/s.
     Alone the tight one needs one replica and the loose one another; together, 7 requests/s would
-    need ceil(7/1.948) = 4.
+    need ceil(7/1.948) = 4: sharing is not even a candidate.
     """
     spec = fleet(service("tight", 1.0, **{"class": "tight"}), service("loose", 6.0))
     plan = solved(spec)
     assert plan.total_cost_per_hour == 10.0
     assert not of(plan, "tight").shared_with
-    table = build_problem(spec).table
-    (lead, _) = table.sharers[0]
-    assert table.replicas[lead] == 4
-    assert table.spec.services[int(table.service[lead])].name == "tight"
+    assert not build_problem(spec).table.sharers
 
 
 def test_tight_ones_share_where_the_load_is_low() -> None:
