@@ -9,7 +9,7 @@ from optimizer.engine.arrivals import (
     MarkovModulatedRate,
     PeriodicRate,
 )
-from optimizer.engine.beam_search import Beam, BeamSearch, beam_search
+from optimizer.engine.beams import Beam, BeamSearch, beam_search
 from optimizer.engine.errors import LiveFleetError, SimulationError, WorkloadError
 from optimizer.engine.fleet_metrics import Histogram, ReplicaMetrics
 from optimizer.engine.live_fleet import Happened, LiveFleet

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from optimizer.engine import EngineConfig, SimulationError, beam_search, sample_in_parallel
+from optimizer.engine import (
+    EngineConfig,
+    OnlineEngine,
+    SimulationError,
+    beam_search,
+    sample_in_parallel,
+)
 from optimizer.engine.language import (
     Generation,
     LanguageModel,
@@ -13,6 +21,7 @@ from optimizer.engine.language import (
     built_in_model,
 )
 from queue_models import IterationTiming
+from tests.optimizer.engine.test_invariants import _check
 
 MODEL = built_in_model()
 TIMING = IterationTiming(10, 1, 1)
@@ -169,3 +178,40 @@ def test_a_replica_too_small_says_so() -> None:
     ):
         with pytest.raises(SimulationError, match="prompt is too long"):
             search()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_block_is_lost_whatever_beams_and_texts_do(seed: int, monkeypatch) -> None:
+    """On random blocks, units of prefixes, prompts and widths, forks and aborts leave every block
+    free and every count at nothing, and no request is left."""
+    engines = []
+
+    def watched(*given, **settings):
+        engines.append(OnlineEngine(*given, **settings))
+        return engines[-1]
+
+    for module in ("beams", "parallel_sampling"):
+        monkeypatch.setattr(f"optimizer.engine.{module}.OnlineEngine", watched)
+    rng = np.random.default_rng(seed)
+    size = int(rng.choice([1, 4, 16]))
+    config = EngineConfig(
+        block_size=size,
+        num_blocks=2 + 8 * (60 // size + 2),
+        prefix_match_unit=int(rng.choice([u for u in (1, 2, 4, 16) if u <= size])),
+        max_num_seqs=8,
+        max_num_batched_tokens=int(rng.choice([8, 64])),
+    )
+    prompt = rng.integers(0, 1024, int(rng.integers(1, 40))).tolist()
+    length = int(rng.integers(1, 12))
+    _search(prompt, config=config, width=int(rng.integers(1, 9)), max_tokens=length)
+    drafting = dataclasses.replace(config, draft_tokens=int(rng.integers(0, 3)))
+    params = SamplingParams(max_tokens=length, seed=seed, logit_bias={END: 4.0})
+    found = sample_in_parallel(MODEL, prompt, params, 6, config=drafting, timing=TIMING)
+    assert all(generation.finish_reason for generation in found.generations)
+    assert len(engines) == 2
+    for engine in engines:
+        _check(engine.state, engine.config.rules())
+        replica = engine.state.replicas[0]
+        assert replica.free == config.usable_blocks
+        assert (replica.running, replica.waiting, replica.outstanding) == (0, 0, 0)
+        assert (replica.context, replica.tabled) == (0, 0)
