@@ -7,7 +7,7 @@ from optimizer.fleet.check import check_plan
 from optimizer.fleet.cost_stage import cost_stage
 from optimizer.fleet.difference import Change, PlanDifference, ServiceDifference, difference
 from optimizer.fleet.explain import Explanation, Option, OptionState, explain, explain_candidates
-from optimizer.fleet.horizon import HorizonPlan, plan_horizon, with_loads_table
+from optimizer.fleet.horizon import HorizonPlan, check_horizon, plan_horizon, with_loads_table
 from optimizer.fleet.one_pair import bare_pair, pair_data
 from optimizer.fleet.optimize import optimize, plan_of
 from optimizer.fleet.pareto import ParetoFront, ParetoPoint, pareto_front
@@ -76,6 +76,7 @@ __all__ = [
     "bare_pair",
     "build_candidates",
     "build_problem",
+    "check_horizon",
     "check_plan",
     "cost_stage",
     "difference",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from optimizer.spec.service_class import TargetSpec
 from queue_models import Statistic
 from queue_models import get as get_queue_model
 
-__all__ = ["AskedAllocation", "broken", "check_objectives"]
+__all__ = ["AskedAllocation", "broken", "check_objectives", "objectives_at"]
 
 FloatArray = NDArray[np.float64]
 # A bound that is said to be kept is kept by the queue model up to this relative excess.
@@ -100,16 +100,56 @@ def check_objectives(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
         for one in asked
         if one.service.survive is not None and one.allocation.slo_met
     ]
-    yield from _answers(facts, plan, asked)
+    for one, values, stable in _answers(facts, plan.queue_model, asked):
+        yield from broken(one, values, stable=stable)
+
+
+def objectives_at(
+    facts: FleetFacts, queue_model: str, given: Sequence[tuple[Allocation, int]]
+) -> Iterator[Violation]:
+    """Find objectives that are not met, whatever is said of them.
+
+    Parameters
+    ----------
+    given
+        Allocations, of which only the place, the maximum batch and the admitted rate are read, each
+        with the number of replicas that carry that rate.
+    """
+    classes = {entry.name: entry for entry in facts.spec.classes}
+    places = [(p.model, p.accelerator, p.configuration) for p in facts.spec.performance]
+    asked = []
+    for allocation, carrying in given:
+        service = facts.service(allocation)
+        key = (service.model, allocation.accelerator or "", allocation.configuration)
+        targets = targets_of(classes[service.service_class], service.model)
+        rate = allocation.admitted_rate_rps
+        asked.append(AskedAllocation(
+            allocation, service, places.index(key), carrying, rate, facts.reuse(allocation), targets
+        ))  # fmt: skip
+    for one, values, stable in _answers(facts, queue_model, asked):
+        name, carrying = one.allocation.service, one.carrying
+        where = f"at {one.rate_rps:.6g} requests/s on {carrying} of {one.allocation.accelerator}"
+        if not stable:
+            yield Violation("slo", name, f"more arrives than can be served {where}")
+        for target in one.targets:
+            if target.metric.is_service_rate:
+                continue
+            value, bound = values[statistic_of(target)], latency_bound(target)
+            if not value <= bound * (1 + _KEPT):
+                yield Violation(
+                    "slo",
+                    name,
+                    f"{_name(target)} is {value:.6g} ms {where}, where {bound:.6g} ms is wanted",
+                )
 
 
 def _answers(
-    facts: FleetFacts, plan: FleetPlan, asked: list[AskedAllocation]
-) -> Iterator[Violation]:
-    """Ask the queue model about all of them, as few times as it can be."""
+    facts: FleetFacts, queue_model: str, asked: list[AskedAllocation]
+) -> Iterator[tuple[AskedAllocation, dict[Statistic, float], bool]]:
+    """Ask the queue model about all of them, as few times as it can be; values and stability."""
     if not asked:
         return
-    model = get_queue_model(plan.queue_model)
+    model = get_queue_model(queue_model)
     services = tuple(one.service for one in asked)
     processes = PairProcesses(facts.spec.model_copy(update={"services": services}), model)
     here = np.arange(len(asked))
@@ -148,7 +188,7 @@ def _answers(
                 + (0.0 if loading is None else float(loading_ms(loading, s)[0]))
                 for s, value in found.items()
             }
-            yield from broken(asked[row], values, stable=bool(metrics.stable[place]))
+            yield asked[row], values, bool(metrics.stable[place])
 
 
 def broken(

@@ -15,7 +15,7 @@ from optimizer.fleet.weights import weights_gb
 from optimizer.spec.options import Serving
 from optimizer.spec.service import BatchRangeSpec, ServiceSpec
 
-__all__ = ["check_services"]
+__all__ = ["check_services", "place_faults"]
 
 # Rates that a linear programme found sum to a load up to this, relative to it.
 _SPREAD = 1e-6
@@ -78,12 +78,17 @@ def _given(
         apart = (service.serving or facts.spec.optimizer.serving) is Serving.DISAGGREGATED
         if apart and allocation.role is PoolRole.AGGREGATED:
             yield "one pool prefills and decodes, which it may not have"
-        if service.accelerator not in (None, allocation.accelerator):
-            yield f"on {allocation.accelerator}, though pinned to {service.accelerator}"
-        yield from _batch(service, allocation)
-        yield from _memory(facts, allocation)
-        yield from _quality(facts, service, allocation)
-        yield from _stored(facts, service, allocation)
+        yield from place_faults(facts, service, allocation)
+
+
+def place_faults(facts: FleetFacts, service: ServiceSpec, allocation: Allocation) -> Iterator[str]:
+    """Yield why a service may not run where it does, with that batch, precision and store."""
+    if service.accelerator not in (None, allocation.accelerator):
+        yield f"on {allocation.accelerator}, though pinned to {service.accelerator}"
+    yield from _batch(service, allocation)
+    yield from _memory(facts, allocation)
+    yield from _quality(facts, service, allocation)
+    yield from _stored(facts, service, allocation)
 
 
 def _pools(facts: FleetFacts, service: ServiceSpec, roles: list[PoolRole]) -> Iterator[str]:

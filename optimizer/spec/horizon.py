@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from optimizer.spec.base import Name, NonNegative, Positive, SpecModel
 
-__all__ = ["CommitmentSpec", "HorizonSpec", "PeriodSpec"]
+__all__ = ["CommitmentSpec", "HorizonSpec", "HorizonStart", "PeriodSpec"]
 
 Periods = Annotated[int, Field(ge=0, le=10**4)]
+
+
+class HorizonStart(StrEnum):
+    """What there is when the first period begins."""
+
+    ANYTHING = "anything"  # whatever it needs
+    CURRENT = "current"  # what `services[].current` says
 
 
 class PeriodSpec(SpecModel):
@@ -42,6 +50,12 @@ class HorizonSpec(SpecModel):
 
     periods: tuple[PeriodSpec, ...] = Field(
         default=(), strict=False, description="In their order; or as `--loads` gives them."
+    )
+    starts_from: HorizonStart = Field(
+        default=HorizonStart.ANYTHING,
+        strict=False,
+        description="anything: what the first period needs is there when it begins; current: what "
+        "`services[].current` says is, and the rest has to be started.",
     )
     period_hours: Positive = Field(default=1.0, description="Length of a period [h].")
     start_delay_periods: Periods = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from optimizer.fleet.horizon.check_horizon import check_horizon
 from optimizer.fleet.horizon.horizon_plan import (
     Commitment,
     HorizonCost,
@@ -18,6 +19,7 @@ __all__ = [
     "HorizonPlan",
     "PeriodAllocation",
     "PeriodPlan",
+    "check_horizon",
     "plan_horizon",
     "with_loads_table",
 ]

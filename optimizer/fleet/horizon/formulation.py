@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from optimizer.fleet.horizon.replica_choices import ReplicaChoices
+from optimizer.fleet.horizon.starting_point import StartingPoint
 from optimizer.fleet.problem import penalties_of, priorities_of
 from optimizer.spec.horizon import HorizonSpec
 from optimizer.spec.options import PriorityMode, UnservedPolicy
@@ -41,6 +42,9 @@ class HorizonProblem:
         configuration; without rows where moving costs nothing.
     committed
         Columns of z by commitment.
+    start, kept
+        What there is before the first period, and the columns of z by its pairs: replicas of an
+        entry that go on as a way.
     """
 
     choices: ReplicaChoices
@@ -52,6 +56,8 @@ class HorizonProblem:
     starting: IntArray
     moved: IntArray
     committed: IntArray
+    start: StartingPoint
+    kept: IntArray
 
 
 @dataclass
@@ -106,6 +112,11 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
     and the paid replicas n_t + s_t + ... + s_(t-d+1) count in every limit and price. Replicas of
     the first period are there when it begins. Instances of a commitment are paid in every period;
     beyond them the price is the usual one.
+
+    Where the horizon begins at what runs today, its replicas go on as the ways that they can be,
+    sum of h = those there are, and in the first period
+
+        h + s_(0-d) - n_0 >= 0                           what is missing on the right was stopped
     """
     periods, ways = choices.needed.shape
     services = len(choices.spec.services)
@@ -123,7 +134,10 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
     bought = 2 * periods * ways + moves * services
     committed = np.arange(len(horizon.commitments)) + bought
     demand = np.arange(periods * len(committed)).reshape(-1, periods) + bought + len(committed)
-    columns = bought + len(committed) + demand.size
+    start = StartingPoint.of(choices, horizon)
+    kept = np.arange(len(start.pair_way)) + bought + len(committed) + demand.size
+    lost = np.arange(len(start.lost)) + bought + len(committed) + demand.size + len(kept)
+    columns = bought + len(committed) + demand.size + len(kept) + len(lost)
     rows = _Rows()
     column_of = np.full((periods, ways), -1, dtype=np.int64)
     column_of[place, way] = np.arange(len(way))
@@ -131,6 +145,8 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
     rows.z(at, serving[place, way], 1.0)
     rows.x(at, np.arange(len(way)), -choices.needed[place, way])
     _flow(rows, horizon, serving, starting)
+    if start.known:
+        _first(rows, horizon, start, (kept, lost), serving, starting)
     if moves:
         _moves(rows, choices, column_of, moved, len(way) if may_stay else None)
     paid = _paid(serving, starting, horizon.start_delay_periods)
@@ -140,10 +156,11 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
     upper[serving] = upper[starting] = most
     # Nothing can have been started before the first period, nor is worth starting that is late.
     upper[starting[max(periods - horizon.start_delay_periods, 0) :]] = 0
-    if not horizon.start_delay_periods:
+    if not horizon.start_delay_periods and not start.known:
         upper[starting[0]] = 0
     upper[moved] = 1
-    cost = _cost(choices, horizon, columns, serving, starting, paid)
+    there = np.concatenate([kept, lost]) if start.known else serving[0]
+    cost = _cost(choices, horizon, columns, serving, starting, paid, there)
     cost[moved] = horizon.move_cost
     _commit(rows, choices, horizon, paid, committed, demand, cost, upper)
     arrays = None
@@ -151,7 +168,12 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
         strict = choices.spec.optimizer.priorities is PriorityMode.STRICT and may_stay
         penalty = penalties_of(choices.spec)[stays // periods] * horizon.period_hours
         arrays = AllocationProblem(
-            np.concatenate([np.zeros(len(way)), np.zeros(len(stays)) if strict else penalty]),
+            np.concatenate(
+                [
+                    np.where((place == 0) & start.moved[way], horizon.move_cost, 0.0),
+                    np.zeros(len(stays)) if strict else penalty,
+                ]
+            ),
             np.zeros((0, n)),
             [],
             np.concatenate([owner, stays]),
@@ -170,7 +192,30 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
         starting=starting,
         moved=moved,
         committed=committed,
+        start=start,
+        kept=kept,
     )
+
+
+def _first(
+    rows: _Rows,
+    horizon: HorizonSpec,
+    start: StartingPoint,
+    columns: tuple[IntArray, IntArray],
+    serving: IntArray,
+    starting: IntArray,
+) -> None:
+    """Add that the first period begins at what runs today."""
+    kept, lost = columns
+    for entry, replicas in enumerate(start.replicas.tolist()):
+        mine = np.concatenate([kept[start.pair_entry == entry], lost[start.lost == entry]])
+        at = rows.add(1, replicas, replicas)
+        rows.z(np.repeat(at, len(mine)), mine, 1.0)
+    at = rows.add(serving.shape[1], 0.0)
+    rows.z(at[start.pair_way], kept, 1.0)
+    rows.z(at, serving[0], -1.0)
+    if not horizon.start_delay_periods:
+        rows.z(at, starting[0], 1.0)
 
 
 def _flow(rows: _Rows, horizon: HorizonSpec, serving: IntArray, starting: IntArray) -> None:
@@ -235,8 +280,9 @@ def _cost(
     serving: IntArray,
     starting: IntArray,
     paid: list[list[IntArray]],
+    there: IntArray,
 ) -> FloatArray:
-    """Return what each z costs: time at the usual price, starts, stops."""
+    """Return what each z costs: time at the usual price, starts, stops of what there was and is."""
     cost = np.zeros(columns)
     price = choices.table.inventory.cost_per_hour[choices.accelerator] * choices.instances
     by_commitment = np.isin(choices.accelerator, _committed_machines(choices, horizon))
@@ -245,9 +291,9 @@ def _cost(
         for column in period:
             cost[column] += price
     cost[starting] += horizon.start_cost
-    # Stops are what was there or came, less what is left: n_0 + sum of s - n_(T-1).
+    # Stops are what was there or came, less what is left at the end.
     late = max(len(serving) - horizon.start_delay_periods, 0)
-    cost[serving[0]] += horizon.stop_cost
+    cost[there] += horizon.stop_cost
     cost[starting[:late]] += horizon.stop_cost
     cost[serving[-1]] -= horizon.stop_cost
     return cost

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from optimizer.errors import PlanError
 from optimizer.fleet.estimates import with_estimates
+from optimizer.fleet.horizon.check_horizon import check_horizon
 from optimizer.fleet.horizon.formulation import HorizonProblem, horizon_problem
 from optimizer.fleet.horizon.horizon_plan import (
     Commitment,
@@ -55,7 +56,7 @@ def plan_horizon(
     PlanError
         If there is no horizon, or the fleet has what a horizon does not know.
     SpecError, solvers.SolverError, queue_models.QueueModelError
-        As from `optimize`.
+        As from `optimize`; `PlanError` also where the plan fails `check_horizon`.
     """
     if options:
         spec = with_options(spec, **options)
@@ -82,7 +83,9 @@ def plan_horizon(
             problem, horizon, result.termination.reason, detail=result.termination.detail,
             limit=result.termination.limit,
         )  # fmt: skip
-    return _plan(problem, horizon, result)
+    plan = _plan(problem, horizon, result)
+    check_horizon(spec, plan).require()
+    return plan
 
 
 def forecast_rates(spec: FleetSpec, horizon: HorizonSpec) -> FloatArray:
@@ -140,7 +143,11 @@ def _plan(problem: HorizonProblem, horizon: HorizonSpec, result: SolveResult) ->
     delay = horizon.start_delay_periods
     ready = np.zeros_like(serving)
     ready[delay:] = started[: periods - delay] if delay < periods else 0
-    before = np.vstack([serving[:1], serving[:-1]])
+    first = serving[0].copy()
+    if problem.start.known:
+        first[:] = 0
+        np.add.at(first, problem.start.pair_way, z[problem.kept])
+    before = np.vstack([first[None, :], serving[:-1]])
     stopped = before + ready - serving
     # What would be stopped as it gets ready need not be started; where starts are free, it may be.
     idle = np.minimum(ready, stopped)
@@ -151,8 +158,10 @@ def _plan(problem: HorizonProblem, horizon: HorizonSpec, result: SolveResult) ->
     )
     starting = starting if delay else np.zeros_like(starting)
     moved = _moved(problem, chosen)
+    lost = _lost(problem)
     committed = z[problem.committed]
-    cost = _cost(choices, horizon, serving + starting, started, stopped, moved, committed)
+    stops = int(stopped.sum()) + sum(a.stopped for a in lost)
+    cost = _cost(choices, horizon, serving + starting, started, stops, moved, committed)
     documents = []
     for t, period in enumerate(horizon.periods):
         seen = chosen[t] | (serving[t] + starting[t] + started[t] + stopped[t] > 0)
@@ -163,7 +172,7 @@ def _plan(problem: HorizonProblem, horizon: HorizonSpec, result: SolveResult) ->
             PeriodPlan(
                 name=period.name or f"{t}",
                 rates_rps={s.name: rate for s, rate in zip(services, rates, strict=True)},
-                allocations=tuple(
+                allocations=(*(lost if t == 0 else ()), *(
                     _allocation(
                         choices, k, carries=bool(chosen[t, k]),
                         needed=int(choices.needed[t, k]) if chosen[t, k] else 0,
@@ -171,7 +180,7 @@ def _plan(problem: HorizonProblem, horizon: HorizonSpec, result: SolveResult) ->
                         started=int(started[t, k]), stopped=int(stopped[t, k]),
                     )
                     for k in np.flatnonzero(seen).tolist()
-                ),
+                )),
                 unserved=tuple(s.name for i, s in enumerate(services) if i not in served),
                 moved=tuple(services[i].name for i in moved[t]),
             )
@@ -201,11 +210,32 @@ def _plan(problem: HorizonProblem, horizon: HorizonSpec, result: SolveResult) ->
 def _moved(problem: HorizonProblem, chosen: NDArray[np.bool_]) -> list[list[int]]:
     """Return, by period, the services whose load goes elsewhere than in the period before."""
     owner = problem.choices.service
-    moved: list[list[int]] = [[]]
+    taken = np.flatnonzero(chosen[0] & problem.start.moved)
+    moved: list[list[int]] = [np.unique(owner[taken]).tolist()]
     for before, now in pairwise(chosen):
         served = np.intersect1d(owner[before], owner[now])
         moved.append(np.intersect1d(served, owner[now & ~before]).tolist())
     return moved
+
+
+def _lost(problem: HorizonProblem) -> list[PeriodAllocation]:
+    """Return what runs today and no way goes on with: stopped as the first period begins."""
+    start, services = problem.start, problem.choices.spec.services
+    return [
+        PeriodAllocation(
+            service=services[start.service[place]].name,
+            accelerator=start.entry[place].accelerator or "",
+            max_batch=start.entry[place].max_batch,
+            carries=False,
+            needed=0,
+            serving=0,
+            starting=0,
+            started=0,
+            stopped=start.entry[place].replicas,
+            instances=0,
+        )
+        for place in start.lost.tolist()
+    ]
 
 
 def _cost(
@@ -213,7 +243,7 @@ def _cost(
     horizon: HorizonSpec,
     paid: IntArray,
     started: IntArray,
-    stopped: IntArray,
+    stops: int,
     moved: list[list[int]],
     committed: IntArray,
 ) -> HorizonCost:
@@ -233,7 +263,7 @@ def _cost(
         running=float(on_demand.sum()) * hours,
         committed=float(committed @ each) * hours * len(paid) if len(each) else 0.0,
         starts=float(started.sum()) * horizon.start_cost,
-        stops=float(stopped.sum()) * horizon.stop_cost,
+        stops=stops * horizon.stop_cost,
         moves=sum(map(len, moved)) * horizon.move_cost,
     )
 

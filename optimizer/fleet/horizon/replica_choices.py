@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class ReplicaChoices:
     resources
         Names of the limited resources.
     usage
-        (resources, k), of one replica; power and carbon as at the largest load.
+        (resources, k), of one replica; power and carbon as at full load.
     capacity
         (resources,).
     """
@@ -87,7 +87,10 @@ class ReplicaChoices:
         )
         rows = np.flatnonzero(able)
         replicas = table.replicas[rows]
-        limited = [r for r in resource_rows(table) if np.isfinite(r.capacity)]
+        # A replica may be busier in a period of a smaller load than it is at the largest one.
+        busy = replace(table.metrics, utilization=np.ones(len(table)))
+        of_busy = replace(table, metrics=busy)
+        limited = [r for r in resource_rows(of_busy) if np.isfinite(r.capacity)]
         for resource in limited:
             if resource.requirement.kind.name not in _COUNTED:
                 raise PlanError(
@@ -111,8 +114,12 @@ class ReplicaChoices:
         return found._without_dominated()
 
     def _without_dominated(self) -> ReplicaChoices:
-        """Leave out what another on the same accelerator does with no more of anything."""
+        """Leave out what another on the same accelerator does with no more of anything.
+
+        What runs today with a stated maximum batch stays: going on with another is a new start.
+        """
         rate = self.table.rate_per_replica_rps[self.row]
+        runs = self._runs_today()
         kept = []
         for k in range(len(self.row)):
             rivals = np.flatnonzero(
@@ -124,13 +131,28 @@ class ReplicaChoices:
             )
             # Of equals the first stays.
             better = (self.instances[rivals] < self.instances[k]) | (rate[rivals] > rate[k])
-            kept.append(not (better | (rivals < k)).any())
+            kept.append(runs[k] or not (better | (rivals < k)).any())
         mask = np.array(kept, dtype=np.bool_)
         return ReplicaChoices(
             self.spec, self.table, self.rates_rps, self.row[mask], self.service[mask],
             self.accelerator[mask], self.instances[mask], self.needed[:, mask], self.resources,
             self.usage[:, mask], self.capacity,
         )  # fmt: skip
+
+    def _runs_today(self) -> NDArray[np.bool_]:
+        """Return (k,), whether a service runs so today, its maximum batch included."""
+        names, batch = self.table.inventory.names, self.table.max_batch[self.row]
+        return np.array(
+            [
+                any(
+                    entry.accelerator == names[int(self.accelerator[k])]
+                    and entry.max_batch == int(batch[k])
+                    for entry in self.spec.services[int(self.service[k])].deployed
+                )
+                for k in range(len(self.row))
+            ],
+            dtype=np.bool_,
+        )
 
 
 def _needed(table: CandidateTable, rows: IntArray, rates_rps: FloatArray) -> IntArray:
