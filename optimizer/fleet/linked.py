@@ -36,13 +36,17 @@ class _Entries:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Row:
-    """lower <= of_x @ x + of_z @ z + of_rates @ y <= upper."""
+    """lower <= of_x @ x + of_z @ z + of_rates @ y <= upper.
+
+    Rates stand for themselves, against what x carries, or for the load that they are of a column.
+    """
 
     lower: float
     upper: float
     of_x: _Entries
     of_z: dict[int, float]
     of_rates: _Entries | None
+    by_load: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class Linked:
         Edges of its split part.
     names, row_names
         Of the further columns and of the rows.
+    by_load
+        (n,), columns whose power and carbon are in rows of their loads; None: none.
     """
 
     columns: Columns
@@ -84,10 +90,14 @@ class Linked:
     row_names: list[str] = field(default_factory=list)
     money: list[float] = field(default_factory=list)
     change: list[float] = field(default_factory=list)
+    power: list[float] = field(default_factory=list)
+    carbon: list[float] = field(default_factory=list)
+    whole: list[bool] = field(default_factory=list)
     upper: list[float] = field(default_factory=list)
     uses: list[Mapping[str, float]] = field(default_factory=list)
     rows: list[_Row] = field(default_factory=list)
     purchases: list[Bought] = field(default_factory=list)
+    by_load: NDArray[np.bool_] | None = None
 
     def add_column(
         self,
@@ -95,15 +105,22 @@ class Linked:
         *,
         money: float = 0.0,
         change: float = 0.0,
+        power: float = 0.0,
+        carbon: float = 0.0,
+        whole: bool = True,
         upper: float = np.inf,
         uses: Mapping[str, float] | None = None,
     ) -> int:
-        """Add a whole column of at least 0 and return its number.
+        """Add a column of at least 0 and return its number.
 
         Parameters
         ----------
         money, change
             What one of it costs per hour: as a price, or as one-off money spread over a horizon.
+        power, carbon
+            What one of it counts for where power [kW] or carbon [kg CO2e/h] is minimised.
+        whole
+            Whether it is a whole number.
         upper
             At most so many.
         uses
@@ -112,6 +129,9 @@ class Linked:
         self.names.append(name)
         self.money.append(money)
         self.change.append(change)
+        self.power.append(power)
+        self.carbon.append(carbon)
+        self.whole.append(whole)
         self.upper.append(upper)
         self.uses.append(uses or {})
         return len(self.names) - 1
@@ -123,13 +143,17 @@ class Linked:
         of_z: dict[int, float] | None = None,
         *,
         of_rates: FloatArray | None = None,
+        by_load: bool = False,
         lower: float = -np.inf,
         upper: float = np.inf,
     ) -> None:
-        """Add a row: coefficients of the columns, of further ones by number, and of the rates."""
+        """Add a row: coefficients of the columns, of further ones by number, and of the rates.
+
+        `by_load` says that rates stand for loads: what a column carries is in their coefficients.
+        """
         self.row_names.append(name)
         rates = None if of_rates is None else _Entries.of(of_rates)
-        self.rows.append(_Row(lower, upper, _Entries.of(of_x), of_z or {}, rates))
+        self.rows.append(_Row(lower, upper, _Entries.of(of_x), of_z or {}, rates, by_load))
 
     def with_row(
         self, name: str, of_x: FloatArray, of_z: dict[int, float], *, upper: float
@@ -138,18 +162,25 @@ class Linked:
         row = _Row(-np.inf, upper, _Entries.of(of_x), of_z, None)
         return replace(self, row_names=[*self.row_names, name], rows=[*self.rows, row])
 
-    def with_lower_rates(self, scale: FloatArray) -> Linked:
-        """Return the same where a replica carries less: rows of rates hold what replicas carry.
+    def with_lower_rates(self, scale: FloatArray, edge_column: IntArray) -> Linked:
+        """Return the same where a replica carries less.
 
         Parameters
         ----------
         scale
             (n,), by what the rates on each column are multiplied.
+        edge_column
+            (edges,), the column of each edge.
         """
-        rows = [
-            row if row.of_rates is None else replace(row, of_x=row.of_x.scaled(scale))
-            for row in self.rows
-        ]
+        rows = []
+        for row in self.rows:
+            if row.of_rates is None:
+                rows.append(row)
+            elif row.by_load:
+                heavier = row.of_rates.scaled(1.0 / scale[edge_column])
+                rows.append(replace(row, of_rates=heavier))
+            else:
+                rows.append(replace(row, of_x=row.of_x.scaled(scale)))
         return replace(self, rows=rows)
 
     def uses_of(self, row: str) -> dict[int, float]:
@@ -162,15 +193,21 @@ class Linked:
         match measure:
             case StageMeasure.TRANSITION:
                 return change
-            case StageMeasure.POWER | StageMeasure.CARBON:
-                return np.zeros(len(self.names))
+            case StageMeasure.POWER:
+                return np.array(self.power)
+            case StageMeasure.CARBON:
+                return np.array(self.carbon)
             case StageMeasure.WEIGHTED:
                 weights = self.columns.table.spec.optimizer.weights or ObjectiveWeightsSpec()
-                weighted: FloatArray = weights.cost * (money + change)
-                return weighted
+                total: FloatArray = weights.cost * (money + change)
+                return (
+                    total
+                    + weights.power * np.array(self.power)
+                    + weights.carbon * np.array(self.carbon)
+                )
             case _:
-                total: FloatArray = money + change
-                return total
+                both: FloatArray = money + change
+                return both
 
     def links(self, measure: StageMeasure | None) -> Links | None:
         """Return the linked part of the array problem; None without a row."""
@@ -192,7 +229,7 @@ class Linked:
             else _stacked([nothing if r is None else r for r in rates], self.edges),
             cost=self.costs(measure),
             upper=self.upper,
-            integer=np.ones(len(self.names), dtype=np.bool_),
+            integer=np.array(self.whole, dtype=np.bool_),
         )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.columns import Columns
 from optimizer.fleet.linked import Linked
+from optimizer.fleet.power_links import PowerRows
 from optimizer.fleet.purchases import add_purchases
 from optimizer.fleet.resources import ResourceRow
 from optimizer.fleet.sharing_links import add_sharing
@@ -35,9 +36,15 @@ def linked_part(
     if split is not None:
         add_survival(linked, split)
         _add_changes(linked)
+    power = PowerRows.of(linked, split)
+    if power is not None:
+        power.add_objective()
+        linked.by_load = power.covered()
     plain = []
     for resource in resources:
         uses = linked.uses_of(resource.name)
+        if power is not None and power.add_limit(resource, uses):
+            continue
         if not uses:
             plain.append(resource)
             continue

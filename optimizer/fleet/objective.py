@@ -11,7 +11,14 @@ from optimizer.fleet.today import Today
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.objective import Objective, ObjectiveWeightsSpec, StageMeasure
 
-__all__ = ["counted_kinds", "first_measure", "objective_coefficients", "unserved_coefficients"]
+__all__ = [
+    "counted_kinds",
+    "first_measure",
+    "minimised_kinds",
+    "objective_coefficients",
+    "unserved_coefficients",
+    "without_power",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -35,13 +42,29 @@ def counted_kinds(spec: FleetSpec) -> frozenset[str]:
 
     Carbon counts power too.
     """
+    kinds = {limit.measure.value for limit in spec.limits} | minimised_kinds(spec)
+    return frozenset(kinds | ({"power_kw"} if "carbon_kg_per_hour" in kinds else set()))
+
+
+def minimised_kinds(spec: FleetSpec) -> frozenset[str]:
+    """Return power and carbon as kinds of resource, where the objective of a fleet counts them."""
     options = spec.optimizer
     measures: set[str] = {options.objective.value, *(s.minimise.value for s in options.stages)}
     if StageMeasure.WEIGHTED in measures and options.weights is not None:
         measures |= {name for name in ("power", "carbon") if getattr(options.weights, name) > 0}
-    kinds = {limit.measure.value for limit in spec.limits}
-    kinds |= {_KIND_OF[name] for name in measures if name in _KIND_OF}
-    return frozenset(kinds | ({"power_kw"} if "carbon_kg_per_hour" in kinds else set()))
+    return frozenset(_KIND_OF[name] for name in measures if name in _KIND_OF)
+
+
+def without_power(table: CandidateTable, measure: StageMeasure | None) -> FloatArray:
+    """Return (candidates,), what a measure counts less the power and carbon in it."""
+    match measure:
+        case StageMeasure.POWER | StageMeasure.CARBON:
+            return np.zeros(len(table))
+        case StageMeasure.WEIGHTED:
+            weights = table.spec.optimizer.weights or ObjectiveWeightsSpec()
+            return weights.cost * objective_coefficients(table, StageMeasure.COST)
+        case _:
+            return objective_coefficients(table, measure)
 
 
 def objective_coefficients(table: CandidateTable, measure: StageMeasure | None) -> FloatArray:

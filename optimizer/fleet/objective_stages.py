@@ -33,7 +33,7 @@ def with_stage(
     arrays = problem.arrays
     assert arrays is not None
     kept = result.primal_bound * (1.0 + done.tolerance) + _ROUNDING
-    cost = column_costs(problem.columns, stage.minimise)
+    cost = column_costs(problem.columns, stage.minimise, problem.linked)
     if problem.linked is not None:
         of_z = dict(enumerate(problem.linked.costs(problem.measure).tolist()))
         name = f"stage: {done.minimise.value}"

@@ -16,6 +16,7 @@ from optimizer.fleet.objective import (
     first_measure,
     objective_coefficients,
     unserved_coefficients,
+    without_power,
 )
 from optimizer.fleet.resources import ResourceRow, resource_rows
 from optimizer.fleet.sizing import build_candidates
@@ -165,13 +166,21 @@ def _columns(table: CandidateTable, demand: SplitDemand | None, objective: Float
     return Columns(table, column_candidate[by_owner], owners[by_owner], counted)
 
 
-def column_costs(columns: Columns, measure: StageMeasure | None) -> FloatArray:
-    """Return (n,), what a measure counts for each column; with the penalties of weighted ones."""
+def column_costs(
+    columns: Columns, measure: StageMeasure | None, linked: Linked | None = None
+) -> FloatArray:
+    """Return (n,), what a measure counts for each column; with the penalties of weighted ones.
+
+    Less what the linked part counts of it: power and carbon that follow loads.
+    """
     table = columns.table
     unserved = unserved_coefficients(table, measure)
     if table.spec.optimizer.priorities is PriorityMode.WEIGHTED:
         unserved = unserved + penalties_of(table.spec)
-    return columns.spread(objective_coefficients(table, measure), unserved)
+    each = columns.spread(objective_coefficients(table, measure), unserved)
+    if linked is None or linked.by_load is None:
+        return each
+    return np.where(linked.by_load, columns.spread(without_power(table, measure)), each)
 
 
 def _arrays(
@@ -186,7 +195,7 @@ def _arrays(
     usage = [columns.spread(resource.usage, resource.unserved) for resource in resources]
     entries = [np.flatnonzero(row) for row in usage]
     return AllocationProblem(
-        cost=column_costs(columns, measure),
+        cost=column_costs(columns, measure, linked),
         usage=SparseColumns.from_triplets(
             (len(resources), len(owners)),
             rows=np.repeat(np.arange(len(resources)), [len(e) for e in entries]),

@@ -51,7 +51,11 @@ def _with_lower_rates(problem: FleetProblem, factor: dict[int, float]) -> FleetP
     scale[list(factor)] = list(factor.values())
     split = arrays.split
     of_column = np.append(scale, 1.0)[problem.column_candidate]
-    linked = None if problem.linked is None else problem.linked.with_lower_rates(of_column)
+    linked = (
+        None
+        if problem.linked is None
+        else problem.linked.with_lower_rates(of_column, split.edge_column)
+    )
     lowered = Split(
         **{
             **dict(split.arrays()),

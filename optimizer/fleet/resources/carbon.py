@@ -24,11 +24,14 @@ class Carbon(ResourceKind):
 
     def of_candidates(self, table: CandidateTable) -> NDArray[np.float64]:
         """Return power times intensity."""
+        return Power().of_candidates(table) * self.per_kw(table)
+
+    def per_kw(self, table: CandidateTable) -> NDArray[np.float64]:
+        """Return the intensity where each runs."""
         intensity = {r.name: r.carbon_g_per_kwh / _G_PER_KG for r in table.spec.regions}
         per_kwh = np.array([intensity.get(a.region or "", 0.0) for a in table.spec.accelerators])
         placed = table.accelerator >= 0
-        kg_per_kwh = np.where(placed, per_kwh[table.accelerator], 0.0)
-        return Power().of_candidates(table) * kg_per_kwh
+        return np.where(placed, per_kwh[table.accelerator], 0.0)
 
     def of_allocation(self, facts: FleetFacts, allocation: Allocation) -> float:
         """Return power times intensity."""

@@ -43,6 +43,14 @@ class ResourceKind(ABC):
         candidates may use anything.
         """
 
+    def per_kw(self, table: CandidateTable) -> FloatArray | None:
+        """Return (candidates,), what each kW that a candidate draws uses; None: nothing by power.
+
+        Where a service splits, power follows the load of its replicas, and so do these kinds.
+        """
+        del table
+        return None
+
     def of_unserved(self, table: CandidateTable) -> FloatArray | None:
         """Return (services,), what leaving each unserved uses; None: nothing."""
         del table

@@ -27,8 +27,8 @@ class Power(ResourceKind):
     def of_candidates(self, table: CandidateTable) -> NDArray[np.float64]:
         """Return the power of all replicas; at full load where their load is not known beforehand.
 
-        That is where a service splits, and where leftovers may be given out in parts: full power
-        bounds it.
+        That is where leftovers may be given out in parts: full power bounds it; and where a service
+        splits, whose power is counted by its loads instead, see `optimizer.fleet.load_power`.
         """
         spec = table.spec
         curves = [power_curve(a) for a in spec.accelerators]
@@ -41,6 +41,10 @@ class Power(ResourceKind):
             if curve is not None and mine.any():
                 watts[mine] = curve.watts(utilization[mine])
         return watts * table.instances / _W_PER_KW
+
+    def per_kw(self, table: CandidateTable) -> NDArray[np.float64]:
+        """Return 1."""
+        return np.ones(len(table))
 
     def of_allocation(self, facts: FleetFacts, allocation: Allocation) -> float:
         """Return instances times the curve at the allocation's utilisation."""
