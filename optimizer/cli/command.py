@@ -23,6 +23,7 @@ from optimizer.cli import (
     pareto,
     queue_models,
     schema,
+    serve,
     simulate,
     size,
     solve,
@@ -55,6 +56,7 @@ app.command("horizon")(horizon.horizon)
 app.command("diff")(diff.diff)
 app.command("export")(export.export)
 app.command("simulate")(simulate.simulate)
+app.command("serve")(serve.serve)
 app.command("size")(size.size)
 app.command("compare")(compare.compare)
 app.command("sweep")(sweep.sweep)

@@ -22,4 +22,4 @@ class LiveFleetError(FleetError, ValueError):
 def require_within(name: str, value: float, least: float, most: float) -> None:
     """Raise `LiveFleetError` unless a number is in a range; NaN is in none."""
     if not least <= value <= most:
-        raise LiveFleetError(f"{name} = {value}: must be from {least:g} to {most:g}")
+        raise LiveFleetError(f"{name} = {value}: must be from {least:.15g} to {most:.15g}")

@@ -128,6 +128,11 @@ class LiveFleet:
         return self._engine.now_ms
 
     @property
+    def next_number(self) -> int:
+        """Number of the next request that is submitted or offered."""
+        return self._engine.next_number
+
+    @property
     def state(self) -> EngineState:
         """The arrays of the engine, to be read."""
         return self._engine.state
@@ -168,6 +173,7 @@ class LiveFleet:
         priority: int = 1,
         keys: Sequence[int] | NDArray[np.int64] = (),
         ends: Sequence[int] | NDArray[np.int32] = (),
+        segments: int = 0,
         choices: int = 1,
     ) -> int:
         """Hand in a request; return its number.
@@ -182,6 +188,8 @@ class LiveFleet:
             1 goes first, where the policy is by priority.
         keys, ends
             Its content in segments, as in `Traffic`; by default its own, shared with no other.
+        segments
+            For how many there must be room, where `extend_content` adds more.
         choices
             How many outputs were asked for with it, for the metrics.
 
@@ -194,8 +202,26 @@ class LiveFleet:
             require_within("arrival_ms", arrival_ms, self.now_ms, 1e15)
             self._pass_time(arrival_ms, ANY_NUMBER)
         return self._engine.submit(
-            prompt, output, priority=priority, keys=keys, ends=ends, choices=choices
+            prompt,
+            output,
+            priority=priority,
+            keys=keys,
+            ends=ends,
+            segments=segments,
+            choices=choices,
         )
+
+    def has(self, request: int) -> bool:
+        """Whether a request that was submitted is not over."""
+        return self._engine.has(request)
+
+    def extend_content(self, request: int, key: int, end: int) -> None:
+        """Say what the content of a submitted request is up to a token, the output included.
+
+        Its last segment goes on behind that. Whoever comes with the same content then finds it in
+        the prefix cache.
+        """
+        self._engine.extend_content(request, key, end)
 
     def offer(self, traffic: Traffic) -> int:
         """Hand in requests that come later, in the order of arrival; return the first's number.

@@ -9,7 +9,9 @@ from optimizer.engine.rules import KvAccounting, Rules
 from optimizer.engine.state import NONE, REFUSED, TOO_LONG, UNTOLD, WAITING, EngineState
 from optimizer.engine.traffic import Traffic
 
-__all__ = ["place_request", "submit"]
+__all__ = ["extend_content", "place_request", "submit"]
+
+_ENDLESS = 2**31 - 1
 
 
 @compiled
@@ -66,3 +68,19 @@ def submit(state: EngineState, rules: Rules, r: int, slot: int) -> None:
     if replica.in_flight == 0:
         replica.now = max(replica.now, request.arrival)
     enqueue(state, rules, r, slot)
+
+
+@compiled
+def extend_content(state: EngineState, slot: int, key: int, end: int) -> None:
+    """Say what the content of a request is up to a token that was in its last, endless segment.
+
+    There must be room for one segment more.
+    """
+    state = borrowed(state)
+    request = state.requests[slot]
+    last = request.segments - 1
+    state.keys[slot, last + 1] = state.keys[slot, last]
+    state.ends[slot, last + 1] = _ENDLESS
+    state.keys[slot, last] = key
+    state.ends[slot, last] = end
+    request.segments = last + 2

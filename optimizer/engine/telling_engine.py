@@ -38,6 +38,7 @@ from optimizer.engine.state import (
     reset_replica,
     with_replicas,
 )
+from optimizer.engine.submission import extend_content
 from optimizer.engine.telling import advance_telling, new_told, next_due, serve_telling
 from optimizer.engine.time_law import time_law
 from optimizer.engine.traffic import Traffic
@@ -103,6 +104,11 @@ class TellingEngine:
         return self._now
 
     @property
+    def next_number(self) -> int:
+        """Number of the next request."""
+        return self._next
+
+    @property
     def state(self) -> EngineState:
         """The arrays themselves, to be read."""
         return self._state
@@ -122,6 +128,7 @@ class TellingEngine:
         priority: int = 1,
         keys: Sequence[int] | NDArray[np.int64] = (),
         ends: Sequence[int] | NDArray[np.int32] = (),
+        segments: int = 0,
         choices: int = 1,
     ) -> int:
         """Hand in a request that comes now; return its number."""
@@ -132,7 +139,7 @@ class TellingEngine:
         one = Traffic.of_one(
             number, self._now, prompt, output, priority=priority, keys=keys, ends=ends
         )
-        self._make_room(one)
+        self._make_room(one, segments)
         height = int(self._state.free_slots[-1])
         slot = int(self._state.free_slots[height - 1])
         while self._serve(one, 0, number, math.inf) == 0:
@@ -177,6 +184,15 @@ class TellingEngine:
             raise LiveFleetError(
                 f"shorten(request={request}, output={output}): it is over, or has gone further"
             )
+
+    def has(self, request: int) -> bool:
+        """Whether a request that was handed in is not over."""
+        return request in self._slot
+
+    def extend_content(self, request: int, key: int, end: int) -> None:
+        """Say what a request's content is up to a token; see `submission.extend_content`."""
+        if request in self._slot:
+            extend_content(self._state, self._slot[request], key, end)
 
     def abort(self, request: int) -> None:
         """Take a request back; nothing happens if it is over."""
@@ -283,12 +299,12 @@ class TellingEngine:
         engine = self._state, self._rules, self._law, self._meters, self._told
         return advance_telling(*engine, until, most)
 
-    def _make_room(self, traffic: Traffic) -> None:
+    def _make_room(self, traffic: Traffic, more: int = 0) -> None:
         slots = self._state.requests.size
         if self._state.free_slots[-1] == 0:
             slots *= 2
         longest = int((traffic.prompt.astype(np.int64) + traffic.output).max())
-        segments = int(np.diff(traffic.segment_of).max())
+        segments = max(int(np.diff(traffic.segment_of).max()), more)
         self._state = grown(
             self._state, self._rules, slots=slots, segments=segments, longest=longest
         )

@@ -1,0 +1,66 @@
+"""What the tokens of a request are, for the prefix cache: chained hashes of its blocks."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from hashlib import blake2b
+
+__all__ = ["Content"]
+
+_ENDLESS = 2**31 - 1
+
+
+class Content:
+    """Keys of the blocks of a request, as its tokens become known.
+
+    Equal prefixes under one salt give equal keys, as vLLM's hash of the parent's hash and the
+    block's tokens does.
+
+    Parameters
+    ----------
+    prompt
+        Its tokens.
+    block_size
+        Tokens per block.
+    own
+        A number that no other request has: of what is not known yet.
+    salt
+        Requests with different ones share nothing.
+
+    Attributes
+    ----------
+    keys, ends
+        As in `Traffic`: of the blocks that are full, and last of what follows.
+    """
+
+    def __init__(self, prompt: Iterable[int], block_size: int, own: int, salt: str = "") -> None:
+        self._size = block_size
+        self._chain = _hash(b"salt", salt.encode("utf-8", "replace"))
+        self._block = array("i")
+        self._known = 0
+        self.keys = [_number(_hash(b"own", own.to_bytes(8, "little")))]
+        self.ends = [_ENDLESS]
+        for token in prompt:
+            self.append(token)
+
+    def append(self, token: int) -> tuple[int, int] | None:
+        """Add a token; return the key and the end of the block that it fills, if it does."""
+        self._block.append(token)
+        self._known += 1
+        if len(self._block) < self._size:
+            return None
+        self._chain = _hash(self._chain, self._block.tobytes())
+        self._block = array("i")
+        key = _number(self._chain)
+        self.keys.insert(-1, key)
+        self.ends.insert(-1, self._known)
+        return key, self._known
+
+
+def _hash(parent: bytes, content: bytes) -> bytes:
+    return blake2b(parent + content, digest_size=8).digest()
+
+
+def _number(digest: bytes) -> int:
+    return int.from_bytes(digest, "little", signed=True)

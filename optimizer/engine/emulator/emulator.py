@@ -1,0 +1,225 @@
+"""A live fleet in step with a clock: requests in, text out, every token at its scheduled time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.engine.emulator.choice import Choice
+from optimizer.engine.emulator.clock import ScaledClock
+from optimizer.engine.emulator.content import Content
+from optimizer.engine.emulator.mailbox import Ended, Mailbox, Piece
+from optimizer.engine.language import Generation, LanguageModel, SamplingParams
+from optimizer.engine.live_fleet import Happened, LiveFleet
+from optimizer.engine.online import OUTCOMES
+
+__all__ = ["Answer", "Emulator", "Submitted"]
+
+_LOGGER = logging.getLogger(__name__)
+
+# Iterations that a replica may end between two looks at the texts.
+_ITERATIONS = 12
+# What is on its way when a text is found to end must not be beyond it.
+_MARGIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A request as the engine got it, to be simulated again; its content grows with its output."""
+
+    number: int
+    arrival_ms: float
+    prompt: int
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What comes back for the prompts of one call: outputs, `n` for each prompt in its order."""
+
+    mailbox: Mailbox
+    numbers: tuple[int, ...]
+
+
+class Emulator:
+    """Serves requests on a live fleet that tells tokens.
+
+    Not safe in threads: everything happens in the event loop that `run` runs in.
+
+    Parameters
+    ----------
+    fleet
+        Whose time only the emulator moves.
+    model
+        What writes the text.
+    clock
+        What time it is.
+    on_submitted, on_happened
+        Told of every request and of everything that comes out, for records.
+    """
+
+    def __init__(
+        self,
+        fleet: LiveFleet,
+        model: LanguageModel,
+        clock: ScaledClock,
+        *,
+        on_submitted: Callable[[Submitted], None] | None = None,
+        on_happened: Callable[[Happened], None] | None = None,
+    ) -> None:
+        self.fleet = fleet
+        self.model = model
+        self.clock = clock
+        self.failed = False
+        self._on_submitted = on_submitted
+        self._on_happened = on_happened
+        self._choices: dict[int, Choice] = {}
+        self._wake = asyncio.Event()
+        burst = 1 + fleet.config.draft_tokens
+        self._ahead = (_ITERATIONS + _MARGIN) * burst
+
+    @property
+    def open_outputs(self) -> int:
+        """Outputs that are not over."""
+        return len(self._choices)
+
+    def submit(
+        self,
+        prompts: Sequence[Sequence[int]],
+        params: SamplingParams,
+        *,
+        choices: int = 1,
+        priority: int = 1,
+        salt: str = "",
+    ) -> Answer:
+        """Hand in prompts, each for so many outputs of at most `params.max_tokens` tokens.
+
+        All arrive at once, at the time of the call.
+        """
+        self.catch_up()
+        mailbox = Mailbox()
+        numbers = []
+        for place, prompt in enumerate(prompts):
+            for turn in range(choices):
+                index = place * choices + turn
+                own = params.for_choice(turn)
+                numbers.append(self._submit(mailbox, index, prompt, own, choices, priority, salt))
+        self._wake.set()
+        return Answer(mailbox, tuple(numbers))
+
+    def cancel(self, answer: Answer) -> None:
+        """Take back what is left of a request, and free its blocks."""
+        self.catch_up()
+        for number in answer.numbers:
+            if self._choices.pop(number, None) is not None:
+                self.fleet.abort(number)
+        self._wake.set()
+
+    def changed(self) -> None:
+        """Say that the fleet was changed from outside."""
+        self._wake.set()
+
+    def catch_up(self) -> None:
+        """Let the fleet work until now."""
+        while not self._work():
+            pass
+
+    async def run(self) -> None:
+        """Keep the fleet in step with the clock until cancelled."""
+        try:
+            while True:
+                self._wake.clear()
+                if not self._work():
+                    await asyncio.sleep(0)
+                    continue
+                await self._sleep()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _LOGGER.exception("the emulator has failed")
+            self.failed = True
+            raise
+        finally:
+            for number in list(self._choices):
+                self._end(number, "failed", 0)
+
+    def _submit(
+        self,
+        mailbox: Mailbox,
+        index: int,
+        prompt: Sequence[int],
+        params: SamplingParams,
+        choices: int,
+        priority: int,
+        salt: str,
+    ) -> int:
+        config = self.fleet.config
+        number = self.fleet.next_number
+        content = Content(prompt, config.block_size, number, salt)
+        generation = Generation(self.model, prompt, params, seed=config.seed + number)
+        choice = Choice(index, mailbox, generation, content)
+        output = params.max_tokens or 1
+        # No time must pass here, in which more could come out than has been drawn.
+        arrival = self.fleet.now_ms
+        self.fleet.submit(
+            len(prompt),
+            output,
+            priority=priority,
+            keys=content.keys,
+            ends=content.ends,
+            segments=(len(prompt) + output) // config.block_size + 2,
+            choices=choices,
+        )
+        self._choices[number] = choice
+        choice.draw(self.fleet, number, self._ahead)
+        if self._on_submitted is not None:
+            self._on_submitted(Submitted(number, arrival, len(prompt), content))
+        return number
+
+    def _work(self) -> bool:
+        """Let the fleet work for a few iterations; return whether it has caught up."""
+        # What ends exactly now has come out.
+        until = np.nextafter(max(self.clock.now_ms(), self.fleet.now_ms), math.inf)
+        happened = self.fleet.advance(until, most_iterations=_ITERATIONS)
+        self._deliver(happened)
+        if self._on_happened is not None:
+            self._on_happened(happened)
+        return happened.reached
+
+    def _deliver(self, happened: Happened) -> None:
+        emitted = zip(happened.request.tolist(), happened.tokens.tolist(), strict=True)
+        for number, tokens in emitted:
+            choice = self._choices.get(number)
+            if choice is None:
+                continue  # nobody waits for it any more
+            for _ in range(tokens):
+                choice.mailbox.put(Piece(choice.index, choice.take()))
+            choice.draw(self.fleet, number, self._ahead)
+        over = happened.over
+        if over.size:
+            columns = (over[name].tolist() for name in ("id", "outcome", "hit"))
+            for number, outcome, hit in zip(*columns, strict=True):
+                self._end(number, OUTCOMES[outcome], hit)
+
+    def _end(self, number: int, outcome: str, cached_tokens: int) -> None:
+        choice = self._choices.pop(number, None)
+        if choice is not None:
+            choice.mailbox.put(Ended(choice.index, outcome, cached_tokens))
+
+    async def _sleep(self) -> None:
+        """Wait until something is due, or something is new."""
+        due = self.fleet.next_event_ms()
+        if due == math.inf:
+            await self._wake.wait()
+            return
+        seconds = self.clock.seconds_until(due)
+        timer = asyncio.get_running_loop().call_later(seconds, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
