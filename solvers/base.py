@@ -225,7 +225,9 @@ class Solver(ABC):
             If a needed feature is not declared.
         """
         needed = required_features(problem, params)
-        missing = sorted(needed - self.features)
+        # Who takes any link takes agreements.
+        implied = {Feature.AGREEMENTS} if Feature.LINKS in self.features else set()
+        missing = sorted(needed - self.features - implied)
         if missing:
             raise UnsupportedFeatureError(
                 f"solver '{self.name}' lacks {', '.join(missing)}, which this problem needs; "

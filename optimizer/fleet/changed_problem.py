@@ -29,8 +29,8 @@ def changed_problem(before: FleetProblem, spec: FleetSpec) -> FleetProblem:
 
     Notes
     -----
-    Where services split or are linked, the problem is built as a whole. Else the columns of
-    services that did not change are kept, and the table is that of the fleet before.
+    Where services split, are linked or may share replicas, the problem is built as a whole. Else
+    the columns of services that did not change are kept, and the table is that of the fleet before.
     """
     old = before.table.spec
     changed = [
@@ -41,7 +41,8 @@ def changed_problem(before: FleetProblem, spec: FleetSpec) -> FleetProblem:
     if not changed:
         return before
     arrays = before.arrays
-    if arrays is None or arrays.split is not None or arrays.links is not None:
+    pools = any(service.replica_pool is not None for service in spec.services)
+    if arrays is None or pools or arrays.split is not None or arrays.links is not None:
         return build_problem(spec)
     part = build_problem(with_services(spec, [spec.services[index] for index in changed]))
     if part.arrays is None:

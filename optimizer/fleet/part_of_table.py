@@ -22,10 +22,14 @@ def part_of_table(table: CandidateTable, services: Sequence[int]) -> CandidateTa
     table
         As it was sized.
     services
-        Indices of those that stay, rising.
+        Indices of those that stay, rising. Replicas that one of them would share with a service
+        that does not are no candidates any more.
     """
     kept = np.asarray(services, dtype=np.int64)
-    rows = np.flatnonzero(np.isin(table.service, kept))
+    stays = np.isin(table.service, kept)
+    for sharers in table.sharers.values():
+        stays[list(sharers)] &= stays[list(sharers)].all()
+    rows = np.flatnonzero(stays)
     spec = table.spec.model_copy(
         update={"services": tuple(table.spec.services[service] for service in services)}
     )

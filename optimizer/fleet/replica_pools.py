@@ -55,9 +55,9 @@ def sharing_sets(spec: FleetSpec, targets: ServiceTargets) -> tuple[SharingSet, 
 
     Notes
     -----
-    Of up to four services of a pool all sets of two and more are tried. Of k more, the sets of
-    neighbours in the order of how tight objectives are, k (k - 1)/2 of them: a loose class gains
-    from replicas that are slow for it, and a tight one among loose ones makes all of them fast.
+    Of up to four services of a pool all sets of two and more are tried. Of k > 4, the sets of
+    neighbours in the order of how tight their objectives are, k (k - 1)/2 of them: a loose class
+    among tight ones is served at their price, a tight one among loose ones makes all of them fast.
     """
     pools: dict[str, list[int]] = {}
     for index, service in enumerate(spec.services):

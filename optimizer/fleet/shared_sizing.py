@@ -24,7 +24,7 @@ from queue_models import QueueMetrics, Targets
 if TYPE_CHECKING:
     from optimizer.fleet.sizing import Sizing
 
-__all__ = ["SharedRows", "mixes_of", "size_shared"]
+__all__ = ["SharedRows", "size_shared"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -58,16 +58,10 @@ class SharedRows:
     candidate: IntArray
 
 
-def mixes_of(
+def _mixes(
     spec: FleetSpec, sets: Sequence[SharingSet], rates_rps: FloatArray
 ) -> tuple[RequestMix, ...]:
-    """Return what each set of services asks of its replicas.
-
-    Parameters
-    ----------
-    rates_rps
-        (services,), what each service is sized for.
-    """
+    """Return what each set of services asks of its replicas, with the rates of all services."""
     return tuple(
         RequestMix.of(
             [spec.services[i].load for i in one.members], [float(rates_rps[i]) for i in one.members]
@@ -119,7 +113,7 @@ def _views(sizing: Sizing, inventory: Inventory, sets: Sequence[SharingSet]) -> 
     """Return the table of every member of every set, each as a service that gets all requests."""
     spec, targets = sizing.spec, sizing.targets
     member = _members(sets)
-    mixes = mixes_of(spec, sets, targets.rate_rps)
+    mixes = _mixes(spec, sets, targets.rate_rps)
     services, own, of_member = [], [], []
     for one, mix in zip(sets, mixes, strict=True):
         members = [spec.services[i] for i in one.members]

@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvers import AllocationProblem, Links, UnsupportedFeatureError, solve
+from solvers import (
+    AllocationProblem,
+    Feature,
+    Links,
+    SolveParams,
+    UnsupportedFeatureError,
+    solve,
+)
+from solvers import get as get_solver
 from solvers.agreements import are_agreements, as_capacities
+from solvers.base import EXACT_FEATURES
 from solvers.enumeration import brute_force
 
 
@@ -59,3 +68,15 @@ def test_other_links_are_no_agreements() -> None:
         assert not are_agreements(changed)
         with pytest.raises(UnsupportedFeatureError, match="links"):
             solve(changed, "cp-sat")
+
+
+def test_who_takes_links_takes_agreements() -> None:
+    """A solver that declares links alone is asked about agreements, too."""
+
+    class Linked(get_solver("highs").__class__):  # type: ignore[misc]
+        features = EXACT_FEATURES | {Feature.LINKS}
+
+    problem = pairs(np.random.default_rng(2))
+    Linked().require(problem, SolveParams())
+    with pytest.raises(UnsupportedFeatureError, match="lacks agreements"):
+        get_solver("greedy").require(problem, SolveParams())

@@ -271,13 +271,17 @@ def test_wider_rows_never_cost_more(seed: int, kind: str) -> None:
 
 
 def test_solvers_without_links_name_those_that_have_them() -> None:
-    """Refusals say who can."""
-    problem, _ = _GOLDEN["links, pool"]
+    """Refusals say who can; of links that are agreements, cp-sat can too."""
+    problem, _ = _GOLDEN["links, starts"]
     for name in ("greedy", "cp-sat", "convex"):
         with pytest.raises(
             UnsupportedFeatureError, match=r"lacks links.*auto, highs, lagrangian, milp"
         ):
             solve(problem, name)
+    agreeing, _ = _GOLDEN["links, pool"]
+    for name in ("greedy", "convex"):
+        with pytest.raises(UnsupportedFeatureError, match=r"lacks agreements.*auto, cp-sat, highs"):
+            solve(agreeing, name)
 
 
 def test_a_group_served_elsewhere_is_not_unserved() -> None:

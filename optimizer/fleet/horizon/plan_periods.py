@@ -71,6 +71,12 @@ def plan_horizon(
             "the fleet has a horizon and uncertain loads, which are not planned together: remove "
             "one of them"
         )
+    sharing = next((s for s in spec.services if s.replica_pool is not None), None)
+    if sharing is not None:
+        raise PlanError(
+            f"service {sharing.name!r} may share replicas, which is not known over periods: remove "
+            f"its replica_pool"
+        )
     choices = ReplicaChoices.of(with_estimates(spec), forecast_rates(spec, horizon))
     problem = horizon_problem(choices, horizon)
     if problem.arrays is None:

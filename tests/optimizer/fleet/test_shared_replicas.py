@@ -9,9 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import optimizer as fo
-from optimizer.errors import SpecError
+from optimizer.errors import PlanError, SpecError
+from optimizer.fleet.changed_problem import changed_problem
 from optimizer.fleet.check import check_plan
 from optimizer.fleet.difference import difference
+from optimizer.fleet.everyone_served import can_serve
+from optimizer.fleet.horizon import plan_horizon
+from optimizer.fleet.part_of_table import part_of_table
 from optimizer.fleet.plan import Allocation, FleetPlan
 from optimizer.fleet.problem import build_problem
 from optimizer.fleet.replica_pools import sharing_sets
@@ -321,3 +325,31 @@ def test_too_large_a_pool_is_refused() -> None:
     """Thirteen services of one pool are one too many."""
     with pytest.raises(SpecError, match="13 services have the pool 'all', at most 12 may"):
         fleet(*(service(f"s{i}", 1.0) for i in range(13)))
+
+
+def test_a_part_of_the_table_shares_with_nobody_outside() -> None:
+    """Of two that share, one alone is left its own candidates: nothing is served for free."""
+    table = build_problem(fleet(service("a", 3.0), service("b", 3.0))).table
+    assert len(table.sharers) == 1
+    part = part_of_table(table, [1])
+    assert not part.sharers
+    assert (part.cost_per_hour == 5.0).all()
+
+
+def test_a_change_may_make_sharing_worth_it() -> None:
+    """At 6 + 6 requests/s nobody shares; at 6 + 3 the changed problem does as the whole one."""
+    both = [service("a", 6.0), service("b", 6.0)]
+    options = {"unserved": "forbidden"}
+    before = build_problem(fleet(*both, cards=1, **options))
+    assert not before.table.sharers
+    after = changed_problem(before, fleet(both[0], service("b", 3.0), cards=1, **options))
+    assert can_serve(after) is True
+
+
+def test_periods_and_shared_replicas_are_refused_together() -> None:
+    """A table of loads given beside the fleet does not bring them together either."""
+    horizon = {"periods": [{"factor": 1.0}, {"factor": 1.5}]}
+    alone = from_data({**data(service("a", 3.0, replica_pool=None)), "horizon": horizon})
+    shared = alone.model_copy(update={"services": fleet(*(service(n, 3.0) for n in "ab")).services})
+    with pytest.raises(PlanError, match="may share replicas, which is not known over periods"):
+        plan_horizon(shared)
