@@ -209,7 +209,7 @@ def sampling_knobs(params: SamplingParams, prompt: Sequence[int], vocabulary_siz
 
 
 def _check_prompt(prompt: Sequence[int], vocabulary_size: int, room: int | None) -> None:
-    for token in prompt:
+    for token in (min(prompt, default=0), max(prompt, default=0)):
         if not 0 <= token < vocabulary_size:
             raise SamplingError("prompt", f"token {token} must be from 0 to {vocabulary_size - 1}")
     if room is not None and len(prompt) >= room:
