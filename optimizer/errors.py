@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Fault", "FleetError", "InfeasibleError", "ModelError", "PlanError", "SpecError"]
+__all__ = [
+    "Fault",
+    "FleetError",
+    "InfeasibleError",
+    "ModelError",
+    "PlanError",
+    "PluginError",
+    "SpecError",
+]
 
 # Longest rendering of a faulty value in a message.
 _VALUE_WIDTH = 80
@@ -78,6 +86,10 @@ class ModelError(FleetError):
 
 class PlanError(FleetError):
     """A solver's answer failed the independent check, or a plan document cannot be read."""
+
+
+class PluginError(FleetError):
+    """A registered plug-in cannot be loaded; its name, distribution and reason are said."""
 
 
 class InfeasibleError(FleetError):

@@ -29,6 +29,7 @@ from optimizer.cli import (
     solve,
     solvers,
     sweep,
+    tune,
     validate,
     whatif,
 )
@@ -62,6 +63,7 @@ app.command("compare")(compare.compare)
 app.command("sweep")(sweep.sweep)
 app.command("solvers")(solvers.solvers)
 app.command("queue-models")(queue_models.queue_models)
+app.command("tune")(tune.tune)
 app.command("schema")(schema.schema)
 app.add_typer(capacity.app, name="capacity")
 app.add_typer(import_.app, name="import")
@@ -122,7 +124,7 @@ def _exit_code(error: Exception) -> ExitCode:
     """Classify by module-light imports: the failing command has loaded these already."""
     import queue_models as queues
     import solvers as solving
-    from optimizer.errors import FleetError, InfeasibleError, SpecError
+    from optimizer.errors import FleetError, InfeasibleError, PluginError, SpecError
 
     if isinstance(error, SpecError):
         return ExitCode.SPEC_INVALID
@@ -130,7 +132,8 @@ def _exit_code(error: Exception) -> ExitCode:
         return ExitCode.INFEASIBLE
     if isinstance(
         error,
-        solving.BrokenPluginError
+        PluginError
+        | solving.BrokenPluginError
         | solving.MissingExtraError
         | queues.BrokenPluginError
         | queues.MissingExtraError,

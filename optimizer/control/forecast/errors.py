@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimizer.errors import FleetError
+from optimizer.errors import FleetError, PluginError
 
 __all__ = ["BrokenForecasterError", "ForecastError", "UnknownForecasterError"]
 
@@ -15,5 +15,5 @@ class UnknownForecasterError(ForecastError):
     """No forecaster of that name is registered."""
 
 
-class BrokenForecasterError(FleetError):
+class BrokenForecasterError(PluginError):
     """A registered forecaster cannot be loaded."""

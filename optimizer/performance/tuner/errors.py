@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimizer.errors import FleetError
+from optimizer.errors import FleetError, PluginError
 
 __all__ = ["BrokenTunerError", "TunerError", "UnknownTunerError"]
 
@@ -15,5 +15,5 @@ class UnknownTunerError(TunerError):
     """No tuner of that name is registered."""
 
 
-class BrokenTunerError(FleetError):
+class BrokenTunerError(PluginError):
     """A registered tuner cannot be loaded."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar, Self, final
 
@@ -25,7 +25,7 @@ from optimizer.performance.tuner.serving_prediction import (
 from optimizer.performance.tuner.settings import TunedReplica, TunerSettings
 from optimizer.performance.tuner.starting_point import above_zero, starting_point
 from optimizer.performance.tuner.tally import Tally
-from queue_models import Timing
+from queue_models import OutsideValidityError, ServiceProcessError, Timing
 
 __all__ = ["ExtendedKalmanTuner"]
 
@@ -95,9 +95,12 @@ class ExtendedKalmanTuner(Tuner):
             for name, value in zip(TIMES, loads.log_times[0], strict=True)
             if np.isfinite(value)
         }
-        if not self._begun:
-            return self._begin(observation, loads, observed)
-        return self._correct(observation, loads, observed)
+        try:
+            if not self._begun:
+                return self._begin(observation, loads, observed)
+            return self._correct(observation, loads, observed)
+        except (OutsideValidityError, ServiceProcessError) as error:
+            return self._tally.refuse(f"no load for the queue model: {error}")
 
     @property
     def learnt(self) -> LearntTiming | None:
@@ -152,9 +155,9 @@ class ExtendedKalmanTuner(Tuner):
         predicted = {}
         if self._filter is not None:
             predicted = _named(self._predictor.log_times(self._filter.mean[None, :], loads)[0, 0])
+        mean, sd = self._prior(observation)
+        agreeing = self._fit([*self._kept, observation], mean, np.diag(sd**2))
         self._kept.append(observation)
-        mean, sd = self._prior()
-        agreeing = self._fit(mean, np.diag(sd**2))
         self._tally.accepted += 1
         if agreeing >= _AGREEING or len(self._kept) >= _MOST_FIRST:
             self._kept, self._begun = [], True
@@ -224,7 +227,7 @@ class ExtendedKalmanTuner(Tuner):
         before, anchor = self._filter.document(), self._anchor
         size = self._filter.mean.size
         change = _CHANGE_SD**2 * np.eye(size) + _COMMON_CHANGE_SD**2 * np.ones((size, size))
-        agreeing = self._fit(self._filter.mean, self._filter.covariance + change)
+        agreeing = self._fit(self._kept, self._filter.mean, self._filter.covariance + change)
         if agreeing >= self.settings.reopen_after:
             self._kept = []
             return True
@@ -235,9 +238,11 @@ class ExtendedKalmanTuner(Tuner):
         self._filter.reopen(self.settings.reopen_log_sd)
         return True
 
-    def _fit(self, mean: FloatArray, covariance: FloatArray) -> int:
-        """Fit what is kept, about a prior; return how many observations agree with the fit."""
-        loads = ServedLoads.of(self._kept, self.replica.max_batch)
+    def _fit(
+        self, seen: Sequence[ServingObservation], mean: FloatArray, covariance: FloatArray
+    ) -> int:
+        """Fit observations together, about a prior; return how many of them agree with the fit."""
+        loads = ServedLoads.of(seen, self.replica.max_batch)
         if self._filter is None:
             self._filter = self._new_filter(mean, covariance)
         noise = np.array([math.sqrt(self._filter.noise_variance(i)) for i in range(len(TIMES))])
@@ -268,10 +273,10 @@ class ExtendedKalmanTuner(Tuner):
         together = int(np.argmin(np.sum(np.log1p((far / _SCAN_SD) ** 2), axis=(1, 2))))
         return [states[place] for place in sorted({together, *suits.tolist()})]
 
-    def _prior(self) -> tuple[FloatArray, FloatArray]:
+    def _prior(self, observation: ServingObservation) -> tuple[FloatArray, FloatArray]:
         """Return mean and spread of the logarithms before anything was observed."""
         if self.start is None:
-            guess = starting_point(self.law, self._kept[0])
+            guess = starting_point(self.law, self._kept[0] if self._kept else observation)
             return np.log(guess), np.full(guess.size, _GUESS_SD)
         values = above_zero(self.law, self.start, self.replica)
         spread = np.where(self.start > 0, self.settings.start_log_sd, _GUESS_SD)

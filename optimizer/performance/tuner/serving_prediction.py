@@ -112,11 +112,6 @@ class ServingPredictor:
         self._replica = replica
         self._model = get(replica.queue_model)
 
-    def refusal(self, state: FloatArray, loads: ServedLoads) -> str:
-        """Say why the model does not hold for loads; empty where it does."""
-        reasons = self._model.refusals(self._service(state[None, :], loads))
-        return "; ".join(reasons)
-
     def log_times(self, states: FloatArray, loads: ServedLoads) -> FloatArray:
         """Return logarithms of predicted times, (s, k, 2), at states (s, n)."""
         shape = (len(states), loads.rate_rps.size)

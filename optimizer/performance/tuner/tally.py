@@ -75,7 +75,7 @@ class Tally:
         else:
             self.rejected += 1
             self.reopened += anew
-            reason = f"an outlier: {verdict.nis:.3g} beyond the gate"
+            reason = f"an outlier: {_apart(predicted_ms, observed_ms)}"
             if anew:
                 reason = "several off in a row: the replica has changed, learnt anew"
         return Update(
@@ -89,3 +89,13 @@ class Tally:
     def document(self) -> dict[str, Any]:
         """Return the counts for JSON."""
         return asdict(self)
+
+
+def _apart(predicted_ms: Mapping[str, float], observed_ms: Mapping[str, float]) -> str:
+    """Say how observed times compare with predicted ones."""
+    return ", ".join(
+        f"{name} {observed_ms[name] / predicted_ms[name]:.3g} times what was predicted"
+        if name in predicted_ms
+        else f"{name} where an overload was predicted"
+        for name in observed_ms
+    )
