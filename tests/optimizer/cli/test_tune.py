@@ -47,7 +47,8 @@ def test_a_log_becomes_performance_data(log: Path, tmp_path: Path) -> None:
     assert base["low"] < base["value"] < base["high"]
     assert base["value"] == pytest.approx(WORLD.true[0], rel=0.1)
     assert document["ignored_columns"] == ["site"]
-    fleet = EXAMPLE.read_text(encoding="utf-8")
+    known = "model: llama-8b, accelerator: H100,"
+    fleet = EXAMPLE.read_text(encoding="utf-8").replace(known, f"{known} tensor_parallel: 1,")
     learnt = indent(written.read_text(encoding="utf-8").removeprefix("performance:\n"), "  ")
     merged = tmp_path / "fleet.yaml"
     merged.write_text(fleet.replace("performance:\n", f"performance:\n{learnt}", 1), "utf-8")
