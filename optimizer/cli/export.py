@@ -113,6 +113,14 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write to this file.")
     ] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            "--scenario",
+            help="Of a plan for uncertain loads: which load's plan, by default the costliest's.",
+            show_default=False,
+        ),
+    ] = None,
     cluster: ClusterOptions,
 ) -> None:
     """Write a plan for a cluster or a spreadsheet, a fleet for another solver, SLOs as alerts.
@@ -137,7 +145,7 @@ def export(
 
         write_data(prometheus_rules(load_slo(source)), output)
         return
-    plan = read_plan(source)
+    plan = read_plan(source, scenario)
     plan.require()
     if format is Format.CSV:
         from optimizer.report.plan_csv import plan_csv

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanFile", "read_plan"]
 
+# Plans for uncertain loads alone have this field.
+_OF_UNCERTAIN_LOADS = '"serve_probability":'
+
 PlanFile = Annotated[
     str,
     typer.Argument(
@@ -21,22 +24,31 @@ PlanFile = Annotated[
 ]
 
 
-def read_plan(source: str) -> FleetPlan:
-    """Read a plan.
+def read_plan(source: str, scenario: str | None = None) -> FleetPlan:
+    """Read a plan; of one for uncertain loads that of one load, by default the costliest.
+
+    Parameters
+    ----------
+    scenario
+        Name of a load of a plan for uncertain ones.
 
     Raises
     ------
     SpecError
         If the file cannot be read.
     PlanError
-        If it holds no plan; says what it seems to be.
+        If it holds no plan, or none of that load; says what it seems to be.
     """
     from optimizer.errors import PlanError
-    from optimizer.fleet import FleetPlan
+    from optimizer.fleet import FleetPlan, UncertainPlan
     from optimizer.spec.source_text import read_text
 
     document = read_text(source)
     try:
+        if _OF_UNCERTAIN_LOADS in document.text:
+            return UncertainPlan.from_json(document.text).plan_at(scenario)
+        if scenario is not None:
+            raise PlanError("a plan of one load has no other; leave --scenario out")
         return FleetPlan.from_json(document.text)
     except PlanError as error:
         hint = ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from optimizer.errors import InfeasibleError
+from optimizer.errors import InfeasibleError, PlanError
 from optimizer.fleet.plan import Allocation, FleetPlan, UnservedService
 from optimizer.spec.uncertainty import CostMeasure, ProbabilityScope, ReplicaTiming
 from solvers import Limit, Reason
@@ -105,6 +105,52 @@ class UncertainPlan(_Part):
             if outcome.name == name:
                 return outcome
         raise KeyError(f"the plan has no scenario {name!r}")
+
+    def plan_at(self, scenario: str | None = None) -> FleetPlan:
+        """Return the plan of one load, by default of the costliest that is served.
+
+        With fixed replicas every load that is served has the same ones.
+
+        Raises
+        ------
+        PlanError
+            If there is no such load, it is not served, or the plan is none; says what there is.
+        """
+        served = [o for o in self.scenarios if o.plan is not None]
+        if scenario is None:
+            if not served:
+                raise PlanError(f"no load is served: {self.termination}: {self.detail}")
+            chosen = max(served, key=lambda outcome: outcome.cost_per_hour or 0.0)
+        else:
+            try:
+                chosen = self.scenario(scenario)
+            except KeyError:
+                names = ", ".join(o.name for o in self.scenarios) or "none"
+                raise PlanError(f"the plan has no load {scenario!r}; it has: {names}") from None
+        if chosen.plan is None:
+            raise PlanError(
+                f"load {scenario!r} is not served: too few replicas of {', '.join(chosen.short)}"
+            )
+        return chosen.plan
+
+    @classmethod
+    def from_json(cls, text: str) -> UncertainPlan:
+        """Read a plan from its JSON.
+
+        Raises
+        ------
+        PlanError
+            If the text is not such a document.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "the document"
+            raise PlanError(
+                f"not a plan for uncertain loads: {place}: {first['msg']} "
+                f"({error.error_count()} fault(s) in all)"
+            ) from error
 
     def to_json(self) -> str:
         """Return the plan as JSON."""

@@ -61,3 +61,32 @@ def test_what_is_wrong_in_uncertainty_is_one_line(run: Run) -> None:
     assert code == ExitCode.SPEC_INVALID
     assert "uncertainty.scenarios[2].rates_rps.chatt = 30: the fleet has no such service" in err
     assert "did you mean 'chat'?" in err
+
+
+def test_plans_for_uncertain_loads_are_exported_and_compared(run: Run, tmp_path: Path) -> None:
+    """What is deployed is the costliest load's, or a named one's; what is not there is said."""
+    path = tmp_path / "plan.json"
+    text = EXAMPLE.read_text(encoding="utf-8") + "  replicas: adapt\n"
+    assert run("solve", "-", "-o", path, stdin=text)[0] == ExitCode.OK
+    dearest = run("export", path, "--format", "csv")[1]
+    usual = run("export", path, "--format", "csv", "--scenario", "usual")[1]
+    assert dearest.startswith("service")
+    assert len(dearest.splitlines()) == len(usual.splitlines())
+    assert dearest != usual
+    assert run("diff", path, path)[0] == ExitCode.OK
+    code, _, said = run("export", path, "--format", "csv", "--scenario", "usaul")
+    assert code != ExitCode.OK
+    assert "has no load 'usaul'; it has: usual, busy, launch" in said
+    given_up = tmp_path / "given-up.json"
+    text = EXAMPLE.read_text(encoding="utf-8") + "  serve_probability: 0.9\n"
+    assert run("solve", "-", "-o", given_up, stdin=text)[0] == ExitCode.OK
+    said = run("export", given_up, "--format", "csv", "--scenario", "launch")[2]
+    assert "load 'launch' is not served: too few replicas of chat" in said
+
+
+def test_a_broken_plan_for_uncertain_loads_names_the_fault(run: Run) -> None:
+    """A document that only looks like one is refused in a line."""
+    code, _, said = run("export", "-", "--format", "csv", stdin='{"serve_probability": 2}')
+    assert code != ExitCode.OK
+    assert "not a plan for uncertain loads: fleet: Field required" in said
+    assert "Traceback" not in said
