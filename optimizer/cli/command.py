@@ -22,6 +22,7 @@ from optimizer.cli import (
     kv,
     pareto,
     queue_models,
+    report,
     schema,
     serve,
     simulate,
@@ -58,6 +59,7 @@ app.command("diff")(diff.diff)
 app.command("export")(export.export)
 app.command("simulate")(simulate.simulate)
 app.command("serve")(serve.serve)
+app.command("report")(report.report)
 app.command("size")(size.size)
 app.command("compare")(compare.compare)
 app.command("sweep")(sweep.sweep)

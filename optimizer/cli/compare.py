@@ -272,11 +272,13 @@ def _write_tables(
     comparison: Comparison, summary: Summary, known: dict[str, float], folder: Path
 ) -> None:
     from optimizer.experiments import performance_profile, profiles_csv, rows_csv, summary_csv
+    from optimizer.report.comparison_latex import comparison_latex
 
     profiles = performance_profile(comparison.rows, known=known, rules=summary.rules)
     write_data(rows_csv(comparison.rows, known), folder / "runs.csv")
     write_data(summary_csv(summary), folder / "summary.csv")
     write_data(profiles_csv(profiles), folder / "profile.csv")
+    write_data(comparison_latex(summary), folder / "summary.tex")
 
 
 def _draw(comparison: Comparison, known: dict[str, float], rules: TableRules, folder: Path) -> None:

@@ -34,6 +34,7 @@ from optimizer.fleet.replica import (
 from optimizer.fleet.scenarios import solve_each
 from optimizer.fleet.shadow_prices import ShadowPrice, shadow_prices
 from optimizer.fleet.sizing import build_candidates
+from optimizer.fleet.tornado import Tornado, TornadoBar, tornado
 from optimizer.fleet.uncertainty import ScenarioOutcome, UncertainPlan, optimize_uncertain
 from optimizer.fleet.violation import PlanCheck, Violation
 from optimizer.fleet.whatif import Case, WhatIf, what_if
@@ -68,6 +69,8 @@ __all__ = [
     "ShadowPrice",
     "Stage",
     "TargetOutcome",
+    "Tornado",
+    "TornadoBar",
     "UncertainPlan",
     "UnservedService",
     "Verdict",
@@ -93,6 +96,7 @@ __all__ = [
     "shadow_prices",
     "size_replica",
     "solve_each",
+    "tornado",
     "what_if",
     "with_loads_table",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,7 +20,7 @@ from pydantic import (
 
 from optimizer.errors import InfeasibleError, PlanError
 from optimizer.spec.service_class import SloMetric
-from solvers import Limit, Reason, SolveStatistics
+from solvers import Limit, MissingExtraError, Reason, SolveStatistics
 
 if TYPE_CHECKING:
     from optimizer.fleet.difference import PlanDifference
@@ -462,6 +463,14 @@ class FleetPlan(_PlanPart):
         from optimizer.fleet.difference import difference
 
         return difference(previous, self)
+
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows; None, so that it shows text, without the extra `report`."""
+        # Views stand on a higher floor: it is the reader who goes up there, not the plan.
+        try:
+            return str(import_module("optimizer.report.html").plan_fragment(self))
+        except MissingExtraError:
+            return None
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the plan as JSON, and write it to a file when a path is given."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.experiments import AnytimeCurve, Profile
-from optimizer.report.matplotlib_figure import new_figure
+from optimizer.report.matplotlib_figure import new_figure, plain
 
 __all__ = ["draw_anytime_curves", "draw_profiles"]
 
@@ -42,7 +42,7 @@ def draw_profiles(profiles: Sequence[Profile], path: Path, *, clock: str, solved
             [profile.at(1.0), *profile.fractions, last],
             where="post",
             linestyle=_LINE_STYLES[place % len(_LINE_STYLES)],
-            label=f"{profile.solver} ({last:.0%})",
+            label=f"{plain(profile.solver)} ({last:.0%})",
         )
     axes.set_xscale("log")
     axes.set_xlim(1.0, right)
@@ -68,7 +68,7 @@ def draw_anytime_curves(curves: Sequence[AnytimeCurve], path: Path) -> None:
             curve.mean.clip(_SMALLEST_GAP),
             where="post",
             linestyle=_LINE_STYLES[place % len(_LINE_STYLES)],
-            label=curve.solver,
+            label=plain(curve.solver),
         )
         axes.fill_between(
             curve.times_s,

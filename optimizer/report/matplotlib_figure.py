@@ -8,7 +8,7 @@ from typing import Any
 
 from solvers import MissingExtraError
 
-__all__ = ["new_figure", "require_matplotlib"]
+__all__ = ["new_figure", "plain", "require_matplotlib"]
 
 
 def require_matplotlib() -> None:
@@ -36,3 +36,8 @@ def new_figure(width_inches: float, height_inches: float) -> Any:
     require_matplotlib()
     size = (width_inches, height_inches)
     return import_module("matplotlib.figure").Figure(figsize=size, layout="constrained")
+
+
+def plain(text: str) -> str:
+    """Return a text that is drawn as it is: between dollar signs there would be formulas."""
+    return text.replace("$", r"\$")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from optimizer.fleet.pareto import ParetoFront
-from optimizer.report.matplotlib_figure import new_figure
+from optimizer.report.matplotlib_figure import new_figure, plain
 from optimizer.report.pareto_text import measure_words
 
 __all__ = ["draw_pareto"]
@@ -44,8 +44,8 @@ def draw_pareto(front: ParetoFront, path: Path) -> None:
             markerfacecolor=_COLOUR if proven else "white",
         )
     plan = front.points[0].plan
-    axes.set_title(plan.fleet, loc="left", color=_INK)
-    axes.set_xlabel(f"{plan.currency} per hour", color=_INK)
+    axes.set_title(plain(plan.fleet), loc="left", color=_INK)
+    axes.set_xlabel(plain(f"{plan.currency} per hour"), color=_INK)
     axes.set_ylabel(measure_words(front.measure), color=_INK)
     axes.set_ylim(bottom=0)
     axes.grid(visible=True, color="#e6e6e6", linewidth=0.8)

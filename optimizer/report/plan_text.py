@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,11 +16,19 @@ from optimizer.fleet.plan import (
     FleetPlan,
     PoolRole,
     ResourceUse,
-    StorageUse,
-    TargetOutcome,
 )
 from optimizer.report.figures import number, percent
 from optimizer.report.long_table import LONG, LongTable
+from optimizer.report.plan_words import (
+    WHOLE_SHARE,
+    load_words,
+    place_words,
+    replicas_words,
+    store_words,
+    target_words,
+    tightest_target,
+    verdict_lines,
+)
 
 __all__ = ["PlanView", "plan_view"]
 
@@ -29,12 +36,8 @@ _BAR_WIDTH = 12
 # Below these widths [characters] the table of services gives up its less needed columns.
 _WITH_CLASS = 104
 _WITH_BATCH_AND_LOAD = 88
-# Shares of a service's load are sums of rates that a linear programme found.
-_ROUNDING = 1e-6
 # Amounts from here on are shown with two decimals.
 _TENS = 10.0
-# A service that refuses more than this share of its requests is pointed out.
-_REFUSED = 0.01
 
 
 @dataclass(frozen=True)
@@ -75,126 +78,14 @@ def _verdict(plan: FleetPlan) -> RenderableType:
     text.append(f"{plan.fleet}: ", style="bold")
     if not plan.found:
         text.append(plan.termination.value.replace("_", " "), style="bold red")
-        if plan.detail:
-            text.append(f"\n{plan.detail}")
-        return text
-    text.append(f"{plan.total_cost_per_hour:,.2f} {plan.currency}/h", style="bold")
-    text.append(f", {_proof(plan)}")
-    whole = [a for a in plan.allocations if not a.partial]
-    served, partly = len(plan.services_served), len(plan.services_partly_served)
-    text.append(f"\n{served - partly} of {served + len(plan.unserved)} services served")
-    if partly:
-        text.append(
-            f", {partly} in part (best effort, {plan.best_effort_cost_per_hour:,.2f} "
-            f"{plan.currency}/h of the cost)",
-            style="yellow",
-        )
-    if plan.unserved:
-        text.append(f", {len(plan.unserved)} unserved", style="red")
-    for line in (*_objective_stages(plan), *_totals(plan), *_transition(plan)):
-        text.append(f"\n{line}")
-    for fact in _facts(whole):
-        text.append(f"\n{fact}", style="yellow")
-    for stage in plan.stages:
-        if not stage.proven:
-            text.append(
-                f"\npriority {stage.priority}: {stage.not_served_whole} not served whole, "
-                f"at least {stage.at_least} proven unavoidable"
-            )
+    else:
+        text.append(f"{plan.total_cost_per_hour:,.2f} {plan.currency}/h", style="bold")
+        text.append(", ")
+    for place, line in enumerate(verdict_lines(plan)):
+        text.append("\n" if place or not plan.found else "")
+        for words, style in line:
+            text.append(words, style=style)
     return text
-
-
-def _proof(plan: FleetPlan) -> str:
-    if plan.relative_gap is None:
-        return "no bound proven"
-    name = f"{plan.objective} {plan.primal_bound:,.4g}"
-    if plan.objective in ("cost", "power", "carbon"):
-        name = plan.objective
-    elif plan.objective_stages:
-        name = ", then ".join(stage.minimise for stage in plan.objective_stages)
-    given = ""
-    if any(allocation.partial for allocation in plan.allocations):
-        given = " for the services served whole"
-    elif plan.unserved:
-        given = " given the unserved services"
-    if plan.termination.value == "optimal":
-        return f"{name} proven optimal{given} (gap {plan.relative_gap:.4%})"
-    return f"{name} at most {plan.relative_gap:.2%} above the best possible{given}"
-
-
-def _objective_stages(plan: FleetPlan) -> Iterator[str]:
-    """Yield what each stage of a lexicographic objective reached."""
-    for place, stage in enumerate(plan.objective_stages, start=1):
-        proof = "proven least" if stage.proven else "not proven least"
-        given = " given the stages before" if place > 1 else ""
-        slack = f"; {stage.tolerance:.2%} of it might be given up" if stage.tolerance else ""
-        yield f"stage {place}: {stage.minimise} {stage.value:,.4g}, {proof}{given}{slack}"
-
-
-def _totals(plan: FleetPlan) -> Iterator[str]:
-    """Yield power and carbon, where the fleet counts them."""
-    if plan.power_kw is not None:
-        carbon = plan.carbon_kg_per_hour
-        yield f"power {plan.power_kw:,.4g} kW" + (
-            "" if carbon is None else f", carbon {carbon:,.4g} kg CO2e/h"
-        )
-
-
-def _transition(plan: FleetPlan) -> Iterator[str]:
-    """Yield what changes from today's plan."""
-    change = plan.transition
-    if change is None:
-        return
-    names = f" ({_few(change.moved)})" if change.moved else ""
-    cost = ""
-    if change.cost > 0:
-        cost = (
-            f"; {change.cost:,.2f} {plan.currency} once, {change.cost_per_hour:,.2f} "
-            f"{plan.currency}/h over the horizon"
-        )
-    ready = f"; ready after {change.ready_after_s:,.0f} s" if change.ready_after_s else ""
-    yield (
-        f"transition: {len(change.moved)} moved{names}, {change.started} replicas started, "
-        f"{change.stopped} stopped{cost}{ready}"
-    )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-
-
-def _facts(served: list[Allocation]) -> Iterator[str]:
-    """Yield what "served" alone would hide."""
-    missing = [a.service for a in served if not a.slo_met]
-    refusing = [a.service for a in served if (a.refused_share or 0.0) > _REFUSED]
-    admitted: dict[str, float] = {}
-    for a in served:
-        admitted[a.service] = admitted.get(a.service, 0.0) + a.admitted_rate_rps
-    limited = list(
-        dict.fromkeys(
-            a.service for a in served if admitted[a.service] < a.arrival_rate_rps * (1 - _ROUNDING)
-        )
-    )
-    yield from _estimates(served)
-    for names, what in (
-        (missing, "predicted to miss an objective"),
-        (refusing, f"refusing more than {_REFUSED:.0%} of requests at a full queue"),
-        (limited, "sized for less than arrives (a throughput target replaces the load)"),
-    ):
-        if names:
-            yield f"{len(names)} {what}: {_few(names)}"
-
-
-def _estimates(served: list[Allocation]) -> Iterator[str]:
-    """Yield what rests on times that nobody measured."""
-    spreads = {a.service: a.log_sd for a in served if a.log_sd is not None}
-    if spreads:
-        names = list(spreads)
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        yield (
-            f"{len(names)} with estimated times, true ones within "
-            f"{math.expm1(max(spreads.values())):.0%} two times in three: {shown}"
-        )
 
 
 def _services(plan: FleetPlan, width: int) -> RenderableType:
@@ -203,7 +94,7 @@ def _services(plan: FleetPlan, width: int) -> RenderableType:
         hidden |= {"batch", "load"}
     whole = [a for a in plan.allocations if a.role is not PoolRole.DECODE]
     if len(plan.services_served) == len(whole) and not any(
-        a.routes or 0 < a.share < 1 - _ROUNDING for a in plan.allocations
+        a.routes or 0 < a.share < WHOLE_SHARE for a in plan.allocations
     ):
         hidden.add("share")
     if all(a.storage is None for a in plan.allocations):
@@ -245,49 +136,23 @@ def _table(
 
 
 def _service_cells(a: Allocation) -> tuple[Text, ...]:
-    tightest = min(
-        a.targets, key=lambda t: float("-inf") if t.margin is None else t.margin, default=None
-    )
-    replicas = f"{a.replicas}/{a.replicas_needed}" if a.partial else f"{a.replicas}"
-    if a.replicas_of is not None:
-        replicas = f"those of {a.replicas_of}"
-    load = "-" if a.utilization is None else f"{a.utilization:.0%}"
-    if not a.stable:
-        load = "overload"
+    tightest = tightest_target(a)
     style = "" if a.slo_met else "red"
     return (
         Text(a.service),
         Text(f"{a.service_class} ({a.priority})"),
-        Text(_place(a)),
-        Text("-" if a.storage is None else _store(a.storage)),
+        Text(place_words(a)),
+        Text("-" if a.storage is None else store_words(a.storage)),
         Text(f"{a.share:.0%}"),
-        Text(replicas, style="yellow" if a.partial else ""),
+        Text(replicas_words(a), style="yellow" if a.partial else ""),
         Text("-" if a.max_batch is None else f"{a.max_batch}"),
         Text(f"{a.cost_per_hour:,.2f}"),
-        Text(load),
+        Text(load_words(a)),
         Text(number(a.ttft_ms)),
         Text(number(a.itl_ms)),
-        Text("-" if tightest is None else _target(tightest), style=style),
+        Text("-" if tightest is None else target_words(tightest), style=style),
         Text(percent(a.margin), style=style),
     )
-
-
-def _place(a: Allocation) -> str:
-    if a.accelerator is None:
-        return "none"
-    role = "" if a.role is PoolRole.AGGREGATED else f"({a.role})"
-    return " ".join(part for part in (a.accelerator, a.configuration, role) if part)
-
-
-def _store(storage: StorageUse) -> str:
-    ratio = storage.recompute_ratio
-    return f"{storage.store}, {ratio:.0%} recomputed" if ratio else storage.store
-
-
-def _target(target: TargetOutcome) -> str:
-    sign = "<=" if target.metric.is_latency else ">="
-    which = "" if target.statistic == "mean" else f"{target.statistic} "
-    return f"{target.metric.value} {which}{sign} {number(target.bound)}"
 
 
 def _unserved(plan: FleetPlan) -> RenderableType:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.engine import PlanSimulation, SimulatedService, SimulatedStatistic
-from optimizer.report.matplotlib_figure import new_figure
+from optimizer.report.matplotlib_figure import new_figure, plain
 
 __all__ = ["draw_simulation"]
 
@@ -42,7 +42,7 @@ def draw_simulation(simulation: PlanSimulation, path: Path) -> None:
     whole = "objective" if with_bound else "prediction"
     axes.set_xlabel(f"share of the {whole}", color=_INK)
     axes.set_title(
-        f"{simulation.fleet}: predicted (ring) and simulated (dot, 95 % interval)",
+        f"{plain(simulation.fleet)}: predicted (ring) and simulated (dot, 95 % interval)",
         fontsize="medium",
         loc="left",
         color=_INK,
@@ -70,4 +70,4 @@ def _draw_row(axes: Any, place: int, row: SimulatedStatistic) -> None:
 
 
 def _label(service: SimulatedService, row: SimulatedStatistic) -> str:
-    return f"{service.service}  {row.metric.removesuffix('_ms')} {row.statistic}"
+    return f"{plain(service.service)}  {row.metric.removesuffix('_ms')} {row.statistic}"

@@ -10,6 +10,7 @@ from optimizer.experiments.sweep.scenario import Scenario as Scenario
 from optimizer.experiments.sweep.scenario import scenarios_of as scenarios_of
 from optimizer.experiments.sweep.sweep import Sweep as Sweep
 from optimizer.experiments.sweep.sweep import sweep as sweep
+from optimizer.experiments.sweep.sweep_folder import is_sweep_folder as is_sweep_folder
 from optimizer.experiments.sweep.sweep_folder import read_sweep_folder as read_sweep_folder
 from optimizer.experiments.sweep.sweep_row import SweepRow as SweepRow
 from optimizer.experiments.sweep.sweep_spec import AxisSpec as AxisSpec
@@ -27,6 +28,7 @@ __all__ = [
     "Sweep",
     "SweepRow",
     "SweepSpec",
+    "is_sweep_folder",
     "load_sweep",
     "map_scenarios",
     "parse_engine",

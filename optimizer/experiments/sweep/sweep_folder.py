@@ -17,7 +17,7 @@ from optimizer.experiments.journal import append_line, read_lines
 from optimizer.experiments.sweep.sweep_row import SweepRow
 from optimizer.experiments.sweep.sweep_spec import SweepSpec
 
-__all__ = ["SweepFolder", "read_sweep_folder"]
+__all__ = ["SweepFolder", "is_sweep_folder", "read_sweep_folder"]
 
 _KIND = "fleetopt.sweep"
 _SCHEMA_VERSION = 1
@@ -95,6 +95,11 @@ class SweepFolder:
         new = self.path / f"{name}.new"
         new.write_text(text, encoding="utf-8", newline="")
         os.replace(new, self.path / name)
+
+
+def is_sweep_folder(path: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return (path / _SWEEP_FILE).exists()
 
 
 def read_sweep_folder(path: Path) -> tuple[SweepSpec, tuple[SweepRow, ...]]:
