@@ -118,13 +118,14 @@ class _Stream:
         """Return the events of a token: with the first comes what opens the output."""
         choice, emission = piece
         events = b""
+        delta = self._documents.delta(choice, emission, self._places[choice])
         if not self._begun[choice]:
             self._begun[choice] = True
+            self._documents.with_prompt(delta, choice)
             opening = self._documents.opening(choice)
             if opening is not None:
                 events = _event(self._documents.chunk([opening]))
         self._tokens += 1
-        delta = self._documents.delta(choice, emission, self._places[choice])
         self._places[choice] += len(emission.text)
         always = self._documents.asked.always_tells_usage
         usage = self._documents.usage(self._tokens, self._cached) if always else None

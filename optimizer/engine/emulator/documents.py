@@ -77,15 +77,20 @@ class AbstractDocuments(ABC):
     def delta(self, choice: int, emission: Emission, place: int) -> Document:
         """Return a token of an output; `place` counts the characters of it that came before."""
 
+    def with_prompt(self, document: Document, choice: int) -> Document:
+        """Add the prompt by number to an output, or to the first token of it, where asked for."""
+        if self.asked.tells_tokens:
+            document["prompt_token_ids"] = self.asked.prompts[choice // self.asked.choices]
+        return document
+
     @abstractmethod
     def _choice(self, choice: int, output: Sequence[Emission]) -> Document:
         """Return a whole output."""
 
-    def _with_tokens(self, document: Document, choice: int, tokens: list[int]) -> Document:
+    def _with_tokens(self, document: Document, output: Sequence[Emission]) -> Document:
         """Add the tokens by number where they are asked for."""
         if self.asked.tells_tokens:
-            document["token_ids"] = tokens
-            document["prompt_token_ids"] = self.asked.prompts[choice // self.asked.choices]
+            document["token_ids"] = [emission.token for emission in output]
         return document
 
     def _shown(self, token: int) -> str:
@@ -114,7 +119,7 @@ class CompletionDocuments(AbstractDocuments):
             "finish_reason": emission.finish_reason,
             "stop_reason": emission.stop_reason,
         }
-        return self._with_tokens(document, choice, [emission.token])
+        return self._with_tokens(document, [emission])
 
     def _choice(self, choice: int, output: Sequence[Emission]) -> Document:
         last = output[-1]
@@ -126,7 +131,7 @@ class CompletionDocuments(AbstractDocuments):
             "finish_reason": last.finish_reason,
             "stop_reason": last.stop_reason,
         }
-        return self._with_tokens(document, choice, [emission.token for emission in output])
+        return self.with_prompt(self._with_tokens(document, output), choice)
 
     def _logprobs(self, output: Sequence[Emission], place: int) -> Document | None:
         if self.asked.params.logprobs is None:
@@ -171,7 +176,7 @@ class ChatDocuments(AbstractDocuments):
             "finish_reason": emission.finish_reason,
             "stop_reason": emission.stop_reason,
         }
-        return self._with_tokens(document, choice, [emission.token])
+        return self._with_tokens(document, [emission])
 
     def _choice(self, choice: int, output: Sequence[Emission]) -> Document:
         last = output[-1]
@@ -183,7 +188,7 @@ class ChatDocuments(AbstractDocuments):
             "finish_reason": last.finish_reason,
             "stop_reason": last.stop_reason,
         }
-        return self._with_tokens(document, choice, [emission.token for emission in output])
+        return self.with_prompt(self._with_tokens(document, output), choice)
 
     def _logprobs(self, output: Sequence[Emission]) -> Document | None:
         if self.asked.params.logprobs is None:

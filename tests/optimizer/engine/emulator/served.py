@@ -23,6 +23,7 @@ from optimizer.engine.emulator import (
 )
 from optimizer.engine.emulator.recording import Recording
 from optimizer.engine.emulator.serving import opened_socket
+from optimizer.engine.emulator.warm_up import warm_up
 from optimizer.engine.language import built_in_model
 from queue_models import IterationTiming
 
@@ -57,6 +58,7 @@ def served(
     former_names: bool = False,
 ) -> Iterator[Served]:
     """Serve from another thread until the block ends."""
+    warm_up(config, timing, built_in_model())
     fleet = LiveFleet(
         config,
         timing,
