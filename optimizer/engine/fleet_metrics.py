@@ -58,8 +58,11 @@ class ReplicaMetrics:
         Tokens looked up in the prefix cache and found there.
     preemptions
         Requests that lost their KV cache.
-    drafts, accepted_drafts
-        Tokens of speculative decoding.
+    drafts, draft_tokens, accepted_draft_tokens
+        Speculative decoding: times that tokens were drafted, how many tokens, how many of them were
+        accepted.
+    accepted_by_place
+        Of those, how many at each place of a draft; empty without drafts.
     finished
         Requests by vLLM's reason: stop, length, abort, error.
     refused
@@ -79,7 +82,9 @@ class ReplicaMetrics:
     prefix_hits: int
     preemptions: int
     drafts: int
-    accepted_drafts: int
+    draft_tokens: int
+    accepted_draft_tokens: int
+    accepted_by_place: tuple[int, ...]
     finished: Mapping[str, int]
     refused: int
     histograms: Mapping[Distribution, Histogram]
@@ -100,8 +105,10 @@ def replica_metrics(state: EngineState, meters: Meters, row: int, number: int) -
         prefix_queries=int(replica.queried_tokens),
         prefix_hits=int(replica.hit_tokens),
         preemptions=int(replica.preemptions),
-        drafts=int(replica.drafts),
-        accepted_drafts=int(replica.accepted_drafts),
+        drafts=totals[Total.DRAFTS],
+        draft_tokens=int(replica.drafts),
+        accepted_draft_tokens=int(replica.accepted_drafts),
+        accepted_by_place=tuple(meters.accepted[row].tolist()),
         finished={
             "stop": totals[Total.STOPPED],
             "length": totals[Total.AT_LENGTH],

@@ -65,6 +65,7 @@ class Total(IntEnum):
     ABORTED = 4
     FAILED = 5
     REFUSED = 6  # by a full queue, as too long or as too late
+    DRAFTS = 7  # times that tokens were drafted
 
 
 class Meters(NamedTuple):
@@ -74,6 +75,7 @@ class Meters(NamedTuple):
     counts: Any  # (R, distributions, buckets + 1); those beyond the last edge come right after it
     sums: Any  # (R, distributions)
     totals: Any  # (R, totals)
+    accepted: Any  # (R, places) drafted tokens that were accepted, by their place in the draft
     unrouted: Any  # (1,) requests that no replica accepted
 
 
@@ -114,7 +116,7 @@ def bucket_edges(distribution: Distribution, max_model_len: int) -> tuple[float,
     return tuple(edge for edge in series if edge <= max_model_len)
 
 
-def new_meters(replicas: int, max_model_len: int) -> Meters:
+def new_meters(replicas: int, max_model_len: int, draft_tokens: int = 0) -> Meters:
     """Return the meters of replicas that have just started."""
     rows = [bucket_edges(distribution, max_model_len) for distribution in Distribution]
     edges = np.full((len(rows), max(map(len, rows))), np.inf)
@@ -125,6 +127,7 @@ def new_meters(replicas: int, max_model_len: int) -> Meters:
         counts=np.zeros((replicas, len(rows), edges.shape[1] + 1), np.int64),
         sums=np.zeros((replicas, len(rows))),
         totals=np.zeros((replicas, len(Total)), np.int64),
+        accepted=np.zeros((replicas, draft_tokens), np.int64),
         unrouted=np.zeros(1, np.int64),
     )
 
@@ -138,13 +141,16 @@ def meters_for(meters: Meters, replicas: int) -> Meters:
         return larger
 
     return meters._replace(
-        counts=padded(meters.counts), sums=padded(meters.sums), totals=padded(meters.totals)
+        counts=padded(meters.counts),
+        sums=padded(meters.sums),
+        totals=padded(meters.totals),
+        accepted=padded(meters.accepted),
     )
 
 
 def reset_meters(meters: Meters, r: int) -> None:
     """Start all counts of a replica at 0."""
-    for counted in (meters.counts, meters.sums, meters.totals):
+    for counted in (meters.counts, meters.sums, meters.totals, meters.accepted):
         counted[r] = 0
 
 

@@ -198,6 +198,10 @@ def _tell(state: EngineState, rules: Rules, meters: Meters, told: Told, r: int) 
                 continue
             tokens = emitted_tokens(state, rules, r, k, most)
             _meter(state, rules, meters, r, k, tokens)
+            if most > 1:
+                meters.totals[r, Total.DRAFTS] += 1
+                for place in range(tokens - 1):
+                    meters.accepted[r, place] += 1
         if listens:
             told.time_ms[at] = replica.ends
             told.request[at] = state.requests[state.running[r, k]].id

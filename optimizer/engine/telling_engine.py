@@ -88,7 +88,7 @@ class TellingEngine:
         self._rules, self._law, self._router = config.rules(), time_law(timing), router
         self._state = new_state(self._rules, rows, slots=_SLOTS, done=4 * _SLOTS)
         self._state.replicas.accepting = 0
-        self._meters = new_meters(rows, config.max_model_len)
+        self._meters = new_meters(rows, config.max_model_len, config.draft_tokens)
         self._told = new_told(config.max_num_seqs + _ENTRIES if tells_tokens else 0)
         self._closed = list(range(rows - 1, -1, -1))
         self._slot: dict[int, int] = {}

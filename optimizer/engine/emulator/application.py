@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -33,6 +34,7 @@ from optimizer.engine.emulator.documents import (
 )
 from optimizer.engine.emulator.emulator import Emulator
 from optimizer.engine.emulator.exposition import CONTENT_TYPE, Exposition
+from optimizer.engine.emulator.http_meters import HttpMeters
 from optimizer.engine.emulator.limits import Limits
 from optimizer.engine.emulator.request_body import read_capped
 from optimizer.engine.live_replica import Phase
@@ -80,10 +82,12 @@ def create_app(emulator: Emulator, settings: ServerSettings) -> Starlette:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    server = _Server(emulator, settings)
+    meters = HttpMeters()
+    server = _Server(emulator, settings, meters)
     admin = Admin(emulator, settings.admin_token, settings.most_replicas)
     return Starlette(
         routes=[*server.routes(), *admin.routes()],
+        middleware=[Middleware(meters.around)],
         lifespan=lifespan,
         exception_handlers={
             ApiError: answer_api_error,
@@ -97,9 +101,10 @@ def create_app(emulator: Emulator, settings: ServerSettings) -> Starlette:
 class _Server:
     """Everything but administration."""
 
-    def __init__(self, emulator: Emulator, settings: ServerSettings) -> None:
+    def __init__(self, emulator: Emulator, settings: ServerSettings, meters: HttpMeters) -> None:
         self._emulator = emulator
         self._settings = settings
+        self._meters = meters
         self._exposition = Exposition(
             settings.model, emulator.fleet.config, former_names=settings.former_names
         )
@@ -196,7 +201,8 @@ class _Server:
         seen = self._emulator.fleet.metrics()
         if not seen and self._emulator.fleet.replicas():
             return Response("no replica answers\n", 503, media_type="text/plain")
-        return Response(self._exposition.text(seen), headers={"content-type": CONTENT_TYPE})
+        text = self._exposition.text(seen) + self._meters.text()
+        return Response(text, headers={"content-type": CONTENT_TYPE})
 
     async def _replica_metrics(self, request: Request) -> Response:
         """As the replica would answer if it were a server of its own."""

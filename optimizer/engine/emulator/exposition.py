@@ -35,9 +35,23 @@ _COUNTERS = {
     "prompt_tokens": ("prompt_tokens", "Prompt tokens processed."),
     "prompt_tokens_cached": ("cached_prompt_tokens", "Prompt tokens found in the prefix cache."),
     "generation_tokens": ("generation_tokens", "Tokens generated."),
-    "spec_decode_num_draft_tokens": ("drafts", "Tokens drafted by speculative decoding."),
-    "spec_decode_num_accepted_tokens": ("accepted_drafts", "Drafted tokens that were accepted."),
 }
+_DRAFT_COUNTERS = {
+    "spec_decode_num_drafts": ("drafts", "Times that tokens were drafted."),
+    "spec_decode_num_draft_tokens": ("draft_tokens", "Tokens drafted."),
+    "spec_decode_num_accepted_tokens": (
+        "accepted_draft_tokens",
+        "Drafted tokens that were accepted.",
+    ),
+}
+# Of what an emulated engine does not have: there, and 0.
+_NOTHING = {
+    "external_prefix_cache_queries": "Tokens looked up in a prefix cache of others.",
+    "external_prefix_cache_hits": "Tokens found in a prefix cache of others.",
+    "mm_cache_queries": "Images and the like looked up in their cache.",
+    "mm_cache_hits": "Images and the like found in their cache.",
+}
+_SLEEP_STATES = {"awake": 1.0, "weights_offloaded": 0.0, "discard_all": 0.0}
 _HISTOGRAMS = {
     "time_to_first_token_seconds": (Distribution.TTFT, "Time to the first token."),
     "inter_token_latency_seconds": (Distribution.ITL, "Time between two tokens of a request."),
@@ -116,12 +130,22 @@ class Exposition:
                 yield gauge
         yield self._waiting_by_reason(rows)
         yield self._cache_config(rows)
-        for name, (field, words) in _COUNTERS.items():
+        yield self._sleep_state(rows)
+        drafting = self._config.draft_tokens > 0
+        counters = _COUNTERS | (_DRAFT_COUNTERS if drafting else {})
+        for name, (field, words) in counters.items():
             for spelt in self._names(name):
                 counter = CounterMetricFamily(spelt, words, labels=("model_name", "engine"))
                 for engine, one in rows:
                     counter.add_metric((self._model, engine), float(getattr(one, field)))
                 yield counter
+        for name, words in _NOTHING.items():
+            counter = CounterMetricFamily(f"vllm:{name}", words, labels=("model_name", "engine"))
+            for engine, _ in rows:
+                counter.add_metric((self._model, engine), 0.0)
+            yield counter
+        if drafting:
+            yield self._accepted_by_place(rows)
         yield from self._requests(rows)
         for name, (distribution, words) in _HISTOGRAMS.items():
             for spelt in self._names(name):
@@ -145,6 +169,28 @@ class Exposition:
         for engine, one in rows:
             family.add_metric((self._model, engine, "capacity"), float(one.waiting))
             family.add_metric((self._model, engine, "deferred"), 0.0)
+        return family
+
+    def _sleep_state(self, rows: list[tuple[str, ReplicaMetrics]]) -> Metric:
+        family = GaugeMetricFamily(
+            "vllm:engine_sleep_state",
+            "Whether the engine is awake; the emulated ones always are.",
+            labels=("model_name", "engine", "sleep_state"),
+        )
+        for engine, _ in rows:
+            for name, value in _SLEEP_STATES.items():
+                family.add_metric((self._model, engine, name), value)
+        return family
+
+    def _accepted_by_place(self, rows: list[tuple[str, ReplicaMetrics]]) -> Metric:
+        family = CounterMetricFamily(
+            "vllm:spec_decode_num_accepted_tokens_per_pos",
+            "Drafted tokens that were accepted, by their place in the draft.",
+            labels=("model_name", "engine", "position"),
+        )
+        for engine, one in rows:
+            for place, accepted in enumerate(one.accepted_by_place):
+                family.add_metric((self._model, engine, str(place)), float(accepted))
         return family
 
     def _cache_config(self, rows: list[tuple[str, ReplicaMetrics]]) -> Metric:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from optimizer.engine import EngineConfig
 from tests.optimizer.engine.emulator.calls import call, document
 from tests.optimizer.engine.emulator.served import Served
 
@@ -33,6 +34,11 @@ _EXPECTED = {
     "vllm:prompt_tokens_cached": ("counter", ()),
     "vllm:prompt_tokens_by_source": ("counter", ("source",)),
     "vllm:generation_tokens": ("counter", ()),
+    "vllm:external_prefix_cache_queries": ("counter", ()),
+    "vllm:external_prefix_cache_hits": ("counter", ()),
+    "vllm:mm_cache_queries": ("counter", ()),
+    "vllm:mm_cache_hits": ("counter", ()),
+    "vllm:engine_sleep_state": ("gauge", ("sleep_state",)),
     "vllm:request_success": ("counter", ("finished_reason",)),
     "vllm:admission_rejections": ("counter", ("reason",)),
     "vllm:time_to_first_token_seconds": ("histogram", ("le",)),
@@ -120,6 +126,42 @@ def test_counts_are_those_of_what_was_served(scraped: tuple[Served, str]) -> Non
         assert values["vllm:num_requests_running", engine] == 0
 
 
+def test_drafts_are_counted_where_there_are_any(serving: Callable[..., Served]) -> None:
+    """Drafts of two tokens, all accepted: at both places as often as tokens were drafted. Without
+    speculative decoding vLLM does not show these, nor do we."""
+    config = EngineConfig(
+        num_blocks=200, max_model_len=512, draft_tokens=2, acceptance_rate=1.0, max_num_seqs=4
+    )
+    one = serving(config=config)
+    ask = {"model": "tiny", "prompt": "a", "max_tokens": 31, "ignore_eos": True}
+    document(one.url, "POST", "/v1/completions", ask)
+    text = call(one.url, "GET", "/metrics")[2].decode()
+    name = "vllm:spec_decode_num_accepted_tokens_per_pos_total"
+    found = {
+        (s.name, s.labels.get("position")): s.value
+        for family in text_string_to_metric_families(text)
+        for s in family.samples
+    }
+    assert found["vllm:spec_decode_num_drafts_total", None] == 10
+    assert found["vllm:spec_decode_num_draft_tokens_total", None] == 20
+    assert found["vllm:spec_decode_num_accepted_tokens_total", None] == 20
+    assert found[name, "0"] == found[name, "1"] == 10
+
+
+def test_clients_requests_are_counted(scraped: tuple[Served, str]) -> None:
+    """As by vLLM's server: by handler, method and class of status, scrapes left out."""
+    one = scraped[0]
+    call(one.url, "POST", "/v1/completions", b"{")
+    text = call(one.url, "GET", "/metrics")[2].decode()
+    families = {f.name: f for f in text_string_to_metric_families(text)}
+    counts = {
+        (s.labels["handler"], s.labels["status"]): s.value
+        for s in families["http_requests"].samples
+    }
+    assert counts == {("/v1/completions", "2xx"): 1, ("/v1/completions", "4xx"): 1}
+    assert families["http_request_duration_seconds"].type == "histogram"
+
+
 def test_the_names_keep_their_colon_whoever_asks(scraped: tuple[Served, str]) -> None:
     """A scraper that prefers OpenMetrics gets the same text: escaped, no query would find it."""
     accept = {"accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
@@ -127,6 +169,7 @@ def test_the_names_keep_their_colon_whoever_asks(scraped: tuple[Served, str]) ->
     assert headers["content-type"].startswith("text/plain")
     assert b"vllm:num_requests_running{" in text
     assert b"vllm_" not in text
+    assert b"_created" not in text
 
 
 def test_a_replica_can_be_scraped_by_itself(scraped: tuple[Served, str]) -> None:
