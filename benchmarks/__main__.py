@@ -10,12 +10,15 @@ from importlib.metadata import version
 from benchmarks import (
     candidate_building,
     capacity_grid,
+    horizon,
     kv_loading,
+    linked_fleets,
     resolve,
     solver_scaling,
     sweep_speed,
     whole_process,
 )
+from benchmarks.engine_speed import __main__ as engine_speed
 
 
 def main() -> None:
@@ -36,6 +39,9 @@ def main() -> None:
         solver_scaling,
         resolve,
         sweep_speed,
+        linked_fleets,
+        horizon,
+        engine_speed,
     ):
         benchmark.run(repeats)
         print()

@@ -32,8 +32,10 @@ from solvers.stage_search import QuietMonitor, StageSearch
 __all__ = ["block_search"]
 
 # Shares of the time: of the relaxation that gives the first prices, of all pricing before the first
-# choice, of that choice, of one round of prices, of the choice in a neighbourhood.
+# choice, of that choice, of one round of prices, of the choice in a neighbourhood; of deciding on
+# blocks one after another.
 _RELAXED_SHARE, _PRICES_SHARE, _CHOICE_SHARE, _ROUND_SHARE, _NEAR_SHARE = 0.2, 0.4, 0.2, 0.2, 0.05
+_DIVE_TIME = 0.1
 # Share for branch and cut on everything, where no choice of plans fits together.
 _RESCUE_SHARE = 0.5
 # Seconds that the first choice of plans may take when the time is up.
@@ -58,6 +60,8 @@ _HARD = 5e-3
 _DIVE_STEP, _DIVE_SHARE, _CLEAR = 0.06, 0.3, 0.7
 # Neighbourhoods: blocks at first, growth when nothing is found so many times, rounds of prices.
 _NEAR_BLOCKS, _NEAR_GROWTH, _NEAR_FAILURES, _NEAR_ROUNDS = 24, 1.3, 4, 2
+# Noise on prices for each neighbourhood in which nothing was found.
+_NOISE = 0.05
 # How likely a block is taken: for what its plan costs beyond its best, for being undecided in the
 # relaxation, and for nothing.
 _BY_LOSS, _BY_SHARES, _BY_CHANCE = 1.0, 0.3, 0.5
@@ -136,6 +140,9 @@ class _BlockSearch(StageSearch):
         self.undecided = self._undecided()
         self._bound_alone()
         if self.stopped() is not Limit.INTERRUPTED:
+            nothing = np.full(self.blocks.count, -1)
+            # Whatever fits together, soon; a better choice afterwards.
+            self._choose(nothing, self._share(_CHOICE_SHARE), 1.0)
             self._dive()
             if self.chosen is None and self._ask_whole(self._share(_RESCUE_SHARE)).infeasible:
                 return BackendAnswer(infeasible=True, detail="proven by branch and cut")
@@ -233,15 +240,17 @@ class _BlockSearch(StageSearch):
         count = self.blocks.count
         held = np.full(count, -1)
         step = max(round(_DIVE_STEP * count), 1)
-        while (held >= 0).sum() < _DIVE_SHARE * count and self.stopped() is None:
+        share = self._share(_DIVE_TIME)
+        until = math.inf if share is None else self.elapsed() + share
+        while (held >= 0).sum() < _DIVE_SHARE * count and self.elapsed() < until:
             clearest = self._clearest(held < 0, step)
             if not len(clearest):
                 break
             held[self.plans.block[clearest]] = clearest
-            if not self._price_beside(held, 1) or self.master.missing > _MISSED:
+            priced = self._price_beside(held, 1)
+            if not priced or self.master.missing > _MISSED or self.stopped() is not None:
                 break
-        if not self._choose(held, self._share(_CHOICE_SHARE)) and self.chosen is None:
-            self._choose(np.full(count, -1), self._share(_CHOICE_SHARE))
+        self._choose(held, self._share(_CHOICE_SHARE))
 
     def _clearest(self, open_blocks: BoolArray, most: int) -> IntArray:
         """Return the plans of open blocks that the relaxation nearly decides on, a block's one."""
@@ -256,15 +265,21 @@ class _BlockSearch(StageSearch):
         clearest: IntArray = order[: min(max(clear, 1), most)]
         return clearest
 
-    def _price_beside(self, held: IntArray, rounds: int) -> bool:
-        """Price blocks that hold no plan for what the others leave; whether there was anything."""
+    def _price_beside(self, held: IntArray, rounds: int, noise: float = 0.0) -> bool:
+        """Price blocks that hold no plan for what the others leave; whether there was anything.
+
+        Noise, relative, finds plans that are the best at prices nearby.
+        """
         which = np.flatnonzero(held < 0)
         anything = False
         for _ in range(rounds):
             allowed = held[self.plans.block] < 0
             allowed[held[held >= 0]] = True
             self.master.allow(allowed)
-            duals = self.rows.signed(self.master.solve())
+            duals = self.master.solve()
+            if noise:
+                duals = duals * np.exp(noise * self.rng.standard_normal(len(duals)))
+            duals = self.rows.signed(duals)
             fresh = self._add(which, self._price(self.rows.reduced(duals), which))
             if not fresh or self.stopped() is not None:
                 break
@@ -299,7 +314,9 @@ class _BlockSearch(StageSearch):
             self.point = point
         return better
 
-    def _choose(self, held: IntArray, time_limit_s: float | None) -> bool:
+    def _choose(
+        self, held: IntArray, time_limit_s: float | None, gap_share: float = _CHOICE_GAP
+    ) -> bool:
         """Choose plans of blocks beside those that others hold (blocks,); whether it is better."""
         plans, rows, blocks = self.plans, self.rows, self.blocks
         open_blocks, keep = held < 0, held[held >= 0]
@@ -331,8 +348,8 @@ class _BlockSearch(StageSearch):
                 stage=None,
                 point=self._known_choice(core, held),
                 time_limit_s=time_limit_s,
-                relative_gap=_CHOICE_GAP * self.request.relative_gap,
-                absolute_gap=_CHOICE_GAP * self.allowed(),
+                relative_gap=gap_share * self.request.relative_gap,
+                absolute_gap=gap_share * self.allowed(),
                 monitor=QuietMonitor(self.request.monitor),
             )
         )
@@ -374,7 +391,8 @@ class _BlockSearch(StageSearch):
         count = self.blocks.count
         size, failures = float(min(_NEAR_BLOCKS, count)), 0
         while not self.closed() and self.stopped() is None and self._may_improve():
-            if self._improve_near(self._neighbourhood(int(size))):
+            noise = _NOISE * failures
+            if self._improve_near(self._neighbourhood(int(size)), noise):
                 failures = 0
                 continue
             failures += 1
@@ -414,11 +432,11 @@ class _BlockSearch(StageSearch):
         near[taken] = True
         return near
 
-    def _improve_near(self, near: BoolArray) -> bool:
+    def _improve_near(self, near: BoolArray, noise: float) -> bool:
         """Price the blocks of a neighbourhood for what the others leave, and choose."""
         assert self.chosen is not None
         held = np.where(near, -1, self.chosen)
-        self._price_beside(held, _NEAR_ROUNDS)
+        self._price_beside(held, _NEAR_ROUNDS, noise)
         return self._choose(held, self._share(_NEAR_SHARE))
 
     # --- without blocks ---

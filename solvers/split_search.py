@@ -190,6 +190,8 @@ class _SplitSearch:
         proof = self._ask(last)
         if self.incumbent is None:
             return self._failure(proof)
+        if self.levels and not self.proof.infeasible and not max(self.incumbent.value[:-1]):
+            proof.bound = max(proof.bound, self.proof.bound)  # of the same, proven before
         return self._finished(proof)
 
     def _serves_all(self) -> bool:

@@ -44,6 +44,7 @@ from queue_models import IterationTiming, Lengths, Metric, Statistic
 
 TIMING = IterationTiming(8.0, 0.03, 0.03, 5e-5)
 BLOCKS_OF_A_TABLE = 64
+_REQUESTS = 400_000
 
 
 def requests_per_s(accounting: KvAccounting, replicas: int, requests: int) -> float:
@@ -128,11 +129,20 @@ def block_ns(rounds: int) -> float:
 
 
 def main() -> None:
+    """Measure as the command line asks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_speed", description=__doc__)
-    parser.add_argument("--requests", type=int, default=400_000, help="of every run")
+    parser.add_argument("--requests", type=int, default=_REQUESTS, help="of every run")
     parser.add_argument("--once", action="store_true", help="small runs: shows that it works")
     arguments = parser.parse_args()
-    requests = 20_000 if arguments.once else arguments.requests
+    _table(20_000 if arguments.once else arguments.requests, once=arguments.once)
+
+
+def run(repeats: int) -> None:
+    """Print the table; of small runs where one is asked for."""
+    _table(20_000 if repeats == 1 else _REQUESTS, once=repeats == 1)
+
+
+def _table(requests: int, *, once: bool) -> None:
     for accounting in KvAccounting:
         requests_per_s(accounting, 1, 5_000)
     print(f"{'':44}{'measured':>12}{'bar':>12}")
@@ -148,7 +158,7 @@ def main() -> None:
                 minutes = 86_400 * 8.0 * replicas / rate / 60.0
                 print(f"{'  a day of them, 69 M requests [CPU min]':44}{minutes:12.1f}{20:12}")
     print(f"{'a block: take, evict, cache, free [ns]':44}{block_ns(20_000):12.1f}{1000:12,}")
-    core, called, face, arrays = scheduling_us(256, 2_000 if arguments.once else 20_000)
+    core, called, face, arrays = scheduling_us(256, 2_000 if once else 20_000)
     print(f"{'an iteration at 256 running, compiled [us]':44}{core:12.2f}{15:12}")
     print(f"{'  called from Python [us]':44}{called:12.1f}{100:12}")
     print(f"{'  with every token told in arrays [us]':44}{arrays:12.1f}{100:12}")
@@ -160,7 +170,7 @@ def main() -> None:
         stall, swaps = swap_stall_ms(prompt, seats)
         what = f"swapping out, {prompt:,} tokens, longest of {swaps} [ms]"
         print(f"{what:44}{stall:12.3f}{10:12}")
-    for what, rate in text_rates(5_000 if arguments.once else 50_000).items():
+    for what, rate in text_rates(5_000 if once else 50_000).items():
         print(f"{f'text, {what} [tokens/CPU s]':44}{rate:12,.0f}{20_000:12,}")
     for order, temperature in ((3, 1.0), (3, 0.0), (2, 1.0)):
         share, together = acceptance(order, temperature, 10 if arguments.once else 100)
