@@ -34,7 +34,7 @@ __all__ = ["block_search"]
 # Shares of the time: of the relaxation that gives the first prices, of all pricing before the first
 # choice, of that choice, of one round of prices, of the choice in a neighbourhood; of deciding on
 # blocks one after another.
-_RELAXED_SHARE, _PRICES_SHARE, _CHOICE_SHARE, _ROUND_SHARE, _NEAR_SHARE = 0.2, 0.4, 0.2, 0.2, 0.05
+_RELAXED_SHARE, _PRICES_SHARE, _CHOICE_SHARE, _ROUND_SHARE, _NEAR_SHARE = 0.5, 0.4, 0.2, 0.2, 0.05
 _DIVE_TIME = 0.1
 # Share for branch and cut on everything, where no choice of plans fits together.
 _RESCUE_SHARE = 0.5
@@ -43,6 +43,8 @@ _FIRST_CHOICE_S = 0.5
 # Prices are good enough at this share of the gap that is asked for, and at least at this.
 _PRICE_SHARE, _FINEST = 0.05, 1e-7
 _MOST_ROUNDS = 60
+# Rounds in which a block may stay without any plan.
+_MOST_ATTEMPTS = 3
 # Weight of the best duals so far against those of the relaxation, after so many rounds.
 _SMOOTHED, _DIRECT_ROUNDS = 0.4, 3
 # Units missing in the relaxation that are rounding.
@@ -117,6 +119,7 @@ class _BlockSearch(StageSearch):
         self.hard: BoolArray = np.zeros(blocks.count, dtype=np.bool_)
         self.least: FloatArray = np.full(blocks.count, -math.inf)
         self.duals: FloatArray = np.zeros(len(self.rows.lower))
+        self.late = False  # whether prices were given up for want of time
         # Of the incumbent: its plan of each block, and all its variables.
         self.chosen: IntArray | None = None
         self.point: FloatArray | None = request.point
@@ -146,6 +149,8 @@ class _BlockSearch(StageSearch):
             self._dive()
             if self.chosen is None and self._ask_whole(self._share(_RESCUE_SHARE)).infeasible:
                 return BackendAnswer(infeasible=True, detail="proven by branch and cut")
+        if self.late and self.chosen is not None and self.stopped() is None:
+            self._find_prices()  # with a solution there is more time
         if self.chosen is not None:
             self._improve()
         if self.closed() or self.stopped() is not None:
@@ -163,8 +168,10 @@ class _BlockSearch(StageSearch):
 
     def _find_prices(self) -> bool:
         """Price and add plans until the relaxation and the bound meet; whether plans exist."""
-        duals, until = self.duals, self._share(_PRICES_SHARE)
+        duals, share = self.duals, self._share(_PRICES_SHARE)
+        until = None if share is None else self.elapsed() + share
         everything, direct = np.arange(self.blocks.count), True
+        self.master.allow(np.ones(len(self.plans.block), dtype=np.bool_))
         for number in range(_MOST_ROUNDS):
             duals = self.rows.signed(duals)
             found = self._price(self.rows.reduced(duals), everything)
@@ -176,12 +183,20 @@ class _BlockSearch(StageSearch):
                 self.duals, self.least = duals, least
                 self.prove(bound)
             fresh = self._add(everything, found)
+            lacking = np.setdiff1d(everything, self.plans.block)
+            if lacking.size:
+                # Out of nodes or time without a plan: once more, thoroughly, or no relaxation.
+                self.hard[lacking] = True
+                self.late = self.stopped() is not None
+                if self.late or number >= _MOST_ATTEMPTS:
+                    break
+                continue
             if not fresh and direct and number:
                 break
             direct = not fresh or number < _DIRECT_ROUNDS
             latest = self.master.solve()
-            late = until is not None and self.elapsed() > until
-            if self._met() or late or self.stopped() is not None:
+            self.late = until is not None and self.elapsed() > until
+            if self._met() or self.late or self.stopped() is not None:
                 break
             duals = latest if direct else _SMOOTHED * self.duals + (1 - _SMOOTHED) * latest
         return True

@@ -69,6 +69,7 @@ class RelaxedMaster:
         self._add_missing(largest)
         self.value = math.inf
         self.missing = 0.0
+        self.plan_shares: FloatArray = np.zeros(0)
 
     def _add(
         self,
@@ -142,7 +143,7 @@ class RelaxedMaster:
             raise SolverBackendError(f"HiGHS: plans: {self._highs.modelStatusToString(status)}")
         solution = self._highs.getSolution()
         values = np.array(solution.col_value)
-        self.plan_shares: FloatArray = values[self._last :]
+        self.plan_shares = values[self._last :]
         self.missing = float(values[self._first : self._last].sum())
         self.value = self._unit * float(self._highs.getInfo().objective_function_value)
         return self._unit * np.array(solution.row_dual)[self._parts :]
