@@ -81,15 +81,18 @@ class PricedBlock:
         self,
         cost: FloatArray,
         *,
+        start: FloatArray | None = None,
         relative_gap: float,
         nodes: int,
         thorough: bool,
         time_limit_s: float | None,
     ) -> BlockPlan:
-        """Return the best plan at a cost of the variables, beginning at the last one found.
+        """Return the best plan at a cost of the variables.
 
         Parameters
         ----------
+        start
+            A plan to begin at; None: the last one found.
         relative_gap
             At which the search ends.
         nodes
@@ -116,10 +119,11 @@ class PricedBlock:
         highs.setOptionValue("mip_max_nodes", nodes)
         limit = math.inf if time_limit_s is None else highs.getRunTime() + time_limit_s
         highs.setOptionValue("time_limit", limit)
-        if self._start is not None:
-            start = highspy.HighsSolution()
-            start.col_value = self._start
-            highs.setSolution(start)
+        known = self._start if start is None else start
+        if known is not None:
+            solution = highspy.HighsSolution()
+            solution.col_value = known
+            highs.setSolution(solution)
         highspy.Highs.resetGlobalScheduler(True)
         highs.run()
         return self._read(cost)

@@ -55,8 +55,12 @@ _PLAN_SHARE, _PLAN_FINEST, _PLAN_COARSEST = 0.05, 1e-6, 1e-3
 _PLAN_NODES, _THOROUGH_NODES = 100, 20
 # Plans are chosen to this share of the gap that is asked for.
 _CHOICE_GAP = 0.02
+# Seconds that the search for a plan may take even when the time is up.
+_LEAST_PLAN_S = 0.02
 # A plan that may cost this share less is looked for more thoroughly the next time.
 _HARD = 5e-3
+# With more than this share of such blocks, plans are no good beginning.
+_MOST_HARD = 0.25
 # The first choice: share of the blocks decided on at a time and at most before it, and of a plan
 # that is clear; of others one is decided on.
 _DIVE_STEP, _DIVE_SHARE, _CLEAR = 0.06, 0.3, 0.7
@@ -143,13 +147,18 @@ class _BlockSearch(StageSearch):
         self.undecided = self._undecided()
         self._bound_alone()
         if self.stopped() is not Limit.INTERRUPTED:
+            if self.hard.mean() > _MOST_HARD:
+                # Plans that are found in no time fit together badly: better ones come of the whole.
+                self._ask_whole(self._share(_RESCUE_SHARE))
             nothing = np.full(self.blocks.count, -1)
             # Whatever fits together, soon; a better choice afterwards.
             self._choose(nothing, self._share(_CHOICE_SHARE), 1.0)
-            self._dive()
+            if self.hard.mean() <= _MOST_HARD:
+                self._dive()
             if self.chosen is None and self._ask_whole(self._share(_RESCUE_SHARE)).infeasible:
                 return BackendAnswer(infeasible=True, detail="proven by branch and cut")
-        if self.late and self.chosen is not None and self.stopped() is None:
+        easy = self.hard.mean() <= _MOST_HARD
+        if self.late and easy and self.chosen is not None and self.stopped() is None:
             self._find_prices()  # with a solution there is more time
         if self.chosen is not None:
             self._improve()
@@ -183,6 +192,8 @@ class _BlockSearch(StageSearch):
                 self.duals, self.least = duals, least
                 self.prove(bound)
             fresh = self._add(everything, found)
+            if self.hard.mean() > _MOST_HARD:
+                break
             lacking = np.setdiff1d(everything, self.plans.block)
             if lacking.size:
                 # Out of nodes or time without a plan: once more, thoroughly, or no relaxation.
@@ -210,12 +221,15 @@ class _BlockSearch(StageSearch):
         """Return the best plans of some blocks at reduced costs of the variables."""
         gap = min(max(_PLAN_SHARE * self.request.relative_gap, _PLAN_FINEST), _PLAN_COARSEST)
         found = []
+        share = self._share(_ROUND_SHARE)
+        until = math.inf if share is None else self.elapsed() + share
         for place, block in enumerate(which.tolist()):
             # What others leave of the time of a round is for the blocks that need it.
-            share = self._share(_ROUND_SHARE / max(len(which) - place, 1))
-            limit = None if share is None else max(share, 0.02)
+            each = (until - self.elapsed()) / (len(which) - place)
+            limit = None if share is None else max(each, _LEAST_PLAN_S)
             plan = self.priced[block].price(
                 reduced[self.blocks.variables[block]],
+                start=None if self.chosen is None else self.plans.values[self.chosen[block]],
                 relative_gap=gap,
                 nodes=_THOROUGH_NODES if self.hard[block] else _PLAN_NODES,
                 thorough=bool(self.hard[block]),
