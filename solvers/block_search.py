@@ -16,54 +16,27 @@ import math
 
 import numpy as np
 
-from solvers.block_plans import BlockPlans, BlockRows
-from solvers.block_pricing import BlockPlan, PricedBlock
+from solvers.block_prices import MISSED, BlockPrices
 from solvers.exact import Backend, BackendAnswer, BackendRequest
 from solvers.link_values import solve_rest
 from solvers.linked_blocks import Blocks, find_blocks, without_excluded
 from solvers.mixed_programme import MixedProgramme
 from solvers.problem import BoolArray, FloatArray, IntArray
-from solvers.relaxed_master import RelaxedMaster
 from solvers.result import Limit
-from solvers.small_programme import relaxed_duals
 from solvers.split_programme import scaled_objective
-from solvers.stage_search import QuietMonitor, StageSearch
+from solvers.stage_search import QuietMonitor
 
 __all__ = ["block_search"]
 
-# Shares of the time: of the relaxation that gives the first prices, of all pricing before the first
-# choice, of that choice, of one round of prices, of the choice in a neighbourhood; of deciding on
-# blocks one after another.
-_RELAXED_SHARE, _PRICES_SHARE, _CHOICE_SHARE, _ROUND_SHARE, _NEAR_SHARE = 0.5, 0.4, 0.2, 0.2, 0.05
-_DIVE_TIME = 0.1
+# Shares of the time: of the first choice, of the choice in a neighbourhood, of deciding on blocks
+# one after another.
+_CHOICE_SHARE, _NEAR_SHARE, _DIVE_TIME = 0.2, 0.05, 0.1
 # Share for branch and cut on everything, where no choice of plans fits together.
 _RESCUE_SHARE = 0.5
-# Seconds that the first choice of plans may take when the time is up.
-_FIRST_CHOICE_S = 0.5
-# Prices are good enough at this share of the gap that is asked for, and at least at this.
-_PRICE_SHARE, _FINEST = 0.05, 1e-7
-_MOST_ROUNDS = 60
-# Rounds in which a block may stay without any plan.
-_MOST_ATTEMPTS = 3
-# Weight of the best duals so far against those of the relaxation, after so many rounds.
-_SMOOTHED, _DIRECT_ROUNDS = 0.4, 3
-# Units missing in the relaxation that are rounding.
-_MISSED = 1e-7
-# Plans are searched to this share of the gap that is asked for, within limits; and for so many
-# nodes, fewer where each is looked into thoroughly.
-_PLAN_SHARE, _PLAN_FINEST, _PLAN_COARSEST = 0.05, 1e-6, 1e-3
-_PLAN_NODES, _THOROUGH_NODES = 100, 20
 # Plans are chosen to this share of the gap that is asked for.
 _CHOICE_GAP = 0.02
-# Seconds that the search for a plan may take even when the time is up.
-_LEAST_PLAN_S = 0.02
-# A plan that may cost this share less is looked for more thoroughly the next time.
-_HARD = 5e-3
-# With more than this share of such blocks, plans are no good beginning.
-_MOST_HARD = 0.25
-# The first choice: share of the blocks decided on at a time and at most before it, and of a plan
-# that is clear; of others one is decided on.
-_DIVE_STEP, _DIVE_SHARE, _CLEAR = 0.06, 0.3, 0.7
+# The first choice: share of the blocks decided on at a time, and at most before it.
+_DIVE_STEP, _DIVE_SHARE = 0.06, 0.3
 # Neighbourhoods: blocks at first, growth when nothing is found so many times, rounds of prices.
 _NEAR_BLOCKS, _NEAR_GROWTH, _NEAR_FAILURES, _NEAR_ROUNDS = 24, 1.3, 4, 2
 # Noise on prices for each neighbourhood in which nothing was found.
@@ -71,8 +44,6 @@ _NOISE = 0.05
 # How likely a block is taken: for what its plan costs beyond its best, for being undecided in the
 # relaxation, and for nothing.
 _BY_LOSS, _BY_SHARES, _BY_CHANCE = 1.0, 0.3, 0.5
-# Shares of plans that decide nothing.
-_UNDECIDED = (1e-6, 1.0 - 1e-3)
 
 
 def block_search(
@@ -97,8 +68,8 @@ def block_search(
     return _BlockSearch(request, programme, blocks, branch_and_cut, seed).run()
 
 
-class _BlockSearch(StageSearch):
-    """One stage: prices, choices of plans, neighbourhoods."""
+class _BlockSearch(BlockPrices):
+    """One stage: choices of plans, neighbourhoods."""
 
     def __init__(
         self,
@@ -108,58 +79,33 @@ class _BlockSearch(StageSearch):
         branch_and_cut: Backend,
         seed: int,
     ) -> None:
-        super().__init__(request, _FIRST_CHOICE_S)
-        objective = scaled_objective(self.weighed, programme.integer)
-        self.programme = dataclasses.replace(programme, objective=objective)
-        self.blocks = blocks
-        self.branch_and_cut, self.seed = branch_and_cut, seed
-        self.rng = np.random.default_rng(seed)
-        self.rows = BlockRows(programme, blocks, self.weighed)
-        self.plans = BlockPlans(blocks, self.rows)
-        self.priced = [
-            PricedBlock(programme, variables, rows, objective.unit, seed)
-            for variables, rows in zip(blocks.variables, blocks.rows, strict=True)
-        ]
-        self.hard: BoolArray = np.zeros(blocks.count, dtype=np.bool_)
-        self.least: FloatArray = np.full(blocks.count, -math.inf)
-        self.duals: FloatArray = np.zeros(len(self.rows.lower))
-        self.late = False  # whether prices were given up for want of time
-        # Of the incumbent: its plan of each block, and all its variables.
-        self.chosen: IntArray | None = None
-        self.point: FloatArray | None = request.point
-        dearest = float(np.abs(self.weighed).max(initial=0.0))
-        self.master = RelaxedMaster(
-            blocks.count, self.rows, self.rows.largest(), dearest, seed
-        )  # fmt: skip
+        super().__init__(request, programme, blocks, seed)
+        self.branch_and_cut = branch_and_cut
         if request.point is not None:
             self._take(request.point)
 
     def run(self) -> BackendAnswer:
         """Find prices, choose among plans, then improve on the choice."""
-        share = self._share(_RELAXED_SHARE)
-        found = relaxed_duals(self.programme, share)
-        if found is not None and not len(found):
+        if not self.begin():
             return BackendAnswer(infeasible=True, detail="the relaxation is infeasible")
-        if found is not None:
-            self.duals = self.programme.objective.unit * found[self.blocks.shared]
-        if not self._find_prices():
+        if not self.find_prices():
             return BackendAnswer(infeasible=True, detail="a block has no plan")
-        self.undecided = self._undecided()
-        self._bound_alone()
+        self.undecided = self.undecided_blocks()
+        self.bound_alone()
         if self.stopped() is not Limit.INTERRUPTED:
-            if self.hard.mean() > _MOST_HARD:
+            if self.mostly_hard:
                 # Plans that are found in no time fit together badly: better ones come of the whole.
-                self._ask_whole(self._share(_RESCUE_SHARE))
+                self._ask_whole(self.share(_RESCUE_SHARE))
             nothing = np.full(self.blocks.count, -1)
             # Whatever fits together, soon; a better choice afterwards.
-            self._choose(nothing, self._share(_CHOICE_SHARE), 1.0)
-            if self.hard.mean() <= _MOST_HARD:
+            self._choose(nothing, self.share(_CHOICE_SHARE), 1.0)
+            if not self.mostly_hard:
                 self._dive()
-            if self.chosen is None and self._ask_whole(self._share(_RESCUE_SHARE)).infeasible:
+            if self.chosen is None and self._ask_whole(self.share(_RESCUE_SHARE)).infeasible:
                 return BackendAnswer(infeasible=True, detail="proven by branch and cut")
-        easy = self.hard.mean() <= _MOST_HARD
-        if self.late and easy and self.chosen is not None and self.stopped() is None:
-            self._find_prices()  # with a solution there is more time
+        more = self.late and not self.mostly_hard
+        if more and self.chosen is not None and self.stopped() is None:
+            self.find_prices()  # with a solution there is more time
         if self.chosen is not None:
             self._improve()
         if self.closed() or self.stopped() is not None:
@@ -168,100 +114,6 @@ class _BlockSearch(StageSearch):
         bound = max(answer.dual_bound, self.rounded())
         return dataclasses.replace(answer, x=self.x, dual_bound=bound)
 
-    def _share(self, share: float) -> float | None:
-        """Return a share of all the time, as far as it is left."""
-        limit, left = self.limit(), self.left()
-        return None if limit is None or left is None else min(share * limit, left)
-
-    # --- prices ---
-
-    def _find_prices(self) -> bool:
-        """Price and add plans until the relaxation and the bound meet; whether plans exist."""
-        duals, share = self.duals, self._share(_PRICES_SHARE)
-        until = None if share is None else self.elapsed() + share
-        everything, direct = np.arange(self.blocks.count), True
-        self.master.allow(np.ones(len(self.plans.block), dtype=np.bool_))
-        for number in range(_MOST_ROUNDS):
-            duals = self.rows.signed(duals)
-            found = self._price(self.rows.reduced(duals), everything)
-            least = np.array([plan.bound for plan in found])
-            if np.isposinf(least).any():
-                return False
-            bound = math.fsum(least.tolist()) + self.rows.constant(duals)
-            if bound > self.bound or number == 0:
-                self.duals, self.least = duals, least
-                self.prove(bound)
-            fresh = self._add(everything, found)
-            if self.hard.mean() > _MOST_HARD:
-                break
-            lacking = np.setdiff1d(everything, self.plans.block)
-            if lacking.size:
-                # Out of nodes or time without a plan: once more, thoroughly, or no relaxation.
-                self.hard[lacking] = True
-                self.late = self.stopped() is not None
-                if self.late or number >= _MOST_ATTEMPTS:
-                    break
-                continue
-            if not fresh and direct and number:
-                break
-            direct = not fresh or number < _DIRECT_ROUNDS
-            latest = self.master.solve()
-            self.late = until is not None and self.elapsed() > until
-            if self._met() or self.late or self.stopped() is not None:
-                break
-            duals = latest if direct else _SMOOTHED * self.duals + (1 - _SMOOTHED) * latest
-        return True
-
-    def _met(self) -> bool:
-        share = max(_PRICE_SHARE * self.request.relative_gap, _FINEST)
-        value = self.master.value
-        return self.master.missing <= _MISSED and value - self.bound <= share * abs(value)
-
-    def _price(self, reduced: FloatArray, which: IntArray) -> list[BlockPlan]:
-        """Return the best plans of some blocks at reduced costs of the variables."""
-        gap = min(max(_PLAN_SHARE * self.request.relative_gap, _PLAN_FINEST), _PLAN_COARSEST)
-        found = []
-        share = self._share(_ROUND_SHARE)
-        until = math.inf if share is None else self.elapsed() + share
-        for place, block in enumerate(which.tolist()):
-            # What others leave of the time of a round is for the blocks that need it.
-            each = (until - self.elapsed()) / (len(which) - place)
-            limit = None if share is None else max(each, _LEAST_PLAN_S)
-            plan = self.priced[block].price(
-                reduced[self.blocks.variables[block]],
-                start=None if self.chosen is None else self.plans.values[self.chosen[block]],
-                relative_gap=gap,
-                nodes=_THOROUGH_NODES if self.hard[block] else _PLAN_NODES,
-                thorough=bool(self.hard[block]),
-                time_limit_s=limit,
-            )
-            self.hard[block] = plan.value - plan.bound > _HARD * abs(plan.bound)
-            found.append(plan)
-        return found
-
-    def _add(self, which: IntArray, found: list[BlockPlan]) -> int:
-        """Add plans to the relaxation; return how many are new."""
-        numbers = []
-        for block, plan in zip(which.tolist(), found, strict=True):
-            if plan.values is not None:
-                number, new = self.plans.add(block, plan.values)
-                if new:
-                    numbers.append(number)
-        if numbers:
-            fresh = np.array(numbers)
-            self.master.add(self.plans.block[fresh], self.plans.cost[fresh], self.plans.rows(fresh))
-        return len(numbers)
-
-    def _bound_alone(self) -> None:
-        """Bound the stage alone, by the prices found, in its own measure."""
-        if self.alone:
-            return
-        rows = BlockRows(self.programme, self.blocks, self.stage.objective)
-        duals = rows.signed(self.duals / self.weight)
-        found = self._price(rows.reduced(duals), np.arange(self.blocks.count))
-        least = math.fsum(plan.bound for plan in found)
-        self.own_bound = max(self.own_bound, least + rows.constant(duals), 0.0)
-
     # --- choices ---
 
     def _dive(self) -> None:
@@ -269,53 +121,17 @@ class _BlockSearch(StageSearch):
         count = self.blocks.count
         held = np.full(count, -1)
         step = max(round(_DIVE_STEP * count), 1)
-        share = self._share(_DIVE_TIME)
+        share = self.share(_DIVE_TIME)
         until = math.inf if share is None else self.elapsed() + share
         while (held >= 0).sum() < _DIVE_SHARE * count and self.elapsed() < until:
-            clearest = self._clearest(held < 0, step)
+            clearest = self.clearest(held < 0, step)
             if not len(clearest):
                 break
             held[self.plans.block[clearest]] = clearest
-            priced = self._price_beside(held, 1)
-            if not priced or self.master.missing > _MISSED or self.stopped() is not None:
+            priced = self.price_beside(held, 1)
+            if not priced or self.master.missing > MISSED or self.stopped() is not None:
                 break
-        self._choose(held, self._share(_CHOICE_SHARE))
-
-    def _clearest(self, open_blocks: BoolArray, most: int) -> IntArray:
-        """Return the plans of open blocks that the relaxation nearly decides on, a block's one."""
-        shares = self.master.plan_shares
-        block = self.plans.block[: len(shares)]
-        between = (shares > _UNDECIDED[0]) & (shares < _UNDECIDED[1]) & open_blocks[block]
-        order = np.flatnonzero(between)
-        order = order[np.argsort(-shares[order], kind="stable")]
-        _, first = np.unique(block[order], return_index=True)
-        order = order[np.sort(first)]
-        clear = int((shares[order] >= _CLEAR).sum())
-        clearest: IntArray = order[: min(max(clear, 1), most)]
-        return clearest
-
-    def _price_beside(self, held: IntArray, rounds: int, noise: float = 0.0) -> bool:
-        """Price blocks that hold no plan for what the others leave; whether there was anything.
-
-        Noise, relative, finds plans that are the best at prices nearby.
-        """
-        which = np.flatnonzero(held < 0)
-        anything = False
-        for _ in range(rounds):
-            allowed = held[self.plans.block] < 0
-            allowed[held[held >= 0]] = True
-            self.master.allow(allowed)
-            duals = self.master.solve()
-            if noise:
-                duals = duals * np.exp(noise * self.rng.standard_normal(len(duals)))
-            duals = self.rows.signed(duals)
-            fresh = self._add(which, self._price(self.rows.reduced(duals), which))
-            if not fresh or self.stopped() is not None:
-                break
-            anything = True
-        if anything:
-            self.master.solve()
-        return anything
+        self._choose(held, self.share(_CHOICE_SHARE))
 
     def _take(self, point: FloatArray) -> None:
         """Keep a solution that is known, and the plans that it is made of."""
@@ -433,14 +249,6 @@ class _BlockSearch(StageSearch):
     def _may_improve(self) -> bool:
         return self.bound < self.value - self.allowed()
 
-    def _undecided(self) -> BoolArray:
-        """Return (blocks,), which take several plans in the relaxation."""
-        shares = self.master.plan_shares
-        between = (shares > _UNDECIDED[0]) & (shares < _UNDECIDED[1])
-        undecided = np.zeros(self.blocks.count, dtype=np.bool_)
-        undecided[self.plans.block[: len(shares)][between]] = True
-        return undecided
-
     def _neighbourhood(self, size: int) -> BoolArray:
         """Return (blocks,), which are free to choose."""
         assert self.chosen is not None
@@ -465,8 +273,8 @@ class _BlockSearch(StageSearch):
         """Price the blocks of a neighbourhood for what the others leave, and choose."""
         assert self.chosen is not None
         held = np.where(near, -1, self.chosen)
-        self._price_beside(held, _NEAR_ROUNDS, noise)
-        return self._choose(held, self._share(_NEAR_SHARE))
+        self.price_beside(held, _NEAR_ROUNDS, noise)
+        return self._choose(held, self.share(_NEAR_SHARE))
 
     # --- without blocks ---
 
