@@ -173,7 +173,7 @@ class BlockPrices(StageSearch):
             limit = None if share is None else max(each, _LEAST_PLAN_S)
             plan = self.priced[block].price(
                 reduced[self.blocks.variables[block]],
-                start=None if self.chosen is None else self.plans.values[self.chosen[block]],
+                start=self._start(block),
                 relative_gap=gap,
                 nodes=_THOROUGH_NODES if self.hard[block] else _PLAN_NODES,
                 thorough=bool(self.hard[block]),
@@ -182,6 +182,12 @@ class BlockPrices(StageSearch):
             self.hard[block] = plan.value - plan.bound > _HARD * abs(plan.bound)
             found.append(plan)
         return found
+
+    def _start(self, block: int) -> FloatArray | None:
+        """Return where the search for a hard block's plan begins; easy ones find other plans."""
+        if self.chosen is None or not self.hard[block]:
+            return None
+        return self.plans.values[int(self.chosen[block])]
 
     def keep(self, which: IntArray, found: list[BlockPlan]) -> int:
         """Add plans to the relaxation; return how many are new."""

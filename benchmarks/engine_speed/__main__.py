@@ -173,7 +173,7 @@ def _table(requests: int, *, once: bool) -> None:
     for what, rate in text_rates(5_000 if once else 50_000).items():
         print(f"{f'text, {what} [tokens/CPU s]':44}{rate:12,.0f}{20_000:12,}")
     for order, temperature in ((3, 1.0), (3, 0.0), (2, 1.0)):
-        share, together = acceptance(order, temperature, 10 if arguments.once else 100)
+        share, together = acceptance(order, temperature, 10 if once else 100)
         what = f"  guesses of {order}-grams accepted, temperature {temperature:.0f} [%]"
         print(f"{what:44}{100 * share:12.0f}{'':12} ({together:.1f} tokens an iteration)")
     before = _peak_mb()
