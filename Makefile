@@ -28,6 +28,7 @@ lint: $(VENV)/.installed-dev
 
 schema: $(VENV)/.installed
 	$(BIN)/fleetopt schema -o docs/reference/fleet.schema.json
+	$(BIN)/fleetopt schema --control -o docs/reference/control.schema.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

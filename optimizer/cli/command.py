@@ -13,6 +13,7 @@ import typer
 from optimizer.cli import (
     capacity,
     compare,
+    control,
     diff,
     explain,
     export,
@@ -68,6 +69,7 @@ app.command("queue-models")(queue_models.queue_models)
 app.command("tune")(tune.tune)
 app.command("schema")(schema.schema)
 app.add_typer(capacity.app, name="capacity")
+app.add_typer(control.app, name="control")
 app.add_typer(import_.app, name="import")
 app.add_typer(kv.app, name="kv")
 

@@ -16,11 +16,14 @@ __all__ = ["schema"]
 def schema(
     *,
     slo: Annotated[bool, typer.Option("--slo", help="Of SLO sheets instead of fleets.")] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="Of all documents of the control loop.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write to this file.")
     ] = None,
 ) -> None:
-    """Print the JSON Schema of fleet files, or of SLO sheets, for editors and other programs.
+    """Print the JSON Schema of fleet files, SLO sheets or the control loop's documents.
 
     For example:
 
@@ -29,8 +32,17 @@ def schema(
       fleetopt schema -o fleet.schema.json
 
       fleetopt schema --slo
+
+      fleetopt schema --control -o control.schema.json
     """
     from optimizer.spec import json_schema, slo_json_schema
 
-    described = slo_json_schema() if slo else json_schema()
+    if slo and control:
+        raise typer.BadParameter("give --slo or --control, not both")
+    if control:
+        from optimizer.control.spec import control_json_schema
+
+        described = control_json_schema()
+    else:
+        described = slo_json_schema() if slo else json_schema()
     write_data(json.dumps(described, indent=2, ensure_ascii=False) + "\n", output)

@@ -22,6 +22,7 @@ class Breaker:
         self._spec = spec
         self._changes: list[tuple[float, int, int]] = []  # when, started, stopped
         self._approved_until_s = -1.0
+        self._starting = False  # from nothing: not counted
         self.tripped: str = ""
         """What a person has to approve; "" while it is closed."""
         self.reason = ""
@@ -31,6 +32,7 @@ class Breaker:
     ) -> bool:
         """Whether a change must wait."""
         spec = self._spec
+        self._starting = not any(before.values())
         started, stopped = _change(before, target)
         self._changes = [change for change in self._changes if now_s - change[0] < spec.within_s]
         ups = started + sum(change[1] for change in self._changes)
@@ -60,6 +62,8 @@ class Breaker:
 
     def note(self, now_s: float, before: int, after: int) -> None:
         """Remember a change that was ordered."""
+        if self._starting:
+            return
         self._changes.append((now_s, max(after - before, 0), max(before - after, 0)))
 
     def state(self) -> dict[str, Any]:

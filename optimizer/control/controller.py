@@ -107,7 +107,7 @@ class Controller:
         self.fleet, self.spec = fleet, spec
         self.collector, self.actuator = collector, actuator
         self.planner = planner or Planner(fleet, spec)
-        actuator.begin(self.planner.variants)
+        self._know_fleet()
         self._journal = journal or MemoryJournal()
         horizon_s = spec.forecast.horizon_s
         if horizon_s is None:
@@ -117,10 +117,9 @@ class Controller:
         self._stabilizer = Stabilizer(spec.stabilization)
         self._breaker = Breaker(spec.breaker)
         self._ledger = Ledger(settle_s=4.0 * spec.observe_s)
-        priority = {c.name: c.priority for c in fleet.classes}
-        of_service = {s.name: priority[s.service_class] for s in fleet.services}
-        self._sequencer = Sequencer(lambda name: of_service.get(name, 0))
-        self._scarcity = Scarcity(spec.stabilization.pending_timeout_s, _Cards(fleet).of)
+        self._scarcity = Scarcity(
+            spec.stabilization.pending_timeout_s, lambda variant: self._cards_of(variant)
+        )
         self._conditions = Conditions()
         self._proposal: Proposal | None = None
         self._contended: frozenset[Variant] = frozenset()
@@ -136,6 +135,38 @@ class Controller:
     def notify(self, event: str) -> None:
         """Ask for a plan at the next step, whatever the time."""
         self._events.add(event)
+
+    def adopt(self, fleet: FleetSpec) -> None:
+        """Go on with another description of the fleet: its services may come and go.
+
+        Raises
+        ------
+        FleetError
+            If the fleet cannot be controlled; then the one before is kept.
+        """
+        planner = Planner(fleet, self.spec)
+        self.planner, self.fleet = planner, fleet
+        self._know_fleet()
+        self.notify("fleet")
+
+    def tell_configuration(self, now_s: float, fault: str) -> None:
+        """Say that the configuration is valid, or what is wrong with the newest one."""
+        reason = "Invalid" if fault else "Valid"
+        self._conditions.tell(
+            now_s, ConditionType.CONFIGURATION_VALID, not fault, reason, fault[:500]
+        )
+
+    def _know_fleet(self) -> None:
+        """Take from the fleet what depends on nothing else."""
+        fleet = self.fleet
+        self.actuator.begin(self.planner.variants)
+        deployable = self.actuator.deployable()
+        if deployable is not None:
+            self.planner.keep_to(deployable)
+        priority = {c.name: c.priority for c in fleet.classes}
+        of_service = {s.name: priority[s.service_class] for s in fleet.services}
+        self._sequencer = Sequencer(lambda name: of_service.get(name, 0))
+        self._cards_of = _Cards(fleet).of
 
     def pause(self, paused: bool = True) -> None:
         """Look and decide, and change nothing; or go on."""

@@ -8,7 +8,7 @@ or one of them is not served otherwise.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -147,6 +147,14 @@ class Planner:
         if self._quotas is None or self._quotas[0] is not spec.capacities:
             self._quotas = spec.capacities, quotas_of(self._table, self._row_of)
         return self._quotas[1]
+
+    def keep_to(self, variants: Collection[Variant]) -> None:
+        """Plan with some variants alone: those that can be deployed."""
+        verdict = self._table.verdict.copy()
+        for variant, row in self._row_of.items():
+            if variant not in variants and verdict[row] in (Verdict.POSSIBLE, Verdict.REPLICAS):
+                verdict[row] = Verdict.PINNED
+        self._table = dataclasses.replace(self._table, verdict=verdict)
 
     def retune(self, fleet: FleetSpec) -> None:
         """Go on with other times in the performance entries, as a tuner learns them."""

@@ -40,6 +40,10 @@ class Actuator(ABC):
         """Hear of every way in which the fleet's services can be deployed; ignored by default."""
         del variants
 
+    def deployable(self) -> frozenset[Variant] | None:
+        """Return the variants that can have replicas; None, the default: all."""
+        return None
+
     @abstractmethod
     def counts(self, now_s: float) -> ReplicaCounts:
         """Return the replicas that are there, as they are, not as they were ordered.
