@@ -341,12 +341,13 @@ def _serve(
     shown = f"[{host}]" if ":" in host else host
     config = one.config
     tell(
-        f"fleetopt: serving {name} at http://{shown}:{port}/v1: {fleet.replicas} replicas of "
+        f"fleetopt: serving {name} at http://{shown}:{port}/v1: {fleet.replicas} "
+        f"{'replica' if fleet.replicas == 1 else 'replicas'} of "
         f"{config.usable_blocks:,} KV blocks, {config.max_num_seqs} sequences, up to "
         f"{config.max_model_len:,} tokens; {one.source}"
     )
     try:
-        serve_app(create_app(emulator, settings), listening)
+        serve_app(create_app(emulator, settings), listening, emulator.end_all)
     except KeyboardInterrupt:
         tell("fleetopt: ended")
     finally:

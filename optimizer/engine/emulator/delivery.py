@@ -145,6 +145,8 @@ def unserved(outcome: str) -> ApiError:
             kind="server_error",
             code="replica_failed",
         )
+    if outcome == "aborted":
+        return ApiError(503, "the emulator is ending", kind="server_error", code="ending")
     return ApiError(
         503,
         "no replica can take the request now; try again later",

@@ -120,6 +120,12 @@ class Emulator:
                 self.fleet.abort(number)
         self._wake.set()
 
+    def end_all(self) -> None:
+        """Take back everything that is not over, and tell those who wait."""
+        for number in list(self._choices):
+            self.fleet.abort(number)
+            self._end(number, "aborted", 0)
+
     def changed(self) -> None:
         """Say that the fleet was changed from outside."""
         self._wake.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import uvicorn
 from starlette.applications import Starlette
@@ -34,8 +35,20 @@ def opened_socket(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve(app: Starlette, listening: socket.socket) -> None:
-    """Serve until interrupted or terminated; answers on their way are then cut off."""
+def serve(app: Starlette, listening: socket.socket, at_end: Callable[[], None]) -> None:
+    """Serve until interrupted or terminated.
+
+    Parameters
+    ----------
+    at_end
+        Called once it is to end, to end the answers that are on their way.
+    """
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            at_end()
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -44,4 +57,4 @@ def serve(app: Starlette, listening: socket.socket) -> None:
         timeout_graceful_shutdown=_SECONDS_TO_END,
         server_header=False,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    Server(config).run(sockets=[listening])

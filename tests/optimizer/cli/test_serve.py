@@ -28,7 +28,8 @@ needs_extra = pytest.mark.skipif(
 @needs_extra
 def test_it_serves_until_interrupted_and_writes_its_trace(tmp_path: Path) -> None:
     """It says where it listens, answers with the model that was named, ends at an interrupt with
-    status 0, and the requests that it served are a trace that can be read."""
+    status 0 and an error event for whoever still reads, and the requests that it served are a trace
+    that can be read."""
     from optimizer.engine import read_trace
 
     trace = tmp_path / "trace.csv"
@@ -50,15 +51,20 @@ def test_it_serves_until_interrupted_and_writes_its_trace(tmp_path: Path) -> Non
         body = json.dumps({"model": "llama-8b", "prompt": "A plan is", "max_tokens": 5})
         with urllib.request.urlopen(f"{found[1]}/v1/completions", body.encode(), 60) as answer:
             assert json.load(answer)["model"] == "llama-8b"
-        process.send_signal(signal.SIGINT)
+        ask = {"model": "llama-8b", "prompt": "A", "max_tokens": 9000, "stream": True}
+        body = json.dumps({**ask, "ignore_eos": True})
+        with urllib.request.urlopen(f"{found[1]}/v1/completions", body.encode(), 60) as stream:
+            assert stream.readline().startswith(b"data: {")
+            process.send_signal(signal.SIGINT)
+            assert b"the emulator is ending" in stream.read()
         rest = process.stderr.read()
         assert process.wait(30) == ExitCode.OK, rest
-        assert "Traceback" not in rest
+        assert rest == "fleetopt: ended\n"
     finally:
         process.kill()
         process.wait()
         process.stderr.close()
-    assert read_trace(trace).size == 1
+    assert read_trace(trace).size == 2
 
 
 @pytest.mark.parametrize(
