@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from optimizer.fleet.load_lengths import lengths_of
 from optimizer.spec.service import LoadSpec
 from queue_models import Lengths
 
 __all__ = ["RequestMix"]
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +63,31 @@ class RequestMix:
         shares = rates / rates.sum()
         prompts = np.array([load.mean_input_tokens for load in loads])
         outputs = np.array([load.mean_output_tokens for load in loads])
-        hits = np.array([load.prefix_hit_rate for load in loads])
         tokens = shares * prompts
         kinds = [lengths_of(loads, name) for name in ("input_tokens", "output_tokens")]
         return cls(
             rate_rps=float(rates.sum()),
             input_tokens=Lengths.mixture(kinds[0], shares),
             output_tokens=Lengths.mixture(kinds[1], shares),
-            length_covariance=float(
-                shares @ (prompts * outputs) - (shares @ prompts) * (shares @ outputs)
-            ),
-            arrival_scv=float(shares @ np.array([load.arrival_scv for load in loads])),
-            prefix_hit_rate=float(tokens @ hits / tokens.sum()) if tokens.sum() > 0 else 0.0,
+            length_covariance=_covariance(prompts, outputs, shares),
+            arrival_scv=_mean([load.arrival_scv for load in loads], shares),
+            prefix_hit_rate=_mean([load.prefix_hit_rate for load in loads], tokens / tokens.sum())
+            if tokens.sum() > 0
+            else 0.0,
         )
+
+
+def _mean(values: ArrayLike, shares: FloatArray) -> float:
+    """Return a mean that is what all values are where they are equal, to the last digit.
+
+    Many models know Poisson arrivals alone: of Poisson streams the mean must be 1, not nearly 1.
+    """
+    each = np.asarray(values, dtype=np.float64)
+    mean = each[0] + shares @ (each - each[0])
+    return float(np.clip(mean, each.min(), each.max()))
+
+
+def _covariance(first: FloatArray, second: FloatArray, shares: FloatArray) -> float:
+    """Return a covariance that is 0 where all of one kind of values are equal."""
+    one, other = first - first[0], second - second[0]
+    return float(shares @ (one * other) - (shares @ one) * (shares @ other))
