@@ -155,11 +155,9 @@ class GatedFilter:
         noise = np.array([self._noise[time] for time in which]) + more_variance
         across = jacobian @ prior
         of_state = across @ jacobian.T
-        solved = np.linalg.solve(
-            of_state + np.diag(noise), np.concatenate([across, innovation[:, None]], axis=1)
-        )
-        nis = float(innovation @ solved[:, -1])
-        gain = solved[:, :-1].T
+        inverse = _inverse(of_state + np.diag(noise))
+        nis = float(innovation @ inverse @ innovation)
+        gain = across.T @ inverse
         return Weighed(
             innovation=innovation,
             jacobian=jacobian,
@@ -234,7 +232,7 @@ class GatedFilter:
             return self.covariance
         count = len(of_state)
         regular = of_state + _SINGULAR * total * np.eye(count)
-        seen = across.T @ np.linalg.solve(regular, across)
+        seen = across.T @ _inverse(regular) @ across
         return np.asarray(self.covariance + drift * count / total * seen)
 
     def _remember(self, weighed: Weighed) -> None:
@@ -263,6 +261,15 @@ class GatedFilter:
             return even
         shrink = np.minimum(1.0, self.most_sd / np.sqrt(np.maximum(np.diag(even), 1e-300)))
         return np.asarray(even * shrink * shrink[:, None])
+
+
+def _inverse(matrix: FloatArray) -> FloatArray:
+    """Return the inverse of a positive matrix of 1 or 2 rows; many times faster than numpy's."""
+    if len(matrix) == 1:
+        return 1 / matrix
+    (a, b), (_, d) = matrix.tolist()
+    determinant = a * d - b * b
+    return np.array([[d / determinant, -b / determinant], [-b / determinant, a / determinant]])
 
 
 def _gate(count: int, probability: float) -> float:

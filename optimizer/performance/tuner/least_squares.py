@@ -24,8 +24,12 @@ __all__ = ["LeastSquaresTuner"]
 FloatArray = NDArray[np.float64]
 
 _TIME = "iteration_ms"
-# Observations that are fitted together before single ones correct the fit.
-_FIRST = 6
+# The first observations are fitted together until so many agree, or so many were seen.
+_AGREEING, _MOST_FIRST = 6, 14
+# What a change of the replica may do to each coefficient, and to all together, as a share.
+_CHANGE, _COMMON_CHANGE = 0.5, 0.7
+# Residuals of observations that agree, in standard deviations of the noise.
+_AGREES = 3.0
 # Without a start, each kind of work is thought to take about this share of an iteration.
 _SHARE, _SHARE_SD = 0.25, 0.5
 # The least that a coefficient may be, as a share of its scale.
@@ -39,7 +43,8 @@ class LeastSquaresTuner(Tuner):
 
     Relative errors are squared, old observations are forgotten in the directions that new ones
     tell of, outliers are rejected and change is followed as `GatedFilter` says; coefficients are
-    kept positive by projection. The first six observations are fitted together, robustly.
+    kept positive by projection. The first observations are fitted together, robustly, and so are
+    those that were rejected in a row: if they agree with each other, they are the new truth.
     """
 
     name: ClassVar[str] = "least-squares"
@@ -60,7 +65,9 @@ class LeastSquaresTuner(Tuner):
                 f"take 'iteration' or 'three_parameter'"
             )
         self._tally = Tally()
-        self._first: list[list[float]] = []  # work and time of the first observations
+        # Work and time of the first observations, later of those rejected in a row.
+        self._kept: list[list[float]] = []
+        self._begun = False
         self._scale: FloatArray | None = None
         self._filter: GatedFilter | None = None
         self._last: FloatArray | None = None  # work of the observation taken last
@@ -74,10 +81,12 @@ class LeastSquaresTuner(Tuner):
         assert observation.iteration_ms is not None
         work, time = _work(self.law, observation), observation.iteration_ms
         observed = {_TIME: time}
-        if len(self._first) < _FIRST:
+        if not self._begun:
             predicted = {} if self._filter is None else {_TIME: float(work @ self._values())}
-            self._first.append([*work.tolist(), time])
-            self._fit_first()
+            self._kept.append([*work.tolist(), time])
+            agreeing = self._fit(*self._prior())
+            if agreeing >= _AGREEING or len(self._kept) >= _MOST_FIRST:
+                self._kept, self._begun = [], True
             self._last = work
             self._tally.accepted += 1
             return Update(
@@ -95,14 +104,30 @@ class LeastSquaresTuner(Tuner):
         share = work * self._scale / predicted
         off = np.array([time / predicted - 1])
         verdict = self._filter.decide(self._filter.weigh(off, share[None, :], (0,)))
+        anew = False
         if verdict.accepted:
             self._project()
-            self._last = work
-        elif verdict.overdue:
-            # A coefficient may also come up from nothing.
-            part = np.maximum(self._filter.mean, _SHARE * self.settings.reopen_log_sd)
-            self._filter.reopen(self.settings.reopen_log_sd * part)
-        return self._tally.judged(verdict, {_TIME: predicted}, observed, anew=verdict.overdue)
+            self._last, self._kept = work, []
+        else:
+            self._kept = [*self._kept, [*work.tolist(), time]][-2 * self.settings.reopen_after :]
+            anew = verdict.overdue and self._begin_anew()
+        return self._tally.judged(verdict, {_TIME: predicted}, observed, anew=anew)
+
+    def _begin_anew(self) -> bool:
+        """Fit what was rejected in a row; True where it agrees with itself, or goes on for long."""
+        assert self._filter is not None
+        before, mean = self._filter.document(), self._filter.mean
+        # A coefficient may also come up from nothing.
+        part = np.maximum(mean, _SHARE * self.settings.reopen_log_sd)
+        change = np.diag((_CHANGE * part) ** 2) + _COMMON_CHANGE**2 * np.outer(mean, mean)
+        if self._fit(mean, self._filter.covariance + change) >= self.settings.reopen_after:
+            self._kept = []
+            return True
+        self._filter.take(before)
+        if self._filter.rejected_in_a_row < 2 * self.settings.reopen_after:
+            return False
+        self._filter.reopen(self.settings.reopen_log_sd * part)
+        return True
 
     @property
     def learnt(self) -> LearntTiming | None:
@@ -128,7 +153,8 @@ class LeastSquaresTuner(Tuner):
         """Return all that it knows; see `Tuner.checkpoint`."""
         return self.header() | {
             "tally": self._tally.document(),
-            "first": self._first,
+            "kept": self._kept,
+            "begun": self._begun,
             "scale": None if self._scale is None else self._scale.tolist(),
             "filter": None if self._filter is None else self._filter.document(),
             "last": None if self._last is None else self._last.tolist(),
@@ -140,7 +166,8 @@ class LeastSquaresTuner(Tuner):
         tuner = cls.from_header(checkpoint)
         try:
             tuner._tally = Tally(**checkpoint["tally"])
-            tuner._first = [list(map(float, row)) for row in checkpoint["first"]]
+            tuner._kept = [list(map(float, row)) for row in checkpoint["kept"]]
+            tuner._begun = bool(checkpoint["begun"])
             if checkpoint["filter"] is not None:
                 tuner._scale = np.array(checkpoint["scale"], dtype=np.float64)
                 size = len(tuner.law.parameters)
@@ -156,37 +183,38 @@ class LeastSquaresTuner(Tuner):
         assert self._scale is not None
         return np.asarray(self._filter.mean * self._scale)
 
-    def _fit_first(self) -> None:
-        """Fit all the first observations together."""
-        rows = np.array(self._first)
-        work, time = rows[:, :-1], rows[:, -1]
-        mean, sd = self._prior(work, time)
+    def _fit(self, mean: FloatArray, covariance: FloatArray) -> int:
+        """Fit what is kept, about a prior; return how many observations agree with the fit."""
         assert self._scale is not None
-        scaled = work * self._scale
+        rows = np.array(self._kept)
+        scaled, time = rows[:, :-1] * self._scale, rows[:, -1]
 
         def linearised(state: FloatArray) -> tuple[FloatArray, FloatArray]:
-            positive = np.maximum(state, _LEAST)
-            predicted = scaled @ positive
+            predicted = scaled @ np.maximum(state, _LEAST)
             shares = scaled / predicted[:, None]
             return np.log(time / predicted)[:, None], shares[:, None, :]
 
-        noise = np.full((len(time), 1), self.settings.noise_log_sd)
+        if self._filter is None:
+            self._filter = self._new_filter(mean, covariance)
+        spread = float(np.sqrt(self._filter.noise_variance(0)))
+        noise = np.full((len(time), 1), spread)
         starts = [mean * off for off in np.unique(time / (scaled @ mean))]
-        found, covariance = first_fit(linearised, mean, np.diag(sd**2), starts, noise)
-        self._filter = self._new_filter(np.maximum(found, _LEAST), covariance)
+        found, posterior = first_fit(linearised, mean, covariance, starts, noise)
+        self._filter.begin_anew(np.maximum(found, _LEAST), posterior)
+        return int(np.sum(np.abs(linearised(found)[0]) < _AGREES * spread))
 
-    def _prior(self, work: FloatArray, time: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return mean and spread of the scaled coefficients; the scale is set by the start."""
+    def _prior(self) -> tuple[FloatArray, FloatArray]:
+        """Return mean and covariance of the scaled coefficients; the scale is set by the start."""
+        rows = np.array(self._kept)
         if self.start is not None:
             self._scale = np.maximum(self.start, 1e-12)
             ones = np.ones(self._scale.size)
-            return ones, ones * self.settings.start_log_sd * 1.5
-        largest = np.max(work, axis=0)
-        middle = float(np.median(time))
+            return ones, np.diag((1.5 * self.settings.start_log_sd * ones) ** 2)
         # Work that was never there takes a time that nobody knows: a small share, so far.
-        self._scale = middle / np.maximum(largest, 1.0)
+        largest = np.max(rows[:, :-1], axis=0)
+        self._scale = float(np.median(rows[:, -1])) / np.maximum(largest, 1.0)
         ones = np.ones(self._scale.size)
-        return ones * _SHARE, ones * _SHARE_SD
+        return ones * _SHARE, np.diag((_SHARE_SD * ones) ** 2)
 
     def _project(self) -> None:
         """Bring coefficients below the least back to it, the others by what they have in common."""

@@ -31,6 +31,8 @@ _BEYOND = 10.0
 _RATE_LOG_SD = 0.01
 # Logarithm of the least and largest ratio of a predicted time to be told apart.
 _FURTHEST = 3.0
+# Stands for the logarithm of an infinite time.
+_LARGEST = 1e3
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +113,11 @@ class ServingPredictor:
         self._law = law
         self._replica = replica
         self._model = get(replica.queue_model)
+        size = len(law.parameters)
+        nothing = np.zeros((1, size))
+        up = _STEP * np.eye(size)
+        # The state itself, up and down along each parameter, and itself at a larger rate.
+        self._steps = np.concatenate([nothing, up, -up, nothing])
 
     def log_times(self, states: FloatArray, loads: ServedLoads) -> FloatArray:
         """Return logarithms of predicted times, (s, k, 2), at states (s, n)."""
@@ -128,37 +135,34 @@ class ServingPredictor:
         rise with every parameter; rounding near saturation must not say otherwise, for then slow
         observations would make the replica fast.
         """
-        size, count = state.size, loads.rate_rps.size
-        steps = np.concatenate([np.zeros((1, size)), _STEP * np.eye(size), -_STEP * np.eye(size)])
-        states = np.concatenate([(state if anchor is None else anchor) + steps, state[None, :]])
-        states[0] = state
-        rates = np.tile(
-            np.where(loads.full, _BEYOND * loads.rate_rps, loads.rate_rps), (len(states), 1)
-        )
+        size = state.size
+        states = self._steps + (state if anchor is None else anchor)
+        states[0] = states[-1] = state
+        rate = np.where(loads.full, _BEYOND * loads.rate_rps, loads.rate_rps)
+        rates = np.repeat(rate[None, :], len(states), axis=0)
         rates[-1] *= 1 + _STEP
         metrics = self._evaluated(states, loads, rates)
         logs = _logs(metrics)
-        over: BoolArray = np.logical_not(np.isfinite(logs[..., 0]).all(axis=0))
+        over: BoolArray = np.asarray(np.isinf(logs[..., 0]).any(axis=0))
         if over.any():
             logs[:, over, 1] = self._full_batch(states, loads, over)
         nearly = metrics.utilization[0] > _NEARLY_FULL
-        with np.errstate(invalid="ignore"):
-            jacobian = np.moveaxis(logs[1 : size + 1] - logs[size + 1 : -1], 0, -1) / (2 * _STEP)
-            by_rate = (logs[-1] - logs[0]) / np.log1p(_STEP)
-            innovation = loads.log_times - logs[0]
-        counts = np.isfinite(loads.log_times)
+        # TTFT of loads that some of the states cannot carry has no derivative; it does not count.
+        tame = np.minimum(logs, _LARGEST)
+        jacobian = np.moveaxis(tame[1 : size + 1] - tame[size + 1 : -1], 0, -1) / (2 * _STEP)
+        by_rate = (tame[-1] - tame[0]) / _STEP
+        known = ~np.isnan(loads.log_times)
+        counts = known.copy()
         counts[:, 0] &= ~(over | nearly | loads.full)
-        usable = counts[..., None] & np.isfinite(jacobian)
-        variance = np.where(counts, np.nan_to_num(by_rate) * loads.rate_log_sd[:, None], 0.0) ** 2
-        known = np.isfinite(loads.log_times) & ~(loads.full[:, None] & [True, False])
+        known[:, 0] &= ~loads.full
         # Where the model is overloaded and the replica is not, that counts against the model.
-        far = np.clip(np.nan_to_num(innovation, neginf=-_FURTHEST), -_FURTHEST, _FURTHEST)
+        far = np.minimum(np.maximum(loads.log_times - tame[0], -_FURTHEST), _FURTHEST)
         return Prediction(
             log_predicted=logs[0],
             innovation=np.where(known, far, 0.0),
-            jacobian=np.where(usable, np.maximum(jacobian, 0.0), 0.0).reshape(count, 2, size),
+            jacobian=np.maximum(jacobian, 0.0) * counts[..., None],
             counts=counts,
-            more_variance=variance,
+            more_variance=(by_rate * loads.rate_log_sd[:, None] * counts) ** 2,
         )
 
     def _full_batch(self, states: FloatArray, loads: ServedLoads, over: BoolArray) -> FloatArray:
