@@ -97,8 +97,10 @@ def main() -> None:
     _show_log()
     try:
         app()
-    except KeyboardInterrupt:
-        _fail("interrupted", ExitCode.INTERRUPTED)
+    except SystemExit as end:
+        if _is_interrupt(end):
+            _fail("interrupted", ExitCode.INTERRUPTED)
+        raise
     except Exception as error:
         code = _exit_code(error)
         if code is not ExitCode.INTERNAL:
@@ -111,6 +113,15 @@ def main() -> None:
             f"FLEETOPT_DEBUG=1 shows.",
             ExitCode.INTERNAL,
         )
+
+
+def _is_interrupt(end: BaseException | None) -> bool:
+    """Whether it goes back to Ctrl-C, which typer turns into a silent end."""
+    while end is not None:
+        if isinstance(end, KeyboardInterrupt):
+            return True
+        end = end.__cause__ or end.__context__
+    return False
 
 
 def _show_log() -> None:

@@ -8,6 +8,7 @@ import typer
 
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
+from optimizer.cli.interruption import ending_at_interrupt
 from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, write_data
 
@@ -81,7 +82,8 @@ def explain(
         return
     from optimizer.fleet import optimize
 
-    plan = optimize(spec)
+    with ending_at_interrupt():
+        plan = optimize(spec)
     wanted = services or [service.service for service in plan.unserved]
     wanted = wanted or [service.name for service in spec.services]
     _show(spec, [plan.explain(service) for service in wanted], as_json=as_json)
@@ -122,7 +124,8 @@ def _show(spec: FleetSpec, explanations: list[Explanation], *, as_json: bool) ->
 def _show_repair(spec: FleetSpec, *, as_json: bool) -> None:
     from optimizer.fleet import repair as study_repairs
 
-    study = study_repairs(spec)
+    with ending_at_interrupt():
+        study = study_repairs(spec)
     if as_json:
         import json
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -20,7 +21,8 @@ def ending_at_interrupt() -> Iterator[None]:
     """End the process with one line and exit code 130 as soon as it is interrupted.
 
     An exception would not do: raised while a kernel is being compiled it is lost in a callback, and
-    compiled code goes on.
+    compiled code goes on. Where other processes work and this one waits, an exception does, and
+    whoever started them ends them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears signals
@@ -34,5 +36,7 @@ def ending_at_interrupt() -> Iterator[None]:
 
 def _end(number: int, frame: FrameType | None) -> None:
     del number, frame
+    if multiprocessing.active_children():
+        raise KeyboardInterrupt
     tell("fleetopt: interrupted")
     os._exit(ExitCode.INTERRUPTED)

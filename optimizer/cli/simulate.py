@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,11 @@ import typer
 
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.fleet_options import Json, read_fleet
-from optimizer.cli.output import show, tell, write_data
+from optimizer.cli.live_solve import run_interruptibly
+from optimizer.cli.option_groups import with_option_groups
+from optimizer.cli.output import show, tell, write_data, writing_to
 from optimizer.cli.plan_options import PlanFile, read_plan
+from optimizer.cli.simulation_options import EffortOptions, OfferedLoadOptions
 
 if TYPE_CHECKING:
     from optimizer.engine import PlanProgress, PlanSimulation
@@ -25,6 +29,7 @@ __all__ = ["simulate", "simulation_progress"]
 _FORMATS = (".png", ".svg", ".pdf")
 
 
+@with_option_groups
 def simulate(
     plan: PlanFile,
     services: Annotated[
@@ -53,24 +58,24 @@ def simulate(
             show_default=False,
         ),
     ] = None,
-    precision: Annotated[
-        float,
-        typer.Option(
-            "--precision",
-            help="Half-width of the 95 % interval to reach, as a share of every figure.",
-        ),
-    ] = 0.02,
-    most_requests: Annotated[
-        int, typer.Option("--most-requests", help="Requests simulated of a service at most.")
-    ] = 1_000_000,
-    seed: Annotated[int, typer.Option("--seed", help="Seed.")] = 0,
+    load: OfferedLoadOptions,
+    effort: EffortOptions,
     plot: Annotated[
         Path | None,
         typer.Option(
             "--plot",
             metavar="FILE",
-            help="Draw predicted and simulated latencies against the objectives: .png, .svg or "
-            ".pdf.",
+            help="Draw predicted and simulated latencies against the objectives, and attainment: "
+            ".png, .svg or .pdf.",
+            show_default=False,
+        ),
+    ] = None,
+    plot_latencies: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot-latencies",
+            metavar="FILE",
+            help="Draw the distributions of TTFT, of the gaps between tokens and of E2E.",
             show_default=False,
         ),
     ] = None,
@@ -83,7 +88,7 @@ def simulate(
     """Simulate the services of a plan, and say which would miss their objectives.
 
     Every replica schedules its requests as vLLM does, iteration by iteration, at the load that
-    the plan gives it. The exit status is 0 whether or not a service misses.
+    the plan gives it, or at one given here. The exit status is 0 whether or not a service misses.
 
     For example:
 
@@ -91,34 +96,52 @@ def simulate(
 
       fleetopt simulate plan.json chat-premium --precision 0.01 --plot simulated.png
 
+      fleetopt simulate plan.json --arrivals chat-premium=mmpp:1@60,4@15 --precise ttft_p99
+
       fleetopt simulate plan.json --slo examples/slo.yaml
+
+    Ctrl-C shows what has been simulated by then; a second one aborts.
     """
-    if plot is not None:
-        _require_plots(plot)
+    for option, path in (("--plot", plot), ("--plot-latencies", plot_latencies)):
+        if path is not None:
+            _require_plots(path, option)
     from optimizer.engine import simulate as simulated
+    from solvers import CancelFlag
 
     made = read_plan(plan)
+    spec, loads, precise = _fleet_in(made, fleet, slo), load.loads(), effort.statistics
+    cancel = CancelFlag()
     with simulation_progress(shown=not as_json) as progress:
-        found = simulated(
-            made,
-            _fleet_in(made, fleet, slo),
-            services=services or None,
-            precision=precision,
-            least_requests=min(50_000, max(most_requests, 1)),
-            most_requests=most_requests,
-            seed=seed,
-            progress=progress,
+        found = run_interruptibly(
+            lambda: simulated(
+                made,
+                spec,
+                services=services or None,
+                loads=loads,
+                precision=effort.precision,
+                precise=precise,
+                least_requests=min(50_000, max(effort.most_requests, 1)),
+                most_requests=effort.most_requests,
+                replications=effort.replications,
+                seed=effort.seed,
+                progress=progress,
+                stopped=cancel.is_set,
+            ),
+            cancel,
+            None,
         )
     if output is not None:
         write_data(found.to_json(), output)
-    if plot is not None:
-        _draw(found, plot)
+    _draw(found, plot, plot_latencies)
     if as_json:
         write_data(found.to_json(), None)
     else:
         from optimizer.report import simulation_view
 
         show(simulation_view(found))
+    if found.interrupted:
+        tell("fleetopt: interrupted; what is shown is what was simulated by then")
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 def _fleet_in(plan: FleetPlan, fleet: str | None, slo: str | None) -> FleetSpec | None:
@@ -151,27 +174,31 @@ def simulation_progress(*, shown: bool) -> Iterator[PlanProgress | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
 
-        def tell(service: str, place: int, count: int, requests: int) -> None:
-            words = f"{service}: {requests:,} requests"
+        def tell(service: str, place: int, count: int, requests: int, reached: float) -> None:
+            exact = f", ± {reached:.1%} so far" if isfinite(reached) else ""
+            words = f"{service}: {requests:,} requests{exact}"
             bar.update(task, total=count, completed=place, description=words)
 
         yield tell
 
 
-def _require_plots(path: Path) -> None:
+def _require_plots(path: Path, option: str) -> None:
     from optimizer.report.matplotlib_figure import require_matplotlib
 
     if path.suffix.lower() not in _FORMATS:
         wanted = ", ".join(_FORMATS)
-        raise typer.BadParameter(f"'{path}': the name must end in {wanted}", param_hint="--plot")
+        raise typer.BadParameter(f"'{path}': the name must end in {wanted}", param_hint=option)
     require_matplotlib()
 
 
-def _draw(simulation: PlanSimulation, path: Path) -> None:
-    from optimizer.report.simulation_plots import draw_simulation
+def _draw(simulation: PlanSimulation, plot: Path | None, latencies: Path | None) -> None:
+    if plot is not None:
+        from optimizer.report.simulation_plots import draw_simulation
 
-    try:
-        draw_simulation(simulation, path)
-    except OSError as error:
-        tell(f"fleetopt: cannot write {path}: {error.strerror}; give another path to --plot")
-        raise typer.Exit(ExitCode.USAGE) from error
+        with writing_to(plot, "--plot"):
+            draw_simulation(simulation, plot)
+    if latencies is not None:
+        from optimizer.report.latency_plots import draw_latencies
+
+        with writing_to(latencies, "--plot-latencies"):
+            draw_latencies(simulation, latencies)

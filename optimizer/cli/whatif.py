@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
+from optimizer.cli.interruption import ending_at_interrupt
 from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, write_data
 
@@ -75,7 +76,8 @@ def whatif(
     _refuse_too_many(swept)
     spec = read_fleet(fleet, **options.overrides())
     count = _Count(as_json)
-    study = what_if(spec, common, swept, jobs=jobs, told=count.told)
+    with ending_at_interrupt():
+        study = what_if(spec, common, swept, jobs=jobs, told=count.told)
     count.clear()
     if as_json:
         write_data(json.dumps(_document(study), indent=2, ensure_ascii=False) + "\n", None)

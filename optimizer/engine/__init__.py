@@ -10,12 +10,23 @@ from optimizer.engine.arrivals import (
     PeriodicRate,
 )
 from optimizer.engine.beams import Beam, BeamSearch, beam_search
-from optimizer.engine.errors import LiveFleetError, SimulationError, WorkloadError
+from optimizer.engine.errors import (
+    LiveFleetError,
+    SimulationError,
+    SimulationStoppedError,
+    WorkloadError,
+)
 from optimizer.engine.fleet_metrics import Histogram, ReplicaMetrics
 from optimizer.engine.live_fleet import Happened, LiveFleet
 from optimizer.engine.live_replica import Phase, ReplicaStatus
 from optimizer.engine.measurement import Estimate
 from optimizer.engine.meters import Distribution
+from optimizer.engine.offered_load import (
+    OfferedLoad,
+    parse_arrivals,
+    parse_lengths,
+    parse_statistic,
+)
 from optimizer.engine.online import (
     OUTCOMES,
     Ended,
@@ -26,14 +37,8 @@ from optimizer.engine.online import (
     Tokens,
 )
 from optimizer.engine.parallel_sampling import ParallelTexts, sample_in_parallel
-from optimizer.engine.plan_simulation import (
-    PlanProgress,
-    PlanSimulation,
-    SimulatedService,
-    SimulatedStatistic,
-    Usage,
-    simulate,
-)
+from optimizer.engine.plan_simulation import PlanProgress, simulate
+from optimizer.engine.replica_pool import Pool
 from optimizer.engine.routing import Router, RouterPolicy
 from optimizer.engine.rules import (
     EngineConfig,
@@ -43,11 +48,26 @@ from optimizer.engine.rules import (
     Preemption,
     ReplicaRole,
 )
-from optimizer.engine.simulation import Progress, Run, RunUsage, simulate_replicas
+from optimizer.engine.run import Run, RunUsage
+from optimizer.engine.simulated_plan import (
+    DecodePool,
+    LatencyDistribution,
+    PlanSimulation,
+    SimulatedService,
+    SimulatedStatistic,
+    Usage,
+)
+from optimizer.engine.simulation import Progress, simulate_pools, simulate_replicas
 from optimizer.engine.traces import Trace, read_trace
 from optimizer.engine.traffic import Traffic
 from optimizer.engine.verification import Outcome, VerifiedPlan, verify
-from optimizer.engine.workload import AbstractWorkload, DrawnWorkload, TraceWorkload
+from optimizer.engine.workload import (
+    AbstractWorkload,
+    DrawnWorkload,
+    LengthPairs,
+    ThinnedWorkload,
+    TraceWorkload,
+)
 
 __all__ = [
     "OUTCOMES",
@@ -57,6 +77,7 @@ __all__ = [
     "Beam",
     "BeamSearch",
     "ConstantRate",
+    "DecodePool",
     "Distribution",
     "DrawnWorkload",
     "Ended",
@@ -68,9 +89,12 @@ __all__ = [
     "Histogram",
     "Iteration",
     "KvAccounting",
+    "LatencyDistribution",
+    "LengthPairs",
     "LiveFleet",
     "LiveFleetError",
     "MarkovModulatedRate",
+    "OfferedLoad",
     "OnlineEngine",
     "Outcome",
     "ParallelTexts",
@@ -79,6 +103,7 @@ __all__ = [
     "PlanProgress",
     "PlanSimulation",
     "Policy",
+    "Pool",
     "Preemption",
     "Progress",
     "ReplicaMetrics",
@@ -92,6 +117,8 @@ __all__ = [
     "SimulatedService",
     "SimulatedStatistic",
     "SimulationError",
+    "SimulationStoppedError",
+    "ThinnedWorkload",
     "Tokens",
     "Trace",
     "TraceWorkload",
@@ -100,9 +127,13 @@ __all__ = [
     "VerifiedPlan",
     "WorkloadError",
     "beam_search",
+    "parse_arrivals",
+    "parse_lengths",
+    "parse_statistic",
     "read_trace",
     "sample_in_parallel",
     "simulate",
+    "simulate_pools",
     "simulate_replicas",
     "verify",
 ]

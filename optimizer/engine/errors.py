@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from optimizer.errors import FleetError
 
-__all__ = ["LiveFleetError", "SimulationError", "WorkloadError", "require_within"]
+__all__ = [
+    "LiveFleetError",
+    "SimulationError",
+    "SimulationStoppedError",
+    "WorkloadError",
+    "require_within",
+]
 
 
 class WorkloadError(FleetError, ValueError):
@@ -23,3 +29,7 @@ def require_within(name: str, value: float, least: float, most: float) -> None:
     """Raise `LiveFleetError` unless a number is in a range; NaN is in none."""
     if not least <= value <= most:
         raise LiveFleetError(f"{name} = {value}: must be from {least:.15g} to {most:.15g}")
+
+
+class SimulationStoppedError(SimulationError):
+    """A simulation was stopped before anything was measured."""

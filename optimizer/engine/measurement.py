@@ -165,6 +165,10 @@ class Measurement:
             value = math.nan if value is None else value
         return Estimate(float(value), half_width(of_groups))
 
+    def histogram(self, metric: Metric) -> NDArray[np.int64]:
+        """Return how many requests had a latency in each bin of `gap_edges`."""
+        return np.asarray(self._counts[metric][: 2 * BATCHES].sum(axis=0, dtype=np.int64))
+
     def share_within(self, metric: Metric) -> Estimate:
         """Return the share of all requests that were completed within a bound."""
         return self._share(self._within[metric])

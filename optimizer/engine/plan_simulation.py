@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from optimizer.engine.errors import SimulationError
-from optimizer.engine.mixed_workload import MixedWorkload
-from optimizer.engine.queue_model import SimulationModel
-from optimizer.engine.simulated_pair import SimulatedPair
-from optimizer.engine.simulation import Run
-from optimizer.engine.workload import DrawnWorkload
-from optimizer.fleet.plan import Allocation, FleetPlan
-from optimizer.fleet.processes import PairProcesses
+from optimizer.engine.errors import SimulationError, SimulationStoppedError
+from optimizer.engine.measurement import Estimate
+from optimizer.engine.offered_load import OfferedLoad
+from optimizer.engine.plan_servers import PlanServers
+from optimizer.engine.replications import replicated
+from optimizer.engine.run import Run, RunUsage
+from optimizer.engine.simulated_plan import (
+    DecodePool,
+    LatencyDistribution,
+    PlanSimulation,
+    SimulatedService,
+    SimulatedStatistic,
+    Usage,
+)
+from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole
 from optimizer.fleet.targets import latency_bound, statistic_of, targets_of
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.loading import from_data
 from optimizer.spec.service_class import SloMetric, TargetSpec
 from queue_models import Metric, Statistic
 
-__all__ = [
-    "PlanProgress",
-    "PlanSimulation",
-    "SimulatedService",
-    "SimulatedStatistic",
-    "Usage",
-    "fleet_of",
-    "simulate",
-]
+__all__ = ["PlanProgress", "fleet_of", "simulate"]
 
-PlanProgress = Callable[[str, int, int, int], None]
-"""Called with a service, its place among those to be simulated, how many these are, and the
-requests simulated of it so far."""
+PlanProgress = Callable[[str, int, int, int, float], None]
+"""Called with a service, its place among those to be simulated, how many these are, the requests
+simulated of it so far, and the relative precision reached (inf at first)."""
 
 # Without objectives these are shown, too.
 _ALWAYS = (
@@ -55,130 +49,13 @@ _PREDICTED: Mapping[Metric, str] = {
     Metric.ITL: "itl_ms",
     Metric.E2E: "e2e_ms",
 }
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class SimulatedStatistic(_Part):
-    """One latency of a service, predicted and simulated."""
-
-    metric: str = Field(description="wait_ms, ttft_ms, itl_ms, tpot_ms or e2e_ms.")
-    statistic: str = Field(description="mean, or a percentile such as p99.")
-    predicted: float | None = Field(description="By the plan's queue model [ms].")
-    simulated: float | None = Field(description="[ms]; null without a steady state.")
-    half_width: float | None = Field(description="Of the 95 % confidence interval [ms].")
-    bound: float | None = Field(description="What an objective asks for [ms].")
-    kept_by: float | None = Field(description="Share of requests within the bound.")
-    holds: bool | None = Field(description="Whether the simulated value keeps the bound.")
-    certain: bool | None = Field(description="Whether the bound lies outside the interval.")
-
-
-class Usage(_Part):
-    """How the replicas were used; shares of 1, over time."""
-
-    busy: float = Field(description="Time with an iteration in flight.")
-    batch: float = Field(description="Requests running, of the largest batch.")
-    kv: float | None = Field(description="KV cache in use; null without a limit.")
-    iteration_ms: float = Field(description="Mean length of an iteration [ms].")
-    output_tokens_per_s: float = Field(description="All replicas together.")
-    preemptions: int = Field(description="Over the requests that count.")
-    prefix_hit_share: float = Field(description="Prompt tokens found in the cache.")
-
-
-class SimulatedService(_Part):
-    """One allocation of a plan, simulated; `skipped` says why it was not."""
-
-    service: str
-    accelerator: str | None
-    replicas: int
-    arrival_rate_rps: float = Field(description="What all its replicas together are asked for.")
-    skipped: str | None = None
-    requests: int = 0
-    keeps_up: bool | None = Field(
-        default=None, description="false: the backlog grows, there is no steady state."
-    )
-    precise: bool | None = Field(default=None, description="Whether the precision was reached.")
-    throughput_rps: float | None = None
-    goodput_rps: float | None = Field(
-        default=None, description="Requests per second within every bound at once."
-    )
-    attainment: float | None = Field(
-        default=None, description="Share of all requests that were completed within every bound."
-    )
-    attainment_half_width: float | None = None
-    refused_share: float | None = None
-    statistics: tuple[SimulatedStatistic, ...] = ()
-    usage: Usage | None = None
-
-    @property
-    def misses(self) -> bool:
-        """Whether it cannot keep up or an objective does not hold."""
-        return self.keeps_up is False or any(s.holds is False for s in self.statistics)
-
-
-class PlanSimulation(_Part):
-    """Every allocation of a plan, simulated."""
-
-    schema_version: Literal[1] = 1
-    fleet: str
-    queue_model: str = Field(description="What predicted.")
-    precision: float = Field(description="Relative half-width asked for.")
-    seed: int
-    services: tuple[SimulatedService, ...]
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Services that would miss an objective or cannot keep up."""
-        return tuple(dict.fromkeys(s.service for s in self.services if s.misses))
-
-    @property
-    def holds(self) -> bool:
-        """Whether every service that was simulated keeps every objective."""
-        return not self.missing
-
-    def service(self, name: str) -> SimulatedService:
-        """Return what was simulated of a service, the first where it splits.
-
-        Raises
-        ------
-        KeyError
-            If there is nothing of it.
-        """
-        for service in self.services:
-            if service.service == name:
-                return service
-        raise KeyError(f"service {name!r} was not simulated")
-
-    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the result as JSON, and write it to a file when a path is given."""
-        document = self.model_dump(mode="json") | {"missing": self.missing, "holds": self.holds}
-        import json
-
-        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
-        return text
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> PlanSimulation:
-        """Read a result back.
-
-        Raises
-        ------
-        SimulationError
-            If the text is not one.
-        """
-        import json
-
-        try:
-            document = json.loads(text)
-            if isinstance(document, dict):
-                document = {k: v for k, v in document.items() if k not in ("missing", "holds")}
-            return cls.model_validate(document)
-        except (ValueError, ValidationError) as error:
-            raise SimulationError(f"not a simulated plan: {error}") from error
+# Shares at which distributions are told.
+_SHARES = (
+    0.01, 0.02, 0.05, *(k / 20 for k in range(2, 19)), 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985,
+    0.99, 0.9925, 0.995, 0.9975, 0.999,
+)  # fmt: skip
+# Independent runs where the rate comes round: batches of one day are not alike.
+_PERIODIC_RUNS = 5
 
 
 def fleet_of(plan: FleetPlan) -> FleetSpec:
@@ -197,16 +74,33 @@ def fleet_of(plan: FleetPlan) -> FleetSpec:
     return from_data(plan.fleet_document, "<plan>")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Effort:
+    """How long, and how exactly, services are simulated."""
+
+    precision: float
+    precise: tuple[Statistic, ...] | None
+    least: int
+    most: int
+    runs: int | None
+    seed: int
+    stopped: Callable[[], bool]
+
+
 def simulate(
     plan: FleetPlan,
     fleet: FleetSpec | None = None,
     *,
     services: Sequence[str] | None = None,
+    loads: Mapping[str, OfferedLoad] | None = None,
     precision: float = 0.02,
+    precise: Sequence[Statistic] | None = None,
     least_requests: int = 50_000,
     most_requests: int = 1_000_000,
+    replications: int | None = None,
     seed: int = 0,
     progress: PlanProgress | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> PlanSimulation:
     """Simulate every service of a plan at the load that the plan gives its replicas.
 
@@ -218,51 +112,101 @@ def simulate(
         The fleet it was made for; by default the one that it carries.
     services
         Names of those wanted; by default all.
+    loads
+        What services are asked for in place of the fleet's loads, by name; "" for those not named.
     precision
         Relative half-width of the 95 % confidence interval at which a service is done.
+    precise
+        Statistics it is asked of; by default all that are shown.
     least_requests, most_requests
-        Requests simulated of each, between these.
+        Requests simulated of each, between these. A trace has its own number; where the rate comes
+        round, a run lasts whole periods.
+    replications
+        Independent runs of each service, at least; their means make the intervals. By default one
+        long run in batches, but five runs where the rate comes round.
     seed
         Of arrivals, lengths and all draws.
     progress
         See `PlanProgress`.
+    stopped
+        Asked again and again whether to end with what there is.
+
+    Returns
+    -------
+    PlanSimulation
+        What cannot be simulated is there with the reason.
 
     Raises
     ------
     SimulationError
-        If the plan has no such service, or does not carry its fleet and none is given.
+        If the plan has no such service, does not carry its fleet and none is given, or a number
+        is out of range.
     """
-    if not 0 < precision < 1 or least_requests < 1 or most_requests < least_requests:
-        raise SimulationError(
-            f"precision = {precision}, requests from {least_requests} to {most_requests}: the "
-            f"precision must lie between 0 and 1, and the requests rise from 1 on"
-        )
+    _check(precision, least_requests, most_requests, replications)
     spec = fleet_of(plan) if fleet is None else fleet
     known = {allocation.service for allocation in plan.allocations}
-    for name in services or ():
+    for name in (*(services or ()), *(name for name in loads or () if name)):
         if name not in known:
             raise SimulationError(
                 f"service {name!r} has no allocation in this plan; it has "
                 f"{', '.join(sorted(known)) or 'none'}"
             )
-    chosen = [a for a in plan.allocations if services is None or a.service in services]
-    simulator = _PlanSimulator(plan, spec, precision, least_requests, most_requests, seed)
+    effort = _Effort(
+        precision=precision,
+        precise=None if precise is None else tuple(precise),
+        least=least_requests,
+        most=most_requests,
+        runs=replications,
+        seed=seed,
+        stopped=stopped,
+    )
+    chosen = list(_units(plan, services))
+    simulator = _PlanSimulator(PlanServers(plan, spec), spec, effort, loads or {})
     results = []
-    for place, allocation in enumerate(chosen):
+    for place, unit in enumerate(chosen):
+        name = unit[0].service
 
-        def told(requests: int, reached: float, a: Allocation = allocation, p: int = place) -> None:
-            del reached
+        def told(requests: int, reached: float, name: str = name, place: int = place) -> None:
             if progress is not None:
-                progress(a.service, p, len(chosen), requests)
+                progress(name, place, len(chosen), requests, reached)
 
-        results.append(simulator.simulated(allocation, told))
+        told(0, math.inf)
+        results.append(simulator.simulated(unit, told))
     return PlanSimulation(
         fleet=plan.fleet,
         queue_model=plan.queue_model,
         precision=precision,
         seed=seed,
+        interrupted=stopped(),
         services=tuple(results),
     )
+
+
+def _check(precision: float, least: int, most: int, replications: int | None) -> None:
+    if not 0 < precision < 1 or least < 1 or most < least:
+        raise SimulationError(
+            f"precision = {precision}, requests from {least} to {most}: the "
+            f"precision must lie between 0 and 1, and the requests rise from 1 on"
+        )
+    if replications is not None and not 2 <= replications <= 1000:
+        raise SimulationError(
+            f"replications = {replications}: an interval needs from 2 to 1000 of them"
+        )
+
+
+def _units(plan: FleetPlan, services: Sequence[str] | None) -> Iterator[tuple[Allocation, ...]]:
+    """Yield what is simulated together: an allocation, or a prefill and its decode pool."""
+    prefill: Allocation | None = None
+    for allocation in plan.allocations:
+        if services is not None and allocation.service not in services:
+            continue
+        if allocation.role is PoolRole.PREFILL:
+            prefill = allocation
+        elif allocation.role is PoolRole.DECODE and prefill is not None:
+            yield prefill, allocation
+            prefill = None
+        else:
+            yield (allocation,)
 
 
 class _PlanSimulator:
@@ -270,120 +214,112 @@ class _PlanSimulator:
 
     def __init__(
         self,
-        plan: FleetPlan,
+        servers: PlanServers,
         spec: FleetSpec,
-        precision: float,
-        least: int,
-        most: int,
-        seed: int,
+        effort: _Effort,
+        loads: Mapping[str, OfferedLoad],
     ) -> None:
-        self._plan, self._spec = plan, spec
-        self._processes = PairProcesses(spec, SimulationModel())
-        self._service = {service.name: i for i, service in enumerate(spec.services)}
+        self._servers = servers
         self._classes = {entry.name: entry for entry in spec.classes}
-        self._precision, self._least, self._most, self._seed = precision, least, most, seed
+        self._effort, self._loads = effort, loads
 
     def simulated(
-        self, allocation: Allocation, progress: Callable[[int, float], None]
+        self, unit: tuple[Allocation, ...], progress: Callable[[int, float], None]
     ) -> SimulatedService:
-        """Simulate one allocation."""
-        about = {
-            "service": allocation.service,
-            "accelerator": allocation.accelerator,
-            "replicas": self._with_replicas(allocation).replicas,
-            "arrival_rate_rps": allocation.admitted_rate_rps,
+        """Simulate an allocation, or a pair of pools."""
+        first = unit[0]
+        load = self._loads.get(first.service, self._loads.get("", OfferedLoad()))
+        about: dict[str, Any] = {
+            "service": first.service,
+            "accelerator": first.accelerator,
+            "replicas": self._servers.with_replicas(first).replicas,
+            "arrival_rate_rps": first.admitted_rate_rps,
+            "load": load.words,
         }
-        entry = self._performance(allocation)
-        reason = self._why_not(allocation, entry)
+        if len(unit) > 1:
+            decode = unit[1]
+            about["decode"] = DecodePool(
+                accelerator=decode.accelerator or "", replicas=decode.replicas
+            )
+        reason = self._servers.why_not(unit, load)
+        if reason is None and self._effort.stopped():
+            reason = "interrupted before its turn"
         if reason is not None:
             return SimulatedService(**about, skipped=reason)
-        targets = self._targets(allocation)
-        statistics = tuple(dict.fromkeys((*_ALWAYS, *(statistic_of(t) for t in targets))))
-        bounds: dict[Metric, float] = {}
-        for target in targets:
-            # Between tokens: the mean of a request stands for its gaps.
-            metric = statistic_of(target).metric
-            metric = Metric.TPOT if metric is Metric.ITL else metric
-            bounds[metric] = min(latency_bound(target), bounds.get(metric, math.inf))
-        pair, kind = self._pair(allocation, entry)
-        run = pair.run(
-            statistics,
-            bounds=bounds,
-            precision=self._precision,
-            least_requests=self._least,
-            most_requests=self._most,
-            seed=self._seed,
-            kind=kind,
-            progress=progress,
+        targets = self._targets(first)
+        try:
+            run, runs, notes = self._run(unit, load, targets, progress)
+        except SimulationStoppedError:
+            return SimulatedService(**about, skipped="interrupted before anything was measured")
+        about["replicas"] = self._servers.carrying(first)
+        if load.trace is not None:
+            about["arrival_rate_rps"] = run.requests / run.duration_s
+        if run.decode_usage is not None:
+            about["decode"] = about["decode"].model_copy(update={"usage": _usage(run.decode_usage)})
+        results = _of_run(run, first, targets, _bounds(targets))
+        return SimulatedService(**about, **results, replications=runs, notes=notes)
+
+    def _run(
+        self,
+        unit: tuple[Allocation, ...],
+        load: OfferedLoad,
+        targets: Sequence[TargetSpec],
+        progress: Callable[[int, float], None],
+    ) -> tuple[Run, int, tuple[str, ...]]:
+        effort = self._effort
+        statistics = tuple(
+            dict.fromkeys((*_ALWAYS, *(statistic_of(t) for t in targets), *(effort.precise or ())))
         )
-        return SimulatedService(**about, **_of_run(run, allocation, targets, bounds))
+        asked = self._servers.simulation(unit, load, self._loads)
+        least, most, runs = effort.least, effort.most, effort.runs
+        if load.period_s is not None:
+            # Days are not alike hour by hour: whole ones are compared.
+            period = load.period_s * unit[0].admitted_rate_rps
+            least = math.ceil(least / period) * math.ceil(period)
+            runs = runs or _PERIODIC_RUNS
+        single = runs is None
 
-    def _with_replicas(self, allocation: Allocation) -> Allocation:
-        """Return the allocation in which the replicas stand that serve one."""
-        if allocation.replicas_of is None:
-            return allocation
-        lead = self._plan.allocations_of(allocation.replicas_of)
-        return lead[0] if lead else allocation
+        def once(seed: int) -> Run:
+            return asked.run(
+                statistics,
+                bounds=_bounds(targets),
+                precision=effort.precision,
+                precise=effort.precise,
+                least_requests=least,
+                most_requests=max(most, least) if single else least,
+                seed=seed,
+                progress=progress,
+                stopped=effort.stopped,
+            )
 
-    def _pair(self, allocation: Allocation, entry: int) -> tuple[SimulatedPair, int]:
-        """Return the replicas with all that they serve, and the number of the service's kind."""
-        replicas = self._with_replicas(allocation).replicas
-        own = self._own_pair(allocation, entry, replicas)
-        if not allocation.shared_with:
-            return own, 0
-        others = [a for name in allocation.shared_with for a in self._plan.allocations_of(name)]
-        sharers = sorted((allocation, *others), key=lambda a: self._service[a.service])
-        kinds = [self._own_pair(sharer, entry, replicas).workload for sharer in sharers]
-        drawn = tuple(kind for kind in kinds if isinstance(kind, DrawnWorkload))
-        return replace(own, workload=MixedWorkload(drawn)), 1 + sharers.index(allocation)
-
-    def _own_pair(self, allocation: Allocation, entry: int, replicas: int) -> SimulatedPair:
-        """Return so many replicas that serve the allocation's service alone."""
-        service = np.array([self._service[allocation.service]])
-        process = self._processes.process(
-            int(self._processes.clock[entry]),
-            service,
-            np.array([entry]),
-            np.array([allocation.max_batch or 1]),
-            np.array([replicas]),
+        if runs is None:
+            return once(effort.seed), 1, asked.notes
+        run, made = replicated(
+            once,
+            precision=effort.precision,
+            precise=effort.precise,
+            least_runs=runs,
+            most_requests=most,
+            seed=effort.seed,
+            stopped=effort.stopped,
         )
-        return SimulatedPair.of(process, allocation.admitted_rate_rps / replicas, blocks=True)
-
-    def _performance(self, allocation: Allocation) -> int:
-        """Return the performance entry of an allocation; -1 without any.
-
-        Where a fleet with other figures has a single entry for the model on the accelerator, it
-        is that one.
-        """
-        found = [
-            index
-            for index, entry in enumerate(self._spec.performance)
-            if (entry.model, entry.accelerator) == (allocation.model, allocation.accelerator)
-        ]
-        for index in found:
-            if self._spec.performance[index].configuration == allocation.configuration:
-                return index
-        return found[0] if len(found) == 1 else -1
-
-    def _why_not(self, allocation: Allocation, entry: int) -> str | None:
-        if allocation.service not in self._service:
-            return "the fleet has no such service"
-        if allocation.accelerator is None or self._with_replicas(allocation).replicas == 0:
-            return "it has no replicas"
-        if allocation.admitted_rate_rps <= 0:
-            return "nothing arrives"
-        if entry < 0:
-            return "the fleet has no performance figures for it"
-        if self._processes.clock[entry] < 0:
-            return "its times are by phase (prefill_decode); a simulation takes iteration times"
-        if allocation.routes:
-            return "its requests are routed by length; that is not simulated yet"
-        return None
+        return run, made, asked.notes
 
     def _targets(self, allocation: Allocation) -> tuple[TargetSpec, ...]:
         """Return the objectives on latencies of requests."""
         of_class = targets_of(self._classes[allocation.service_class], allocation.model)
         return tuple(t for t in of_class if not t.metric.is_service_rate)
+
+
+def _bounds(targets: Sequence[TargetSpec]) -> dict[Metric, float]:
+    """Return the bounds of one request's latencies that make up goodput."""
+    bounds: dict[Metric, float] = {}
+    for target in targets:
+        # Between tokens: the mean of a request stands for its gaps.
+        metric = statistic_of(target).metric
+        metric = Metric.TPOT if metric is Metric.ITL else metric
+        bounds[metric] = min(latency_bound(target), bounds.get(metric, math.inf))
+    return bounds
 
 
 def _of_run(
@@ -400,7 +336,6 @@ def _of_run(
         _statistic(run, statistic, allocation, bound_of.get(statistic), bounds)
         for statistic in run.statistics
     ]
-    usage = run.usage
     return {
         "requests": run.requests,
         "keeps_up": run.keeps_up,
@@ -411,16 +346,29 @@ def _of_run(
         "attainment_half_width": _finite(run.good_share.half_width),
         "refused_share": run.refused_share,
         "statistics": tuple(rows),
-        "usage": Usage(
-            busy=usage.busy,
-            batch=usage.batch,
-            kv=usage.kv or None,
-            iteration_ms=usage.iteration_ms,
-            output_tokens_per_s=usage.output_tokens_per_s,
-            preemptions=usage.preemptions,
-            prefix_hit_share=usage.prefix_hit_share,
-        ),
+        "usage": _usage(run.usage),
+        "distributions": tuple(_distributions(run)) if run.keeps_up else (),
     }
+
+
+def _usage(usage: RunUsage) -> Usage:
+    return Usage(
+        busy=usage.busy,
+        batch=usage.batch,
+        kv=usage.kv or None,
+        iteration_ms=usage.iteration_ms,
+        output_tokens_per_s=usage.output_tokens_per_s,
+        preemptions=usage.preemptions,
+        prefix_hit_share=usage.prefix_hit_share,
+    )
+
+
+def _distributions(run: Run) -> Iterator[LatencyDistribution]:
+    for metric in (Metric.TTFT, Metric.ITL, Metric.E2E):
+        values = [run.quantile(metric, share) for share in _SHARES]
+        known = tuple(value for value in values if value is not None)
+        if len(known) == len(_SHARES):
+            yield LatencyDistribution(metric=str(metric), shares=_SHARES, values=known)
 
 
 def _statistic(
@@ -432,12 +380,13 @@ def _statistic(
 ) -> SimulatedStatistic:
     estimate = run.statistics[statistic]
     known = run.keeps_up and math.isfinite(estimate.value)
-    holds = certain = kept = None
+    holds = certain = None
+    within: Estimate | None = None
     if bound is not None:
         holds = known and estimate.value <= bound
         certain = not known or abs(estimate.value - bound) > estimate.half_width
         if bounds.get(statistic.metric) == bound:
-            kept = run.within[statistic.metric].value
+            within = run.within[statistic.metric]
     return SimulatedStatistic(
         metric=str(statistic.metric),
         statistic="mean" if statistic.percentile is None else f"p{statistic.percentile:g}",
@@ -445,7 +394,8 @@ def _statistic(
         simulated=estimate.value if known else None,
         half_width=_finite(estimate.half_width) if known else None,
         bound=bound,
-        kept_by=kept,
+        kept_by=None if within is None else within.value,
+        kept_by_half_width=None if within is None else _finite(within.half_width),
         holds=holds,
         certain=certain,
     )

@@ -8,8 +8,8 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from optimizer.engine.run import Run
 from optimizer.engine.simulated_pair import SimulatedPair
-from optimizer.engine.simulation import Run
 from queue_models import (
     IterationTiming,
     Metric,

@@ -86,13 +86,13 @@ def leave(state: EngineState, rules: Rules, r: int, slot: int, now: float, outco
     replica.context -= min(request.computed, request.known)
     replica.tabled -= request.held
     replica.blocked = 0
-    if rules.kv_accounting == KvAccounting.RESERVED:
-        replica.reserved -= request.prompt + request.output
-    elif rules.role == ReplicaRole.PREFILL and outcome == COMPLETED:
-        # Its blocks are sent to a decode replica before they are free.
+    if rules.role == ReplicaRole.PREFILL and outcome == COMPLETED:
+        # Its KV cache is sent to a decode replica before the room is free.
         request.state = HANDED_OVER
         enqueue_copy(state, rules, r, slot, now)
         return
+    if rules.kv_accounting == KvAccounting.RESERVED:
+        replica.reserved -= request.prompt + request.output
     record(state, r, slot, now, outcome)
 
 
@@ -156,5 +156,7 @@ def finish_copies(state: EngineState, rules: Rules, r: int) -> None:
             replica.cpu_free += request.held
             record(state, r, slot, request.ready, ABORTED)
         elif request.state == HANDED_OVER:
+            if rules.kv_accounting == KvAccounting.RESERVED:
+                replica.reserved -= request.prompt + request.output
             record(state, r, slot, request.ready, COMPLETED)
         replica.blocked = 0

@@ -10,14 +10,16 @@ import numpy as np
 from optimizer.engine.arrivals import Arrivals, ConstantRate
 from optimizer.engine.routing import Router
 from optimizer.engine.rules import EngineConfig, KvAccounting, ReplicaRole
-from optimizer.engine.simulation import Progress, Run, simulate_replicas
-from optimizer.engine.workload import AbstractWorkload, DrawnWorkload
+from optimizer.engine.run import Run
+from optimizer.engine.simulation import Progress, simulate_replicas
+from optimizer.engine.workload import DrawnWorkload
 from queue_models import Metric, Role, ServiceProcess, Statistic, Timing
 
-__all__ = ["SimulatedPair"]
+__all__ = ["LONGEST", "SimulatedPair"]
 
-# What is drawn beyond is cut [tokens].
-_LONGEST = 65536
+LONGEST = 65536
+"""What is drawn beyond is cut [tokens]."""
+
 _NO_LIMIT = 2**31 - 1
 
 
@@ -27,7 +29,7 @@ class SimulatedPair:
 
     config: EngineConfig
     timing: Timing
-    workload: AbstractWorkload
+    workload: DrawnWorkload
     router: Router
     replicas: int
 
@@ -63,7 +65,7 @@ class SimulatedPair:
             kv_capacity_tokens=max(capacity, 1.0),
             max_num_seqs=int(service.max_batch[0]),
             max_num_batched_tokens=int(min(service.chunk_tokens[0], _NO_LIMIT)),
-            max_model_len=2 * _LONGEST,
+            max_model_len=2 * LONGEST,
             draft_tokens=int(service.draft_tokens[0]),
             acceptance_rate=float(service.acceptance_rate[0]),
             role=ReplicaRole.DECODE if role is Role.DECODE else ReplicaRole.AGGREGATED,
@@ -73,7 +75,7 @@ class SimulatedPair:
             Arrivals(ConstantRate(rate_rps * replicas), float(service.arrival_scv[0])),
             service.input_lengths.take(np.array([0])),
             service.output_lengths.take(np.array([0])),
-            longest=_LONGEST,
+            longest=LONGEST,
             prefix_hit_rate=float(service.prefix_hit_rate[0]),
             prefix_is_given=not in_blocks,
             role=ReplicaRole(int(role)),

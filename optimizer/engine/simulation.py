@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.engine.batch import advance_all, in_order, serve
 from optimizer.engine.completion import gap_edges
-from optimizer.engine.errors import SimulationError
+from optimizer.engine.errors import SimulationStoppedError
 from optimizer.engine.measurement import (
     BATCHES,
     Estimate,
@@ -20,106 +19,25 @@ from optimizer.engine.measurement import (
     half_width,
     histogram_quantile,
 )
+from optimizer.engine.pool_chain import PoolChain
+from optimizer.engine.replica_pool import PIECE, AbstractServers, Pool, RunningPool, Totals
+from optimizer.engine.request_source import RequestSource
 from optimizer.engine.routing import Router
 from optimizer.engine.rules import EngineConfig, KvAccounting
-from optimizer.engine.state import DROPPED, REFUSED, TOO_LONG, grown, new_state
-from optimizer.engine.time_law import time_law
-from optimizer.engine.traffic import Traffic
+from optimizer.engine.run import DISTRIBUTIONS, Run, RunUsage
+from optimizer.engine.state import DROPPED, REFUSED, TOO_LONG
 from optimizer.engine.workload import AbstractWorkload
 from queue_models import Metric, Statistic, Timing
 
-__all__ = ["Progress", "Run", "RunUsage", "simulate_replicas"]
+__all__ = ["Progress", "simulate_pools", "simulate_replicas"]
 
-_PIECE = 65536
 _FULL_BATCHES = 8
-_TOTALS = (
-    "iterations",
-    "busy_ms",
-    "running_ms",
-    "block_ms",
-    "tabled_ms",
-    "context_ms",
-    "emitted_tokens",
-    "queried_tokens",
-    "hit_tokens",
-    "preemptions",
-    "swaps",
-    "drafts",
-    "accepted_drafts",
-)
 _WARM_UP = 0.1
 # A backlog that grows by more than this share of the arrivals will not end.
 _GROWTH = 0.02
 
 Progress = Callable[[int, float], None]
 """Called with the requests simulated so far and the relative precision reached (inf at first)."""
-
-
-@dataclass(frozen=True)
-class RunUsage:
-    """How the replicas were used, over the time that counts.
-
-    Shares are of 1; `busy` is time with an iteration in flight, `batch` the mean number running as
-    a share of `max_num_seqs`, `kv` blocks in use, `fragmentation` slots of allocated blocks that
-    hold no token.
-    """
-
-    busy: float
-    batch: float
-    running: float
-    kv: float
-    fragmentation: float
-    iteration_ms: float
-    iterations: int
-    output_tokens_per_s: float
-    preemptions: int
-    swaps: int
-    prefix_hit_share: float
-    accepted_draft_share: float
-
-
-@dataclass(frozen=True)
-class Run:
-    """What was simulated of one service.
-
-    Parameters
-    ----------
-    requests
-        Requests that count.
-    duration_s
-        Time over which they arrived.
-    throughput_rps
-        Completed per second, all replicas together.
-    goodput_rps
-        Completed within every bound per second.
-    good_share
-        Their share of all that arrived.
-    keeps_up
-        False where the backlog grew to the end: there is no steady state to estimate.
-    converged
-        Whether every statistic asked for is as precise as asked for.
-    refused_share
-        Refused by a full queue, dropped at their turn, or too long.
-    statistics
-        Every statistic asked for.
-    within
-        Share of all requests completed within each bound.
-    usage
-        Of the replicas.
-    """
-
-    requests: int
-    duration_s: float
-    throughput_rps: float
-    goodput_rps: float
-    good_share: Estimate
-    keeps_up: bool
-    converged: bool
-    refused_share: float
-    statistics: Mapping[Statistic, Estimate]
-    within: Mapping[Metric, Estimate]
-    usage: RunUsage
-    gaps: NDArray[np.int64] = field(repr=False)
 
 
 def simulate_replicas(
@@ -132,11 +50,13 @@ def simulate_replicas(
     router: Router | None = None,
     bounds: Mapping[Metric, float] | None = None,
     precision: float = 0.02,
+    precise: Sequence[Statistic] | None = None,
     least_requests: int = 20_000,
     most_requests: int = 2_000_000,
     seed: int = 0,
     kind: int = 0,
     progress: Progress | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Run:
     """Simulate until every statistic is known to a relative precision, or requests run out.
 
@@ -153,6 +73,8 @@ def simulate_replicas(
         Bounds of one request's latencies that make up goodput [ms].
     precision
         Relative half-width of the 95 % confidence interval to reach.
+    precise
+        Which of the statistics it is asked of; by default all.
     least_requests, most_requests
         Requests that count; a tenth of the first comes before and does not.
     seed
@@ -162,25 +84,93 @@ def simulate_replicas(
         tokens, and how replicas are used, are always those of all.
     progress
         Told after every piece.
+    stopped
+        Asked after every piece whether to end with what there is.
 
     Raises
     ------
     SimulationError
         If requests remain that the engine cannot go on with.
+    SimulationStoppedError
+        If it was stopped before anything was measured.
     """
+    pool = Pool(config=config, timing=timing, replicas=replicas, router=router or Router())
+    return simulate_pools(
+        [pool],
+        workload,
+        statistics,
+        bounds=bounds,
+        precision=precision,
+        precise=precise,
+        least_requests=least_requests,
+        most_requests=most_requests,
+        seed=seed,
+        kind=kind,
+        progress=progress,
+        stopped=stopped,
+    )
+
+
+def simulate_pools(
+    pools: Sequence[Pool],
+    workload: AbstractWorkload,
+    statistics: Sequence[Statistic] = (),
+    *,
+    bounds: Mapping[Metric, float] | None = None,
+    precision: float = 0.02,
+    precise: Sequence[Statistic] | None = None,
+    least_requests: int = 20_000,
+    most_requests: int = 2_000_000,
+    seed: int = 0,
+    kind: int = 0,
+    progress: Progress | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Simulate a pool, or a prefill pool and the decode pool after it; see `simulate_replicas`.
+
+    Waits (`Metric.WAIT`) are those in the first pool; the first gap between the tokens of a
+    request holds the transfer of its KV cache and the wait in the second.
+
+    Parameters
+    ----------
+    pools
+        One; or two with the roles PREFILL and DECODE: requests go from one to the other over the
+        links of the prefill replicas.
+
+    Raises
+    ------
+    SimulationError
+        If a role is another, or requests remain that the engine cannot go on with.
+    SimulationStoppedError
+        If it was stopped before anything was measured.
+    """
+    servers: AbstractServers
+    if len(pools) == 1:
+        servers = RunningPool(pools[0], seed)
+    else:
+        prefill, decode = pools
+        servers = PoolChain(prefill, decode, seed)
     # Those who come while the last that count end are fewer than a quarter of these.
-    least = max(least_requests, _FULL_BATCHES * replicas * config.max_num_seqs)
+    places = max(pool.replicas * pool.config.max_num_seqs for pool in pools)
+    least = max(least_requests, _FULL_BATCHES * places)
+    if workload.requests is not None:
+        # A trace has what it has; its first tenth is the warm-up.
+        least = max(int(workload.requests / (1.0 + _WARM_UP)), 1)
     batch = -(-least // (2 * BATCHES))
     measured = Measurement(int(_WARM_UP * least), batch, bounds or {}, kind)
-    replay = _Replay(config, timing, workload, replicas, router or Router(), seed)
+    replay = _Replay(servers, workload, seed)
+    asked = statistics if precise is None else precise
     reached = math.inf
     while True:
-        replay.go_on(measured, progress, reached)
+        replay.go_on(measured, progress, reached, stopped)
+        if len(replay.marks) < 2 or not measured.counted:
+            raise SimulationStoppedError("stopped before anything was measured")
         estimates = {s: replay.estimate(s, measured) for s in statistics}
-        reached = max((e.relative for e in estimates.values()), default=0.0)
+        reached = max((estimates[s].relative for s in asked), default=0.0)
         keeps_up = replay.keeps_up()
-        enough = reached <= precision
-        if enough or replay.ended or not keeps_up or 2 * measured.counted > most_requests:
+        enough = reached <= precision and not replay.stopped
+        over = replay.ended or replay.stopped
+        if enough or over or not keeps_up or 2 * measured.counted > most_requests:
             return replay.result(measured, estimates, keeps_up=keeps_up, converged=enough)
         measured.widen()
         replay.marks = replay.marks[::2]
@@ -188,56 +178,52 @@ def simulate_replicas(
 
 @dataclass(frozen=True)
 class _Mark:
-    """The engine at the end of a batch of arrivals."""
+    """The servers at the end of a batch of arrivals."""
 
     time_ms: float
     requests: int
     outstanding: int
     gaps: NDArray[np.int64]
-    totals: Mapping[str, float]
+    totals: tuple[Totals, ...]
 
 
 class _Replay:
     """A run that can be gone on with; marks are set at the ends of batches of arrivals."""
 
-    def __init__(
-        self,
-        config: EngineConfig,
-        timing: Timing,
-        workload: AbstractWorkload,
-        replicas: int,
-        router: Router,
-        seed: int,
-    ) -> None:
-        self._config = replace(config, seed=seed)
-        self._rules, self._law = self._config.rules(), time_law(timing)
-        self._router, self._replicas = router, replicas
-        self._state = new_state(self._rules, replicas, done=2 * _PIECE)
-        self._source = _Source(workload, np.random.SeedSequence(seed))
+    def __init__(self, servers: AbstractServers, workload: AbstractWorkload, seed: int) -> None:
+        self._servers = servers
+        self._source = RequestSource(workload, np.random.SeedSequence(seed))
         self.marks: list[_Mark] = []
-        self.ended = False
+        self.ended = self.stopped = False
 
-    def go_on(self, measured: Measurement, progress: Progress | None, reached: float) -> None:
+    def go_on(
+        self,
+        measured: Measurement,
+        progress: Progress | None,
+        reached: float,
+        stopped: Callable[[], bool],
+    ) -> None:
         """Serve requests until all that count are over, or there are no more."""
         late = measured.stop + (measured.stop - measured.first) // 4
         while self._source.number < late and measured.counted < measured.stop - measured.first:
-            place = self._source.number - measured.first
+            if stopped():
+                self.stopped = True
+                return
+            first = self._source.number
+            place = first - measured.first
             batches = max(place // measured.batch + 1, 0)
-            size = measured.first + batches * measured.batch - self._source.number
-            traffic = self._source.take(min(size, _PIECE))
+            size = measured.first + batches * measured.batch - first
+            traffic = self._source.take(min(size, PIECE))
             if traffic is None:
                 self.ended = True
-                advance_all(self._state, self._rules, self._law, np.inf)
-                self._fetch(measured)
-                self._require_idle()
-                self._mark()
+                self._mark(self._servers.finish(measured.add))
                 return
-            self._serve(traffic, measured)
+            self._servers.serve(traffic, first, measured.add)
             place = self._source.number - measured.first
             within = 0 <= place <= measured.stop - measured.first
             if within and place % measured.batch == 0:
-                advance_all(self._state, self._rules, self._law, self._source.now_ms)
-                self._mark()
+                self._servers.advance(self._source.now_ms, measured.add)
+                self._mark(self._source.now_ms)
             if progress is not None:
                 progress(self._source.number, reached)
 
@@ -273,122 +259,70 @@ class _Replay:
         """Return what was measured."""
         first, last = self.marks[0], self.marks[-1]
         duration_s = (last.time_ms - first.time_ms) / 1e3
-        total = {name: last.totals[name] - first.totals[name] for name in _TOTALS}
-        counted = max(measured.counted, 1)
+        totals = [
+            {name: after[name] - before[name] for name in after}
+            for before, after in zip(first.totals, last.totals, strict=True)
+        ]
         good = measured.good_share()
-        turned_away = measured.outcomes[[REFUSED, TOO_LONG, DROPPED]].sum()
+        turned_away = measured.outcomes[[REFUSED, TOO_LONG, DROPPED]].sum() / measured.counted
         # What came, less what was turned away or is still there.
         left = last.requests - first.requests - (last.outstanding - first.outstanding)
-        share = measured.own / counted
-        done = share * left * (1.0 - turned_away / counted)
+        share = measured.own / measured.counted
+        usages = [
+            _usage(pool, total, duration_s)
+            for pool, total in zip(self._servers.pools, totals, strict=True)
+        ]
         return Run(
             requests=measured.own,
             duration_s=duration_s,
-            throughput_rps=float(done / duration_s),
+            throughput_rps=float(share * left * (1.0 - turned_away) / duration_s),
             goodput_rps=share * good.value * (last.requests - first.requests) / duration_s,
             good_share=good,
             keeps_up=keeps_up,
             converged=converged and keeps_up,
-            refused_share=float(turned_away / counted),
+            refused_share=float(turned_away),
             statistics=statistics,
             within={metric: measured.share_within(metric) for metric in measured.bounds},
-            usage=self._usage(total, duration_s),
+            usage=usages[0],
+            decode_usage=usages[1] if len(usages) > 1 else None,
+            counts={metric: measured.histogram(metric) for metric in DISTRIBUTIONS},
             gaps=last.gaps - first.gaps,
         )
 
-    def _usage(self, total: Mapping[str, float], duration_s: float) -> RunUsage:
-        def per(part: str, whole: float) -> float:
-            return float(total[part] / whole) if whole else 0.0
-
-        time_ms = 1e3 * duration_s * self._replicas
-        blocks = self._config.kv_accounting is KvAccounting.BLOCKS
-        slots_ms = total["tabled_ms"] * self._config.block_size
-        return RunUsage(
-            busy=per("busy_ms", time_ms),
-            batch=per("running_ms", time_ms * self._config.max_num_seqs),
-            running=per("running_ms", time_ms),
-            kv=per("block_ms", time_ms * self._config.usable_blocks)
-            if blocks
-            else per("context_ms", time_ms * self._config.kv_capacity_tokens),
-            fragmentation=1.0 - per("context_ms", slots_ms) if slots_ms else 0.0,
-            iteration_ms=per("busy_ms", total["iterations"]),
-            iterations=int(total["iterations"]),
-            output_tokens_per_s=total["emitted_tokens"] / duration_s,
-            preemptions=int(total["preemptions"]),
-            swaps=int(total["swaps"]),
-            prefix_hit_share=per("hit_tokens", total["queried_tokens"]),
-            accepted_draft_share=per("accepted_drafts", total["drafts"]),
-        )
-
-    def _serve(self, traffic: Traffic, measured: Measurement) -> None:
-        longest = int((traffic.prompt.astype(np.int64) + traffic.output).max())
-        segments = int(np.diff(traffic.segment_of).max())
-        self._state = grown(self._state, self._rules, segments=segments, longest=longest)
-        place, number = 0, self._source.number - traffic.arrival_ms.size
-        chosen, order = in_order(self._state, self._rules, self._router, traffic, number)
-        while True:
-            engine = self._state, self._rules, self._law, self._router
-            place = serve(*engine, traffic, chosen, order, place, number)
-            self._fetch(measured)
-            if place == traffic.arrival_ms.size:
-                return
-            if self._state.free_slots[-1] == 0:
-                self._grow()
-
-    def _grow(self) -> None:
-        slots = 2 * self._state.requests.size
-        self._state = grown(self._state, self._rules, slots=slots)
-        if slots > self._state.done.size // 2:
-            done = np.zeros(4 * slots, self._state.done.dtype).view(np.recarray)
-            self._state = self._state._replace(done=done)
-
-    def _fetch(self, measured: Measurement) -> None:
-        count = int(self._state.done_count[0])
-        self._state.done_count[0] = 0
-        if count:
-            measured.add(self._state.done[:count])
-
-    def _mark(self) -> None:
-        replicas = self._state.replicas
+    def _mark(self, now_ms: float) -> None:
         self.marks.append(
             _Mark(
-                max(self._source.now_ms, float(replicas.now.max()) if self.ended else 0.0),
+                now_ms,
                 self._source.number,
-                int(replicas.outstanding.sum()),
-                self._state.gaps.copy(),
-                {name: float(replicas[name].sum()) for name in _TOTALS},
+                self._servers.outstanding,
+                self._servers.gaps,
+                self._servers.totals(),
             )
         )
 
-    def _require_idle(self) -> None:
-        left = int(self._state.replicas.outstanding.sum())
-        if left:
-            raise SimulationError(
-                f"{left} requests remain that can neither run nor leave: a fault of the engine"
-            )
 
+def _usage(pool: Pool, total: Totals, duration_s: float) -> RunUsage:
+    def per(part: str, whole: float) -> float:
+        return float(total[part] / whole) if whole else 0.0
 
-class _Source:
-    """Pieces of a workload of whatever size is asked for."""
-
-    def __init__(self, workload: AbstractWorkload, seed: np.random.SeedSequence) -> None:
-        self._pieces = workload.pieces(_PIECE, seed)
-        self._piece: Traffic | None = None
-        self._place = 0
-        self.number = 0
-        self.now_ms = 0.0
-
-    def take(self, most: int) -> Traffic | None:
-        """Return the next requests, at most so many; None when there are no more."""
-        if self._piece is None or self._place == self._piece.arrival_ms.size:
-            self._piece, self._place = next(self._pieces, None), 0
-            if self._piece is None:
-                return None
-        traffic = self._piece.part(self._place, self._place + most)
-        self._place += traffic.arrival_ms.size
-        self.number += traffic.arrival_ms.size
-        self.now_ms = float(traffic.arrival_ms[-1])
-        return traffic
+    config, time_ms = pool.config, 1e3 * duration_s * pool.replicas
+    slots_ms = total["tabled_ms"] * config.block_size
+    return RunUsage(
+        busy=per("busy_ms", time_ms),
+        batch=per("running_ms", time_ms * config.max_num_seqs),
+        running=per("running_ms", time_ms),
+        kv=per("block_ms", time_ms * config.usable_blocks)
+        if config.kv_accounting is KvAccounting.BLOCKS
+        else per("context_ms", time_ms * config.kv_capacity_tokens),
+        fragmentation=1.0 - per("context_ms", slots_ms) if slots_ms else 0.0,
+        iteration_ms=per("busy_ms", total["iterations"]),
+        iterations=int(total["iterations"]),
+        output_tokens_per_s=total["emitted_tokens"] / duration_s,
+        preemptions=int(total["preemptions"]),
+        swaps=int(total["swaps"]),
+        prefix_hit_share=per("hit_tokens", total["queried_tokens"]),
+        accepted_draft_share=per("accepted_drafts", total["drafts"]),
+    )
 
 
 def _gap_statistic(gaps: NDArray[np.int64], percentile: float | None) -> float | None:

@@ -27,7 +27,8 @@ def place_request(state: EngineState, traffic: Traffic, place: int, number: int)
     request.id = number
     request.arrival = traffic.arrival_ms[place]
     request.deadline = request.arrival + traffic.deadline_ms[place]
-    request.admitted = request.first = request.last = -1.0
+    request.admitted = request.first = -1.0
+    request.last = traffic.first_ms[place]
     request.prompt = traffic.prompt[place]
     request.output = request.asked = traffic.output[place]
     request.given = traffic.given[place]

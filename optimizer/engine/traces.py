@@ -65,6 +65,11 @@ class Trace:
         span = float(self.arrival_ms[-1] - self.arrival_ms[0]) if self.size > 1 else 0.0
         return 1e3 * (self.size - 1) / span if span > 0 else float("inf")
 
+    @property
+    def has_prefixes(self) -> bool:
+        """Whether it records what prompts have in common."""
+        return bool(self.keys.size > self.size)
+
     def at_rate(self, rate_rps: float) -> Trace:
         """Return the trace faster or slower, so that it has this mean rate [1/s]."""
         factor = self.mean_rps / rate_rps
@@ -98,6 +103,7 @@ class Trace:
             given=np.zeros(self.size, np.int32),
             priority=np.full(self.size, priority, np.int32),
             deadline_ms=np.full(self.size, deadline_ms),
+            first_ms=np.full(self.size, -1.0),
             segment_of=self.segment_of,
             keys=self.keys,
             ends=self.ends,

@@ -23,6 +23,7 @@ class Traffic(NamedTuple):
     given: Any  # (C,) int32: prompt tokens that need not be computed
     priority: Any  # (C,) int32, 1 first
     deadline_ms: Any  # (C,) float64: for the first token, after the arrival; inf without
+    first_ms: Any  # (C,) float64: when the token came out that a request comes with; -1 unknown
     segment_of: Any  # (C + 1,) int64: first segment of each request
     keys: Any  # (K,) int64
     ends: Any  # (K,) int32
@@ -51,6 +52,7 @@ class Traffic(NamedTuple):
             given=np.array([given], np.int32),
             priority=np.array([priority], np.int32),
             deadline_ms=np.array([deadline_ms], dtype=np.float64),
+            first_ms=np.array([-1.0]),
             segment_of=np.array([0, len(content)]),
             keys=content,
             ends=stops,
@@ -67,7 +69,25 @@ class Traffic(NamedTuple):
             given=self.given[start:stop],
             priority=self.priority[start:stop],
             deadline_ms=self.deadline_ms[start:stop],
+            first_ms=self.first_ms[start:stop],
             segment_of=self.segment_of[start : stop + 1] - first,
             keys=self.keys[first:last],
             ends=self.ends[first:last],
+        )
+
+    def chosen(self, mask: NDArray[np.bool_]) -> Traffic:
+        """Return the requests where the mask, (C,), is true."""
+        counts = np.diff(self.segment_of)
+        segments = np.repeat(mask, counts)
+        return Traffic(
+            arrival_ms=self.arrival_ms[mask],
+            prompt=self.prompt[mask],
+            output=self.output[mask],
+            given=self.given[mask],
+            priority=self.priority[mask],
+            deadline_ms=self.deadline_ms[mask],
+            first_ms=self.first_ms[mask],
+            segment_of=np.concatenate([[0], np.cumsum(counts[mask])]),
+            keys=self.keys[segments],
+            ends=self.ends[segments],
         )

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from optimizer.engine.plan_simulation import PlanProgress, PlanSimulation, simulate
+from optimizer.engine.plan_simulation import PlanProgress, simulate
+from optimizer.engine.simulated_plan import PlanSimulation
 from optimizer.fleet.optimize import optimize
-from optimizer.fleet.plan import Allocation, FleetPlan
+from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole
 from optimizer.spec.fleet_spec import FleetSpec
 
 __all__ = ["Outcome", "VerifiedPlan", "verify"]
@@ -117,7 +118,9 @@ def verify(
             if name not in known or known[name][0] != _placed(plan, name)
         ]
         if fresh:
-            found = simulate(plan, spec, services=fresh, progress=progress, **options)
+            found = simulate(
+                plan, spec, services=fresh, progress=progress, stopped=stopped, **options
+            )
             known |= {name: (_placed(plan, name), found) for name in fresh}
         whole = _together(plan, known)
         failing = tuple(name for name in whole.missing if name not in partial)
@@ -127,7 +130,7 @@ def verify(
             outcome = outcome if failing or starved else Outcome.HOLDS
             return _noted(VerifiedPlan(plan, whole, outcome, turn, sized, (*failing, *starved)))
         for name in failing:
-            carried = sum(a.max_rate_rps for a in plan.allocations_of(name))
+            carried = _carried(plan, name)
             sized[name] = _BEYOND * max(carried, sized.get(name, 0.0), _load(spec, name))
     raise AssertionError("the last round returns")
 
@@ -184,6 +187,12 @@ def _at_own_load(plan: FleetPlan, spec: FleetSpec, sized: Mapping[str, float]) -
 
 def _load(spec: FleetSpec, name: str) -> float:
     return next(s.load.arrival_rate_rps for s in spec.services if s.name == name)
+
+
+def _carried(plan: FleetPlan, name: str) -> float:
+    """Return what the replicas of a service were said to carry; both pools of a pair carry it."""
+    parts = plan.allocations_of(name)
+    return sum(a.max_rate_rps for a in parts if a.role is not PoolRole.DECODE)
 
 
 def _placed(plan: FleetPlan, name: str) -> tuple[Allocation, ...]:

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from optimizer.engine import PlanSimulation, SimulatedService, SimulatedStatistic
+from optimizer.engine import PlanSimulation, SimulatedService, SimulatedStatistic, Usage
 from optimizer.report.figures import number
 
 __all__ = ["simulation_view"]
@@ -41,9 +41,13 @@ def _verdict(simulation: PlanSimulation) -> Text:
 
 def _service(service: SimulatedService) -> RenderableType:
     where = f"{service.replicas} x {service.accelerator}" if service.accelerator else "-"
+    if (decode := service.decode) is not None:
+        where = f"prefill {where}, decode {decode.replicas} x {decode.accelerator}"
     head = Text.assemble(
         (service.service, "bold"), f"  {where}  {number(service.arrival_rate_rps)} requests/s"
     )
+    if service.load:
+        head.append(f"  {service.load}")
     if service.skipped is not None:
         return head.append(f"  not simulated: {service.skipped}", style="dim")
     if service.keeps_up is False:
@@ -64,10 +68,17 @@ def _statistics(service: SimulatedService) -> RenderableType:
             number(row.simulated),
             "" if row.half_width is None else f"± {number(row.half_width)}",
             "" if row.bound is None else f"≤ {number(row.bound)}",
-            "" if row.kept_by is None else f"{row.kept_by:.2%}",
+            _kept_by(row),
             _holds(row),
         )
     return table
+
+
+def _kept_by(row: SimulatedStatistic) -> str:
+    if row.kept_by is None:
+        return ""
+    width = "" if row.kept_by_half_width is None else f" ± {row.kept_by_half_width:.2%}"
+    return f"{row.kept_by:.2%}{width}"
 
 
 def _holds(row: SimulatedStatistic) -> Text:
@@ -80,18 +91,32 @@ def _holds(row: SimulatedStatistic) -> Text:
 def _footer(service: SimulatedService) -> RenderableType:
     usage = service.usage
     assert usage is not None
-    parts = [f"{service.requests:,} requests", f"{number(service.throughput_rps)} done/s"]
+    runs = f" in {service.replications} runs" if service.replications > 1 else ""
+    parts = [f"{service.requests:,} requests{runs}", f"{number(service.throughput_rps)} done/s"]
     if any(row.bound is not None for row in service.statistics):
-        parts.append(f"goodput {number(service.goodput_rps)}/s ({service.attainment:.2%})")
+        width = service.attainment_half_width
+        within = "" if width is None else f" ± {width:.2%}"
+        parts.append(f"goodput {number(service.goodput_rps)}/s ({service.attainment:.2%}{within})")
     if service.refused_share:
         parts.append(f"{service.refused_share:.2%} refused")
-    parts += [f"batch {usage.batch:.0%}", f"busy {usage.busy:.0%}"]
+    if service.decode is None:
+        parts += _used(usage)
+    if service.precise is False:
+        parts.append("less precise than asked for")
+    lines = [", ".join((*parts, *service.notes))]
+    if service.decode is not None:
+        lines.append(f"prefill: {', '.join(_used(usage))}")
+        if service.decode.usage is not None:
+            lines.append(f"decode: {', '.join(_used(service.decode.usage))}")
+    return Padding(Text("\n".join(lines), style="dim"), (0, 0, 0, 2))
+
+
+def _used(usage: Usage) -> list[str]:
+    parts = [f"batch {usage.batch:.0%}", f"busy {usage.busy:.0%}"]
     if usage.kv is not None:
         parts.append(f"KV {usage.kv:.0%}")
     if usage.preemptions:
         parts.append(f"{usage.preemptions:,} preemptions")
     if usage.prefix_hit_share:
         parts.append(f"prefix hits {usage.prefix_hit_share:.0%}")
-    if service.precise is False:
-        parts.append("less precise than asked for")
-    return Padding(Text(", ".join(parts), style="dim"), (0, 0, 0, 2))
+    return parts

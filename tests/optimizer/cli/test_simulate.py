@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.optimizer.cli.commands import REPOSITORY, run
+from tests.optimizer.cli.in_process import called
 
 FLEET = """
 accelerators: [{name: A, cost_per_hour: 1.0}]
@@ -99,3 +102,96 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
     assert done.returncode == 2
     assert "not a plan" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_other_loads_are_simulated(plan: Path, tmp_path: Path) -> None:
+    """A trace with one option, bursts and lengths with others; the document says what came."""
+    rows = "\n".join(f"{0.1 * k},100,20" for k in range(400))
+    (tmp_path / "t.csv").write_text(f"arrival_s,input_tokens,output_tokens\n{rows}\n")
+    options = ("--most-requests", "2000", "--precision", "0.2", "--json")
+    traced = run("simulate", plan, "--trace", tmp_path / "t.csv", "--as-recorded", *options)
+    assert traced.returncode == 0, traced.stderr
+    (service,) = json.loads(traced.stdout)["services"]
+    assert service["load"] == f"trace {tmp_path / 't.csv'} as recorded"
+    assert service["arrival_rate_rps"] == pytest.approx(10.0, rel=0.02)
+    loads = ("--arrivals", "chat=gamma:4", "--output-lengths", "geometric:30")
+    bursts = run("simulate", plan, *loads, "--replications", "3", "--precise", "itl_mean", *options)
+    assert bursts.returncode == 0, bursts.stderr
+    (service,) = json.loads(bursts.stdout)["services"]
+    assert service["load"] == "arrivals gamma:4"
+    assert service["replications"] == 3
+
+
+def test_distributions_are_drawn(plan: Path, tmp_path: Path) -> None:
+    """A picture of its own, refused beforehand where its name says no format."""
+    pytest.importorskip("matplotlib")
+    options = ("--most-requests", "2000", "--precision", "0.2", "--plot-latencies")
+    done = run("simulate", plan, *options, tmp_path / "a.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+    refused = run("simulate", plan, *options, tmp_path / "a.gif")
+    assert refused.returncode == 2
+    assert "--plot-latencies" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--trace", "absent.csv"), "absent.csv: cannot be read"),
+        (("--trace", "nobody=README.md"), "README.md"),
+        (("--trace", "chat="), "wanted SERVICE=WHAT"),
+        (("--as-recorded",), "concerns traces"),
+        (("--spread-ms", "5"), "concerns traces"),
+        (("--arrivals", "gamma:-1"), "arrivals 'gamma:-1'"),
+        (("--arrivals", "nobody=poisson"), "service 'nobody' has no allocation"),
+        (("--arrivals", "poisson", "--arrivals", "poisson"), "there is one already"),
+        (("--input-lengths", "fixed:nan"), "lengths 'fixed:nan'"),
+        (("--precise", "ttft_99"), "statistic 'ttft_99'"),
+        (("--replications", "1"), "replications = 1"),
+    ],
+)
+def test_wrong_loads_get_a_line(
+    plan: Path, arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What came and what is wanted, without a traceback."""
+    assert called(("simulate", plan, *arguments)) == 2
+    error = capsys.readouterr().err
+    assert words in " ".join(error.replace("│", " ").split())
+    assert "Traceback" not in error
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.parametrize("stage", ["simulate", "whatif", "repair"])
+def test_ctrl_c_has_words(plan: Path, stage: str) -> None:
+    """Exit 130 and a line that says so; what was simulated by then is shown."""
+    fleet = plan.parent / "fleet.yaml"
+    words: dict[str, tuple[list[str | Path], str, str]] = {
+        "simulate": (["simulate", plan], "PlanServers",
+                     "optimizer.engine.plan_simulation"),
+        "whatif": (["whatif", fleet, "--set", "services[chat].load.arrival_rate_rps=3"],
+                   "solve_each", "optimizer.fleet.whatif"),
+        "repair": (["explain", fleet, "--repair"],
+                   "build_problem", "optimizer.fleet.repair"),
+    }  # fmt: skip
+    arguments, name, module = words[stage]
+    program = (
+        "import os, signal, sys\n"
+        f"import {module}\n"
+        f"module = sys.modules[{module!r}]\n"
+        f"real = module.{name}\n"
+        "def struck(*given, **more):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(*given, **more)\n"
+        f"module.{name} = struck\n"
+        "from optimizer.cli import main\n"
+        f"sys.argv = ['fleetopt', *{[str(word) for word in arguments]!r}]\n"
+        "main()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert ended.returncode == 130, ended.stderr
+    assert "fleetopt: interrupted" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    if stage == "simulate":
+        assert "chat" in ended.stdout

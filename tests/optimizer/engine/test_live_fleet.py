@@ -63,6 +63,7 @@ def _traffic(rng: np.random.Generator, count: int = 40) -> Traffic:
         given=np.zeros(count, np.int32),
         priority=rng.integers(1, 4, count).astype(np.int32),
         deadline_ms=np.full(count, np.inf),
+        first_ms=np.full(count, -1.0),
         segment_of=2 * np.arange(count + 1),
         keys=np.stack([100 + rng.integers(0, 3, count), 1000 + rng.integers(0, 6, count)], 1)
         .ravel()

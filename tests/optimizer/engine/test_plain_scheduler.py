@@ -62,6 +62,7 @@ def _traffic(requests: list[Request]) -> Traffic:
         np.zeros(len(requests), np.int32),
         column("priority"),
         np.full(len(requests), np.inf),
+        np.full(len(requests), -1.0),
         2 * np.arange(len(requests) + 1),
         np.array([key for r in requests for key, _ in r.content]),
         np.array([end for r in requests for _, end in r.content], np.int32),
