@@ -1,0 +1,1 @@
+"""All queue models against the engine's simulation, by regime."""
