@@ -14,6 +14,7 @@ _INVARIANTS = "tests/optimizer/engine/test_invariants.py"
 _INPUTS = "tests/optimizer/engine/test_inputs.py"
 _BEAMS = "tests/optimizer/engine/test_beams.py"
 _LIVE = "tests/optimizer/engine/test_live_fleet.py"
+_HTTP = "tests/optimizer/engine/emulator"
 _SPEECH = "tests/optimizer/engine/language/test_speculation.py"
 _SAMPLING = "tests/optimizer/engine/language/test_sampling.py"
 
@@ -111,10 +112,12 @@ REQUIREMENTS = (
     ),
     Requirement(
         "FR-9", "streaming output, server-sent events",
-        (f"{_LIVE}::test_the_schedule_is_that_of_the_engine_told_event_by_event",),
+        (f"{_HTTP}/test_openai_client.py::test_a_chat_streams_token_by_token",
+         f"{_HTTP}/test_schedule.py::test_five_hundred_streams_at_once",
+         f"{_HTTP}/test_schedule.py::test_the_schedule_over_http_is_that_of_a_simulation"),
         "holds",
-        "Tokens are told one by one as they come out, at the times of a simulation with the same "
-        "seed.",
+        "`fleetopt serve` streams as OpenAI's API does: its own client reads 500 streams at once, "
+        "every token in order, at the times of a simulation with the same seed.",
     ),
     Requirement(
         "FR-10", "sampling: temperature, top-p, top-k, repetition penalty, stop sequences",
@@ -191,14 +194,16 @@ REQUIREMENTS = (
         "NFR-8", "success > 99.9 %",
         (f"{_INVARIANTS}::test_nothing_leaks_whatever_happens",
          f"{_LIVE}::test_a_crash_ends_every_request_and_leaves_nothing_behind",
-         f"{_LIVE}::test_many_replicas_come_and_go_without_losing_a_request"),
+         f"{_LIVE}::test_many_replicas_come_and_go_without_losing_a_request",
+         f"{_HTTP}/test_malformed.py::test_what_is_malformed_is_refused_in_openais_shape"),
         "holds",
         "Nothing is refused unless a queue limit, a deadline or a longest length says so. A crash "
         "loses who is there and, with one replica and no retries, who comes meanwhile.",
     ),
     Requirement(
         "NFR-9", "recovery < 60 s",
-        (f"{_LIVE}::test_a_restarted_replica_begins_anew",
+        (f"{_HTTP}/test_replicas_and_faults.py::test_a_crashed_replica_is_back_after_its_restart",
+         f"{_LIVE}::test_a_restarted_replica_begins_anew",
          f"{_LIVE}::test_a_crash_ends_every_request_and_leaves_nothing_behind"),
         "holds for some",
         "A live fleet's replica restarts after the time that its fault says. Whether a real one "

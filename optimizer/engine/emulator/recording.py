@@ -47,6 +47,7 @@ class Recording:
             given=np.zeros(count, np.int32),
             priority=np.ones(count, np.int32),
             deadline_ms=np.full(count, np.inf),
+            first_ms=np.full(count, -1.0),
             segment_of=np.cumsum([0, *(len(one.content.keys) for one in kept)]),
             keys=np.array([key for one in kept for key in one.content.keys], np.int64),
             ends=np.array([end for one in kept for end in one.content.ends], np.int32),
