@@ -232,7 +232,9 @@ class Planner:
         ranges = [s.replicas.max for s in table.spec.services]
         largest = np.array([np.inf if n is None else n for n in ranges])[table.service]
         known = np.isin(table.verdict, (Verdict.POSSIBLE, Verdict.REPLICAS))
-        carried = np.where(known, np.minimum(most, largest) * table.rate_per_replica_rps, 0.0)
+        rate = table.rate_per_replica_rps
+        carried = np.zeros(len(table))
+        np.multiply(np.minimum(most, largest), rate, out=carried, where=known & (rate > 0))
         reach = np.zeros(len(table.spec.services))
         split = by_counts(table)
         np.fmax.at(reach, table.service[~split], carried[~split])

@@ -10,6 +10,7 @@ import pytest
 
 from optimizer.cli.exit_codes import ExitCode
 from tests.optimizer.cli.commands import REPOSITORY, run
+from tests.optimizer.cli.in_process import called
 
 LAB = REPOSITORY / "examples" / "control" / "lab.yaml"
 CONTROL = REPOSITORY / "examples" / "control" / "control.yaml"
@@ -70,7 +71,11 @@ def test_one_look_without_figures_changes_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_configurations_are_told(
-    tmp_path: Path, change: tuple[str, str], words: str, code: ExitCode
+    tmp_path: Path,
+    change: tuple[str, str],
+    words: str,
+    code: ExitCode,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """In one line, without a traceback."""
     text = CONTROL.read_text(encoding="utf-8")
@@ -78,10 +83,11 @@ def test_wrong_configurations_are_told(
     (tmp_path / "control.yaml").write_text(text.replace(*change), encoding="utf-8")
     fleet = (CONTROL.parent / "fleet.yaml").read_text(encoding="utf-8")
     (tmp_path / "fleet.yaml").write_text(fleet, encoding="utf-8")
-    done = run("control", "run", tmp_path / "control.yaml", "--once")
-    assert done.returncode == code, done.stderr
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    status = called(("control", "run", tmp_path / "control.yaml", "--once"))
+    told = capsys.readouterr().err
+    assert status == code, told
+    assert words in told
+    assert "Traceback" not in told
 
 
 def test_absent_files_are_told(tmp_path: Path) -> None:

@@ -85,3 +85,11 @@ def test_pools_are_refused() -> None:
     fleet = load(REPOSITORY / "examples" / "disaggregated.yaml")
     with pytest.raises(ControlError, match="planned by `fleetopt solve` alone"):
         Planner(fleet, ControlSpec(fleet="f"))
+
+
+def test_types_without_limit_have_no_end(fleet: FleetSpec) -> None:
+    """Where neither cards nor replicas are limited, any load is within reach."""
+    endless = Planner(fleet.model_copy(update={"capacities": ()}), ControlSpec(fleet="f"))
+    proposal = endless.plan({"chat": ExpectedLoad(5000.0)}, {}, moves=Moves.ALLOWED)
+    assert proposal.unserved == ()
+    assert endless.quotas() == ()
