@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +13,10 @@ import typer
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.option_groups import panel_option, with_option_groups
 from optimizer.cli.output import tell, writing_to
-from optimizer.cli.replica_options import Routing
 
 if TYPE_CHECKING:
     from optimizer.engine.emulated_replica import EmulatedReplica
+    from optimizer.engine.rules import EngineConfig
 
 __all__ = ["serve"]
 
@@ -24,6 +25,22 @@ _FLEET = "The fleet"
 _SERVER = "The server"
 _LIMITS = "Limits of a request"
 _NEEDED = ("starlette", "uvicorn", "prometheus_client")
+
+
+class Routing(StrEnum):
+    """How requests are spread over replicas."""
+
+    RANDOM = "random"
+    ROUND_ROBIN = "round_robin"
+    LEAST_OUTSTANDING = "least_outstanding"
+    PREFIX_AWARE = "prefix_aware"
+
+
+class SchedulingPolicy(StrEnum):
+    """Who goes first of those that wait at a replica."""
+
+    FCFS = "fcfs"
+    PRIORITY = "priority"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +76,31 @@ class EngineOptions:
         int | None,
         panel_option("--num-gpu-blocks", "KV blocks, in place of what memory allows.", _REPLICA),
     ] = None
+    block_size: Annotated[
+        int | None, panel_option("--block-size", "Tokens of a KV block [16].", _REPLICA)
+    ] = None
+    prefix_caching: Annotated[
+        bool,
+        typer.Option(
+            "--prefix-caching/--no-prefix-caching",
+            help="Whether equal beginnings of prompts share KV blocks.",
+            rich_help_panel=_REPLICA,
+        ),
+    ] = True
+    prefix_match_unit: Annotated[
+        int | None,
+        panel_option(
+            "--prefix-match-unit",
+            "Tokens after which a block that is not full can be shared too; full ones alone.",
+            _REPLICA,
+        ),
+    ] = None
+    scheduling_policy: Annotated[
+        SchedulingPolicy,
+        panel_option(
+            "--scheduling-policy", "Who goes first; by `priority` of requests [fcfs].", _REPLICA
+        ),
+    ] = SchedulingPolicy.FCFS
     max_waiting: Annotated[
         int | None,
         panel_option("--max-waiting", "Requests that may wait at a replica; any number.", _REPLICA),
@@ -70,7 +112,10 @@ class EngineOptions:
     acceptance_rate: Annotated[
         float | None,
         panel_option(
-            "--acceptance-rate", "Speculative decoding: chance that one is accepted.", _REPLICA
+            "--acceptance-rate",
+            "Speculative decoding: chance that one is accepted; by default a small model drafts "
+            "for the larger one.",
+            _REPLICA,
         ),
     ] = None
 
@@ -250,7 +295,7 @@ def _replica(
 
 
 def _with_settings(one: EmulatedReplica, engine: EngineOptions, seed: int) -> EmulatedReplica:
-    config = one.config
+    config = _with_blocks(one.config, engine)
     for option, name, value, least, most in (
         ("--seed", "seed", seed, 0, 2**62),
         ("--max-num-seqs", "max_num_seqs", engine.max_num_seqs, 1, 65_536),
@@ -261,7 +306,6 @@ def _with_settings(one: EmulatedReplica, engine: EngineOptions, seed: int) -> Em
             1,
             2**30,
         ),
-        ("--num-gpu-blocks", "num_blocks", engine.num_gpu_blocks, 2, 2**26),
         ("--max-waiting", "max_waiting", engine.max_waiting, 0, 2**30),
         ("--draft-tokens", "draft_tokens", engine.draft_tokens, 0, 64),
         ("--acceptance-rate", "acceptance_rate", engine.acceptance_rate, 0, 1),
@@ -274,7 +318,42 @@ def _with_settings(one: EmulatedReplica, engine: EngineOptions, seed: int) -> Em
     if longest is None:
         longest = min(config.max_model_len, held)
     _require("--max-model-len", longest, 2, held)
-    return replace(one, config=replace(config, max_model_len=longest))
+    return replace(
+        one,
+        config=replace(config, max_model_len=longest),
+        drafts_by_chance=one.drafts_by_chance or engine.acceptance_rate is not None,
+    )
+
+
+def _with_blocks(config: EngineConfig, engine: EngineOptions) -> EngineConfig:
+    from optimizer.engine.rules import Policy
+
+    size = config.block_size if engine.block_size is None else engine.block_size
+    _require("--block-size", size, 1, 65_536)
+    blocks = config.usable_blocks * config.block_size // size + 1
+    if engine.num_gpu_blocks is not None:
+        blocks = engine.num_gpu_blocks
+        _require("--num-gpu-blocks", blocks, 2, 2**26)
+    elif blocks < 2:
+        raise typer.BadParameter(
+            f"{size}: the KV cache holds {config.usable_blocks * config.block_size} tokens",
+            param_hint="--block-size",
+        )
+    unit = engine.prefix_match_unit
+    if unit is not None:
+        _require("--prefix-match-unit", unit, 1, size)
+        if size % unit != 0:
+            raise typer.BadParameter(
+                f"{unit}: must divide the block size, {size}", param_hint="--prefix-match-unit"
+            )
+    return replace(
+        config,
+        block_size=size,
+        num_blocks=blocks,
+        prefix_match_unit=unit,
+        prefix_caching=engine.prefix_caching,
+        policy=Policy[engine.scheduling_policy.name],
+    )
 
 
 def _require(option: str, value: float, least: float, most: float) -> None:
@@ -320,6 +399,7 @@ def _serve(
         most_replicas=fleet.most_replicas,
         former_names=server.former_names,
     )
+    listening = opened_socket(server.host, server.port)
     warm_up(one.config, one.timing, built_in_model())
     recording = None if server.record is None else Recording()
     emulator = Emulator(
@@ -333,10 +413,10 @@ def _serve(
         ),
         built_in_model(),
         ScaledClock(fleet.speed),
+        drafts_by_chance=one.drafts_by_chance,
         on_submitted=None if recording is None else recording.submitted,
         on_happened=None if recording is None else recording.happened,
     )
-    listening = opened_socket(server.host, server.port)
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     config = one.config

@@ -30,11 +30,15 @@ _BLOCK_TOKENS = 16
 
 @dataclass(frozen=True, slots=True)
 class EmulatedReplica:
-    """A replica's settings and iteration times, and where these come from."""
+    """A replica's settings and iteration times, and where these come from.
+
+    `drafts_by_chance` is as in `Emulator`.
+    """
 
     config: EngineConfig
     timing: Timing
     source: str
+    drafts_by_chance: bool = False
 
 
 def estimated_replica(
@@ -143,7 +147,12 @@ def replica_of_fleet(fleet: FleetSpec, model: str, accelerator: str) -> Emulated
             acceptance_rate=config.acceptance_rate,
         )
     config = _with_context(replace(config, max_waiting=None), 2**30)
-    return EmulatedReplica(config, pair.timing, f"times of the fleet '{fleet.name}'")
+    return EmulatedReplica(
+        config,
+        pair.timing,
+        f"times of the fleet '{fleet.name}'",
+        drafts_by_chance=config.draft_tokens > 0,
+    )
 
 
 def _with_context(config: EngineConfig, longest: int) -> EngineConfig:

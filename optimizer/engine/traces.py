@@ -171,9 +171,9 @@ def _mooncake_rows(path: Path, text: str) -> Iterator[_Row]:
             continue
         try:
             row = json.loads(line)
-            content = [int(key) for key in row.get("hash_ids", ())]
+            content = np.array([int(key) for key in row.get("hash_ids", ())], np.int64).tolist()
             values = row["timestamp"], row["input_length"], row["output_length"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise WorkloadError(
                 f"{path}:{number}: not a request with timestamp, input_length, output_length and "
                 f"hash_ids: {type(error).__name__}: {error}"
@@ -231,7 +231,7 @@ def _checked(
         lengths = [float(prompt), float(output)]  # type: ignore[arg-type]
     except (TypeError, ValueError):
         time, lengths = float("nan"), [0.0, 0.0]
-    whole = all(0 <= n <= _LONGEST and n == int(n) for n in lengths if n == n)
+    whole = all(0 <= n <= _LONGEST and n == int(n) for n in lengths)
     if not np.isfinite(time) or lengths[0] < 1 or not whole:
         raise WorkloadError(
             f"{path}:{line}: arrival {arrival}, prompt {prompt}, output {output}: must be a time, "

@@ -37,7 +37,7 @@ _UNSUPPORTED = frozenset(
     }
 )
 _SAY_NOTHING: tuple[object, ...] = (
-    *(None, False, "", "none", [], {}, 1, -1),
+    *(None, False, "", "none", [], {}, 1, 1.0, -1),
     *(["text"], {"type": "text"}),
 )
 
@@ -156,7 +156,7 @@ def read_body(kind: type[_Body], raw: bytes) -> _Body:
         if name in kind.model_fields:
             kept[name] = value
         elif name in _UNSUPPORTED:
-            if not any(value is plain or value == plain for plain in _SAY_NOTHING):
+            if not any(type(value) is type(plain) and value == plain for plain in _SAY_NOTHING):
                 raise ApiError(
                     400,
                     f"{name}: the emulator does not support it; leave it out",

@@ -28,24 +28,33 @@ class Choice:
         Draws the text.
     content
         Of the prompt; the output goes on with it.
+    guesses
+        Which tokens a draft model guessed; goes on with the text. None: drafts do not follow it.
     """
 
     def __init__(
-        self, index: int, mailbox: Mailbox, generation: Generation, content: Content
+        self,
+        index: int,
+        mailbox: Mailbox,
+        generation: Generation,
+        content: Content,
+        guesses: list[bool] | None = None,
     ) -> None:
         self.index = index
         self.mailbox = mailbox
         self._generation = generation
         self._content = content
+        self._guesses = guesses
         self._drawn: deque[Emission] = deque()
         self._ended = False
 
     def draw(self, fleet: LiveFleet, number: int, tokens: int) -> None:
         """Draw until so many tokens are in store, or the text ends.
 
-        The fleet, where this is request `number`, is told what the blocks contain, and where a text
-        stops by itself.
+        The fleet, where this is request `number`, is told what the blocks contain, which drafts are
+        right, and where a text stops by itself.
         """
+        first = len(self._generation.output)
         while len(self._drawn) < tokens and not self._ended:
             emission = self._generation.next()
             self._drawn.append(emission)
@@ -55,6 +64,10 @@ class Choice:
                 fleet.extend_content(number, *block)
             if emission.finish_reason == "stop" and fleet.has(number):
                 fleet.shorten(number, len(self._generation.output))
+            if self._guesses is not None:
+                self._guesses.append(emission.guessed)
+        if self._guesses is not None:
+            fleet.tell_guesses(number, first, self._guesses[first:])
 
     def take(self) -> Emission:
         """Return the next token of the text."""

@@ -12,7 +12,7 @@ _ENDLESS = 2**31 - 1
 
 
 class Content:
-    """Keys of the blocks of a request, as its tokens become known.
+    """Keys of a request's segments, as its tokens become known.
 
     Equal prefixes under one salt give equal keys, as vLLM's hash of the parent's hash and the
     block's tokens does.
@@ -21,8 +21,8 @@ class Content:
     ----------
     prompt
         Its tokens.
-    block_size
-        Tokens per block.
+    unit
+        Tokens per segment: of a block, or of the part of one that can be found.
     own
         A number that no other request has: of what is not known yet.
     salt
@@ -31,11 +31,11 @@ class Content:
     Attributes
     ----------
     keys, ends
-        As in `Traffic`: of the blocks that are full, and last of what follows.
+        As in `Traffic`: of the segments that are full, and last of what follows.
     """
 
-    def __init__(self, prompt: Iterable[int], block_size: int, own: int, salt: str = "") -> None:
-        self._size = block_size
+    def __init__(self, prompt: Iterable[int], unit: int, own: int, salt: str = "") -> None:
+        self._unit = unit
         self._chain = _hash(b"salt", salt.encode("utf-8", "replace"))
         self._block = array("i")
         self._known = 0
@@ -45,10 +45,10 @@ class Content:
             self.append(token)
 
     def append(self, token: int) -> tuple[int, int] | None:
-        """Add a token; return the key and the end of the block that it fills, if it does."""
+        """Add a token; return the key and the end of the segment that it fills, if it does."""
         self._block.append(token)
         self._known += 1
-        if len(self._block) < self._size:
+        if len(self._block) < self._unit:
             return None
         self._chain = _hash(self._chain, self._block.tobytes())
         self._block = array("i")

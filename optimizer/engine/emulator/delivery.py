@@ -95,19 +95,20 @@ class _Stream:
             items = await self._mailbox.take()
             if items is None:
                 return
-            events = b""
+            events: list[bytes] = []
             for item in items:
                 if isinstance(item, Piece):
-                    events += self._piece(item)
+                    events.append(self._piece(item))
                 elif item.outcome == "completed":
                     self._cached += item.cached_tokens
                     self._open -= 1
                 else:
                     failure = error_document(unserved(item.outcome))
-                    await self._close(events + _event(failure))
+                    await self._close(b"".join(events) + _event(failure))
                     return
             if events:
-                await self._send({"type": "http.response.body", "body": events, "more_body": True})
+                body = b"".join(events)
+                await self._send({"type": "http.response.body", "body": body, "more_body": True})
         last = b""
         if self._documents.asked.tells_usage:
             usage = self._documents.usage(self._tokens, self._cached)

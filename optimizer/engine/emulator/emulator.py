@@ -30,12 +30,17 @@ _MARGIN = 3
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A request as the engine got it, to be simulated again; its content grows with its output."""
+    """A request as the engine got it, to be simulated again.
+
+    Its content grows with its output, and so does `guesses`: which of its tokens a draft model
+    guessed; None where drafts are accepted by chance, or there are none.
+    """
 
     number: int
     arrival_ms: float
     prompt: int
     content: Content
+    guesses: list[bool] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,9 @@ class Emulator:
         What writes the text.
     clock
         What time it is.
+    drafts_by_chance
+        Whether drafts are accepted at `acceptance_rate`; by default, as often as a second built-in
+        model guesses what the first one says.
     on_submitted, on_happened
         Told of every request and of everything that comes out, for records.
     """
@@ -69,6 +77,7 @@ class Emulator:
         model: LanguageModel,
         clock: ScaledClock,
         *,
+        drafts_by_chance: bool = False,
         on_submitted: Callable[[Submitted], None] | None = None,
         on_happened: Callable[[Happened], None] | None = None,
     ) -> None:
@@ -80,6 +89,7 @@ class Emulator:
         self._on_happened = on_happened
         self._choices: dict[int, Choice] = {}
         self._wake = asyncio.Event()
+        self._speculates = fleet.config.draft_tokens > 0 and not drafts_by_chance
         burst = 1 + fleet.config.draft_tokens
         self._ahead = (_ITERATIONS + _MARGIN) * burst
 
@@ -131,8 +141,13 @@ class Emulator:
         self._wake.set()
 
     def catch_up(self) -> None:
-        """Let the fleet work until now."""
-        while not self._work():
+        """Let the fleet work until the time of the call.
+
+        Time that passes meanwhile is left to `run`: a fleet that is slower than its clock would
+        never catch up, and nobody who goes be noticed.
+        """
+        now_ms = self.clock.now_ms()
+        while not self._work(now_ms):
             pass
 
     async def run(self) -> None:
@@ -140,7 +155,7 @@ class Emulator:
         try:
             while True:
                 self._wake.clear()
-                if not self._work():
+                if not self._work(self.clock.now_ms()):
                     await asyncio.sleep(0)
                     continue
                 await self._sleep()
@@ -166,9 +181,13 @@ class Emulator:
     ) -> int:
         config = self.fleet.config
         number = self.fleet.next_number
-        content = Content(prompt, config.block_size, number, salt)
-        generation = Generation(self.model, prompt, params, seed=config.seed + number)
-        choice = Choice(index, mailbox, generation, content)
+        unit = config.prefix_match_unit or config.block_size
+        content = Content(prompt, unit, number, salt)
+        generation = Generation(
+            self.model, prompt, params, seed=config.seed + number, speculate=self._speculates
+        )
+        guesses: list[bool] | None = [] if self._speculates else None
+        choice = Choice(index, mailbox, generation, content, guesses)
         output = params.max_tokens or 1
         # No time must pass here, in which more could come out than has been drawn.
         arrival = self.fleet.now_ms
@@ -178,19 +197,19 @@ class Emulator:
             priority=priority,
             keys=content.keys,
             ends=content.ends,
-            segments=(len(prompt) + output) // config.block_size + 2,
+            segments=(len(prompt) + output) // unit + 2,
             choices=choices,
         )
         self._choices[number] = choice
         choice.draw(self.fleet, number, self._ahead)
         if self._on_submitted is not None:
-            self._on_submitted(Submitted(number, arrival, len(prompt), content))
+            self._on_submitted(Submitted(number, arrival, len(prompt), content, guesses))
         return number
 
-    def _work(self) -> bool:
-        """Let the fleet work for a few iterations; return whether it has caught up."""
-        # What ends exactly now has come out.
-        until = np.nextafter(max(self.clock.now_ms(), self.fleet.now_ms), math.inf)
+    def _work(self, until_ms: float) -> bool:
+        """Let the fleet work for a few iterations; return whether it has worked until then."""
+        # What ends exactly then has come out.
+        until = np.nextafter(max(until_ms, self.fleet.now_ms), math.inf)
         happened = self.fleet.advance(until, most_iterations=_ITERATIONS)
         self._deliver(happened)
         if self._on_happened is not None:

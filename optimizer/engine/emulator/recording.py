@@ -38,7 +38,7 @@ class Recording:
 
         Those that were not served to their end ask for no more than they got.
         """
-        kept = [self._submitted[n] for n in sorted(self._submitted) if self._emitted.get(n, 0) > 0]
+        kept = self._kept()
         count = len(kept)
         return Traffic(
             arrival_ms=np.array([one.arrival_ms for one in kept], dtype=np.float64),
@@ -52,6 +52,13 @@ class Recording:
             keys=np.array([key for one in kept for key in one.content.keys], np.int64),
             ends=np.array([end for one in kept for end in one.content.ends], np.int32),
         )
+
+    def guesses(self) -> list[list[bool] | None]:
+        """Return of the same requests which tokens were guessed: see `Submitted`."""
+        return [one.guesses for one in self._kept()]
+
+    def _kept(self) -> list[Submitted]:
+        return [self._submitted[n] for n in sorted(self._submitted) if self._emitted.get(n, 0) > 0]
 
     def write_csv(self, file: TextIO) -> None:
         """Write arrival and lengths as a trace, which `read_trace` reads."""

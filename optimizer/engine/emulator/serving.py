@@ -29,7 +29,7 @@ def opened_socket(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        words = error.strerror or error
+        words = (error.strerror or str(error)).partition(" (while")[0]
         raise LiveFleetError(
             f"cannot listen at {host} port {port}: {words}; try another --host or --port"
         ) from error

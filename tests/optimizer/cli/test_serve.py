@@ -78,6 +78,8 @@ def test_it_serves_until_interrupted_and_writes_its_trace(tmp_path: Path) -> Non
         ((*ESTIMATED, "--host", "192.0.2.1"), 2, "cannot listen at 192.0.2.1 port 8000"),
         ((*ESTIMATED, "--max-n", "0"), 2, "--max-n = 0: must be from 1"),
         ((*ESTIMATED, "--num-gpu-blocks", "1"), 2, "--num-gpu-blocks = 1: must be from 2"),
+        ((*ESTIMATED, "--block-size", "0"), 2, "--block-size = 0: must be from 1 to 65536"),
+        ((*ESTIMATED, "--prefix-match-unit", "5"), 2, "5: must divide the block size, 16"),
         ((*ESTIMATED, "--acceptance-rate", "2"), 2, "--acceptance-rate = 2.0: must be from 0 to 1"),
         ((*ESTIMATED, "--max-model-len", "9" * 9), 2, "--max-model-len = 999999999: must be from"),
         ((*OF_FLEET, "--accelerator", "H1"), 3, "--accelerator: there is no accelerator 'H1'"),

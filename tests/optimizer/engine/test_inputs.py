@@ -137,7 +137,13 @@ def test_blocks_of_mooncake_become_segments(tmp_path: Path) -> None:
         ("arrival_s,input_tokens,output_tokens\nnan,5,2\n", ":2:"),
         ("arrival_s,input_tokens,output_tokens\n1,5.5,2\n", ":2:"),
         ("arrival_s,input_tokens,output_tokens\n1,5\n", ":2:"),
+        ("arrival_s,input_tokens,output_tokens\n1,5,nan\n", ":2:"),
+        ("arrival_s,input_tokens,output_tokens\n1,nan,5\n", ":2:"),
         ('{"timestamp": 0}\n', ":1:"),
+        (
+            '{"timestamp": 0, "input_length": 9, "output_length": 2, "hash_ids": [1e30]}\n',
+            ":1:",
+        ),
         ('{"timestamp": 0, "input_length": "x", "output_length": 2}\n', ":1:"),
         ("{broken\n", ":1:"),
     ],

@@ -56,6 +56,7 @@ def served(
     speed: float = 1.0,
     limits: Limits | None = None,
     former_names: bool = False,
+    drafts_by_chance: bool = False,
 ) -> Iterator[Served]:
     """Serve from another thread until the block ends."""
     warm_up(config, timing, built_in_model())
@@ -73,6 +74,7 @@ def served(
         fleet,
         built_in_model(),
         ScaledClock(speed),
+        drafts_by_chance=drafts_by_chance,
         on_submitted=recording.submitted,
         on_happened=one.note,
     )

@@ -20,19 +20,29 @@ from optimizer.engine.emulator.mailbox import Ended, Piece
 TIMING = IterationTiming(2.0, 0.01, 0.001, 0.0)
 
 
-def _emulator(clock: Callable[[], float], **settings: object) -> Emulator:
+def _emulator(
+    clock: Callable[[], float], *, drafts_by_chance: bool = False, **settings: object
+) -> Emulator:
     config = EngineConfig(num_blocks=2000, max_num_seqs=8, **settings)  # type: ignore[arg-type]
     fleet = LiveFleet(config, TIMING, tells_tokens=True)
-    return Emulator(fleet, built_in_model(), ScaledClock(1.0, clock))
+    return Emulator(
+        fleet, built_in_model(), ScaledClock(1.0, clock), drafts_by_chance=drafts_by_chance
+    )
 
 
-@pytest.mark.parametrize("drafts", [0, 3])
+@pytest.mark.parametrize(("drafts", "by_chance"), [(0, False), (3, False), (3, True)])
 @pytest.mark.parametrize("jump_s", [1e-4, 0.03, 0.5, 20.0])
-def test_a_clock_that_jumps_loses_nothing(jump_s: float, drafts: int) -> None:
+def test_a_clock_that_jumps_loses_nothing(jump_s: float, drafts: int, by_chance: bool) -> None:
     """Whatever time passes between any two looks at the clock, texts end where they end by
     themselves, and every output is what the language model writes."""
     ticks = itertools.count()
-    emulator = _emulator(lambda: jump_s * next(ticks), draft_tokens=drafts, acceptance_rate=0.7)
+    emulator = _emulator(
+        lambda: jump_s * next(ticks),
+        drafts_by_chance=by_chance,
+        draft_tokens=drafts,
+        acceptance_rate=0.7,
+    )
+    speculates = drafts > 0 and not by_chance
     prompts = [built_in_model().tokenizer.encode(words) for words in ("A plan", "A block is")]
     params = [SamplingParams(max_tokens=60, seed=seed, stop=["."]) for seed in range(12)]
 
@@ -44,9 +54,11 @@ def test_a_clock_that_jumps_loses_nothing(jump_s: float, drafts: int) -> None:
         assert not emulator.failed
         return [output for pair in outputs for output in pair]
 
-    found = asyncio.run(asyncio.wait_for(run(), 60))
+    found = asyncio.run(asyncio.wait_for(run(), 600))
     for k, output in enumerate(found):
-        generation = Generation(built_in_model(), prompts[k % 2], params[k // 2])
+        generation = Generation(
+            built_in_model(), prompts[k % 2], params[k // 2], speculate=speculates
+        )
         while generation.finish_reason is None:
             generation.next()
         assert [emission.token for emission in output] == generation.output
@@ -73,6 +85,73 @@ async def _collected(
     return outputs
 
 
+def test_a_fleet_that_is_slower_than_its_clock_still_listens() -> None:
+    """Where more time passes at every look at the clock than the fleet works off, a request is
+    taken back when it is asked for, not when all texts are over; its blocks are free then."""
+    ticks = itertools.count()
+    emulator = _emulator(lambda: 0.1 * next(ticks))
+    params = SamplingParams(max_tokens=4000, ignore_eos=True)
+    first = emulator.submit([[300, 301]], params)
+    second = emulator.submit([[302]], params)
+    emulator.catch_up()
+    emulator.cancel(second)
+    assert emulator.open_outputs == 1
+    assert emulator.fleet.has(first.numbers[0])
+    emulator.cancel(first)
+    assert emulator.fleet.now_ms < 1000.0
+    assert int(emulator.fleet.state.replicas[0].free) == 1999
+
+
+def _served_alone(emulator: Emulator, *prompts: list[int], tokens: int) -> list[list[Emission]]:
+    """Serve prompts one after another, each to its end."""
+    params = SamplingParams(max_tokens=tokens, seed=3, ignore_eos=True)
+
+    async def run() -> list[list[Emission]]:
+        pump = asyncio.create_task(emulator.run())
+        outputs = [(await _collected(emulator, [prompt], params))[0] for prompt in prompts]
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+        return outputs
+
+    return asyncio.run(asyncio.wait_for(run(), 600))
+
+
+def test_drafts_are_accepted_where_the_draft_model_guessed_the_text() -> None:
+    """What comes out together is what two models agree on, whatever chance is set: runs of guessed
+    tokens, cut at the number of drafts, with one more; by chance only where that is asked for."""
+    for by_chance in (False, True):
+        ticks = itertools.count()
+        emulator = _emulator(
+            lambda ticks=ticks: 0.01 * next(ticks),
+            drafts_by_chance=by_chance,
+            draft_tokens=3,
+            acceptance_rate=0.0,
+        )
+        (output,) = _served_alone(emulator, built_in_model().tokenizer.encode("A train"), tokens=64)
+        replica = emulator.fleet.state.replicas[0]
+        accepted, place = 0, 1
+        while place < len(output):
+            most = min(3, len(output) - place - 1)
+            run = list(itertools.takewhile(lambda e: e.guessed, output[place : place + most]))
+            accepted += len(run)
+            place += len(run) + 1
+        if by_chance:
+            assert replica.accepted_drafts == 0
+        else:
+            assert replica.accepted_drafts == accepted > 10
+
+
+def test_parts_of_blocks_are_shared_where_the_engine_finds_them() -> None:
+    """With a unit of 4 tokens a prompt finds 20 tokens of one that it shares 22 with; without one,
+    the one block of 16."""
+    for unit, hit in ((4, 20), (None, 16)):
+        ticks = itertools.count()
+        emulator = _emulator(lambda ticks=ticks: 0.01 * next(ticks), prefix_match_unit=unit)
+        shared = list(range(300, 322))
+        _served_alone(emulator, shared, [*shared, 400, 401, 402, 403], tokens=1)
+        assert int(emulator.fleet.metrics()[0].prefix_hits) == hit
+
+
 def test_equal_seeds_and_arrivals_give_equal_tokens_at_equal_times() -> None:
     """Two emulators under clocks that show the same write the same and schedule it alike, also
     where requests bring no seed; with another seed of the engine they write something else."""
@@ -90,7 +169,7 @@ def test_equal_seeds_and_arrivals_give_equal_tokens_at_equal_times() -> None:
             await asyncio.gather(pump, return_exceptions=True)
             return [[emission.token for emission in output] for output in outputs]
 
-        return asyncio.run(asyncio.wait_for(serve(), 60)), emulator.fleet.metrics()[0].running
+        return asyncio.run(asyncio.wait_for(serve(), 600)), emulator.fleet.metrics()[0].running
 
     assert run(1) == run(1)
     assert run(1) != run(2)

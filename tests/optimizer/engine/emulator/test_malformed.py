@@ -104,6 +104,7 @@ _COMMON: list[dict[str, object]] = [
     {"tools": [{"type": "function"}]},
     {"response_format": {"type": "json_object"}},
     {"best_of": 3},
+    {"use_beam_search": True},
     {"": 1},
     {"\ud800": 1},
 ]

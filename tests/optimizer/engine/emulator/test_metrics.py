@@ -132,7 +132,7 @@ def test_drafts_are_counted_where_there_are_any(serving: Callable[..., Served]) 
     config = EngineConfig(
         num_blocks=200, max_model_len=512, draft_tokens=2, acceptance_rate=1.0, max_num_seqs=4
     )
-    one = serving(config=config)
+    one = serving(config=config, drafts_by_chance=True)
     ask = {"model": "tiny", "prompt": "a", "max_tokens": 31, "ignore_eos": True}
     document(one.url, "POST", "/v1/completions", ask)
     text = call(one.url, "GET", "/metrics")[2].decode()

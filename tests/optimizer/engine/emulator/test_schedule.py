@@ -67,9 +67,9 @@ def test_five_hundred_streams_at_once(serving: Callable[..., Served]) -> None:
     assert one.emulator.open_outputs == 0
 
 
-@pytest.mark.parametrize("drafts", [0, 2])
+@pytest.mark.parametrize(("drafts", "by_chance"), [(0, False), (2, False), (2, True)])
 def test_the_schedule_over_http_is_that_of_a_simulation(
-    serving: Callable[..., Served], drafts: int
+    serving: Callable[..., Served], drafts: int, by_chance: bool
 ) -> None:
     """What came over HTTP, simulated afterwards at the same arrivals, gets every token at the very
     same time: with preemptions, a prefix cache, texts that end by themselves, and drafts."""
@@ -82,7 +82,7 @@ def test_the_schedule_over_http_is_that_of_a_simulation(
         acceptance_rate=0.5,
         seed=7,
     )
-    one = serving(config=config, replicas=2)
+    one = serving(config=config, replicas=2, drafts_by_chance=by_chance)
 
     async def run() -> None:
         messages = [{"role": "user", "content": f"Tell me about {k % 5} " * 8} for k in range(60)]
@@ -108,7 +108,17 @@ def test_the_schedule_over_http_is_that_of_a_simulation(
     assert traffic.arrival_ms.size == 90
     router = Router(RouterPolicy.LEAST_OUTSTANDING)
     again = LiveFleet(config, TIMING, replicas=2, router=router, tells_tokens=True)
-    again.offer(traffic)
+    for k, guesses in enumerate(one.recording.guesses()):
+        first, last = traffic.segment_of[k : k + 2]
+        number = again.submit(
+            int(traffic.prompt[k]),
+            int(traffic.output[k]),
+            arrival_ms=float(traffic.arrival_ms[k]),
+            keys=traffic.keys[first:last],
+            ends=traffic.ends[first:last],
+        )
+        assert (guesses is None) == (drafts == 0 or by_chance)
+        again.tell_guesses(number, 0, guesses or [])
     happened = again.advance(math.inf)
     columns = (happened.time_ms, happened.request, happened.tokens)
     simulated = zip(*(column.tolist() for column in columns), strict=True)
