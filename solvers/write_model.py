@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from solvers.errors import MissingExtraError, ProblemError
+from solvers.frozen_stages import with_stages_frozen
 from solvers.highs_arrays import choice_programme
 from solvers.integer_scaling import ScaledObjective
 from solvers.mixed_programme import highs_programme
@@ -19,24 +21,29 @@ __all__ = ["write_model"]
 _SUFFIXES = (".mps", ".lp")
 
 
-def write_model(problem: AllocationProblem, path: str | Path) -> None:
+def write_model(
+    problem: AllocationProblem, path: str | Path, reached: Mapping[int, float] | None = None
+) -> None:
     """Write the binary programme as free-format MPS or as LP, by the path's suffix.
 
     Parameters
     ----------
     problem
-        Without priorities. Columns are named C0, C1, ..., capacity rows R0, R1, ... and groups
+        Columns are named C0, C1, ..., capacity rows R0, R1, ... and groups
         G0, G1, ...; numbers are the caller's, to 15 digits. With a split or a linked
         part, the variables after the columns are V0, V1, ... and rows R0, R1, ..., see
         `solvers.split_programme`; rows may be scaled.
     path
         Ends in ".mps" or ".lp"; an existing file is replaced.
+    reached
+        With strict priorities: by priority, the unserved weight that may not be passed, as in
+        `StageResult.value`. The model is then that of the cost.
 
     Raises
     ------
     ProblemError
-        If the problem has strict priorities or uncertain rows, which the formats cannot express,
-        or the suffix is another one.
+        If the problem has strict priorities and nothing is said to be reached, or uncertain rows,
+        which the formats cannot express, or the suffix is another one.
     MissingExtraError
         If HiGHS, which writes the file, is not installed.
     OSError
@@ -45,10 +52,10 @@ def write_model(problem: AllocationProblem, path: str | Path) -> None:
     target = Path(path)
     if target.suffix not in _SUFFIXES:
         raise ProblemError(f"{target}: the name must end in {' or '.join(_SUFFIXES)}")
-    if problem.priority is not None:
+    if problem.priority is not None and reached is None:
         raise ProblemError(
-            f"{target.suffix} files know one objective, not strict priorities; write the problem "
-            f"without `priority`, or use write_problem"
+            f"{target.suffix} files know one objective, not strict priorities; say what each "
+            f"priority `reached`, write the problem without `priority`, or use write_problem"
         )
     if problem.chance is not None:
         raise ProblemError(
@@ -61,7 +68,7 @@ def write_model(problem: AllocationProblem, path: str | Path) -> None:
         raise MissingExtraError(
             "writing models needs HiGHS; try: pip install 'highspy<1.15'"
         ) from error
-    programme = _named_programme(problem)
+    programme = _named_programme(problem, reached or {})
     programme.model_name_ = "allocation"
     highs = highspy.Highs()
     highs.setOptionValue("output_flag", False)
@@ -72,7 +79,9 @@ def write_model(problem: AllocationProblem, path: str | Path) -> None:
         raise OSError(f"{target}: HiGHS could not write the model")
 
 
-def _named_programme(problem: AllocationProblem) -> Any:
+def _named_programme(problem: AllocationProblem, reached: Mapping[int, float]) -> Any:
+    if problem.split is None:
+        problem = with_stages_frozen(problem, reached)
     columns = [f"C{column}" for column in range(problem.columns)]
     if problem.split is None and problem.links is None:
         programme: Any = choice_programme(
@@ -85,8 +94,11 @@ def _named_programme(problem: AllocationProblem) -> Any:
         return programme
     builder = SplitProgramme(problem, SplitItems(problem))
     objective = builder.cost_objective()
+    # Of services that may be served in part, what stays unserved is no column of the problem.
+    split_stages = {} if problem.priority is None else reached
+    frozen = [(builder.stage_objective(level), most) for level, most in split_stages.items()]
     mixed = dataclasses.replace(
-        builder.programme(objective, [], []),
+        builder.programme(objective, frozen, []),
         objective=ScaledObjective(objective, 1.0, 0.0, exact=False),
     )
     programme = highs_programme(mixed)

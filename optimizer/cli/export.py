@@ -159,11 +159,10 @@ def export(
 
 def _model(source: str, format: Format) -> str:  # noqa: A002
     """Return the text of the array problem of a fleet."""
-    from optimizer.fleet import cost_stage
-    from solvers import write_model
+    from optimizer.fleet import write_cost_stage
 
-    arrays = cost_stage(read_fleet(source))
+    fleet = read_fleet(source)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"fleet.{format.value}"
-        write_model(arrays, path)
+        write_cost_stage(fleet, path)
         return path.read_text(encoding="utf-8")

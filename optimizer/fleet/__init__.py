@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.check import check_plan
-from optimizer.fleet.cost_stage import cost_stage
+from optimizer.fleet.cost_stage import cost_stage, write_cost_stage
 from optimizer.fleet.difference import Change, PlanDifference, ServiceDifference, difference
 from optimizer.fleet.explain import Explanation, Option, OptionState, explain, explain_candidates
 from optimizer.fleet.horizon import HorizonPlan, check_horizon, plan_horizon, with_loads_table
@@ -99,4 +99,5 @@ __all__ = [
     "tornado",
     "what_if",
     "with_loads_table",
+    "write_cost_stage",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from optimizer.errors import InfeasibleError
 from optimizer.fleet.problem import FleetProblem, build_problem
 from optimizer.spec.fleet_spec import FleetSpec
-from solvers import AllocationProblem, solve, with_stages_frozen
+from solvers import AllocationProblem, solve, with_stages_frozen, write_model
 
-__all__ = ["cost_stage", "cost_stage_of"]
+__all__ = ["cost_stage", "cost_stage_of", "write_cost_stage"]
 
 
 def cost_stage(spec: FleetSpec) -> AllocationProblem:
@@ -32,18 +34,43 @@ def cost_stage(spec: FleetSpec) -> AllocationProblem:
 
 def cost_stage_of(problem: FleetProblem) -> AllocationProblem:
     """Return the cost stage of a fleet's problem; see `cost_stage`."""
-    spec = problem.table.spec
+    arrays = _arrays(problem)
+    if arrays.priority is None:
+        return arrays
+    return with_stages_frozen(arrays, _reached(arrays, problem.table.spec))
+
+
+def write_cost_stage(spec: FleetSpec, path: str | Path) -> None:
+    """Write the problem of the cost as MPS or LP, by the path's suffix; services may split.
+
+    Parameters
+    ----------
+    spec
+        A validated fleet. With strict priorities it is solved for them, see `cost_stage`.
+    path
+        Ends in ".mps" or ".lp"; an existing file is replaced.
+
+    Raises
+    ------
+    InfeasibleError
+        If something that must be served cannot be, or nothing was found within the limits.
+    """
+    arrays = _arrays(build_problem(spec))
+    write_model(arrays, path, None if arrays.priority is None else _reached(arrays, spec))
+
+
+def _arrays(problem: FleetProblem) -> AllocationProblem:
     if problem.arrays is None:
+        spec = problem.table.spec
         names = ", ".join(spec.services[service].name for service in problem.impossible)
         raise InfeasibleError(f"nothing can serve what must be served: {names}")
-    if problem.arrays.priority is None:
-        return problem.arrays
+    return problem.arrays
+
+
+def _reached(arrays: AllocationProblem, spec: FleetSpec) -> dict[int, float]:
+    """Return what has to stay unserved of each priority."""
     options = spec.optimizer
-    result = solve(
-        problem.arrays, time_limit_s=options.time_limit_s, relative_gap=options.relative_gap
-    )
+    result = solve(arrays, time_limit_s=options.time_limit_s, relative_gap=options.relative_gap)
     if result.x is None:
         raise InfeasibleError(f"{result.termination.reason}: {result.termination.detail}")
-    return with_stages_frozen(
-        problem.arrays, {stage.priority: stage.value for stage in result.stages}
-    )
+    return {stage.priority: stage.value for stage in result.stages}

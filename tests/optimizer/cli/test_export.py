@@ -37,16 +37,21 @@ def test_a_table_has_a_line_per_allocation_and_no_formulas(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("suffix", ["mps", "lp"])
-def test_the_array_problem_has_the_plans_optimum(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("allocation", ["choose", "split"])
+def test_the_array_problem_has_the_plans_optimum(
+    tmp_path: Path, suffix: str, allocation: str
+) -> None:
     """HiGHS reads the file and finds the plan's cost: two of three served, on B at 5 each.
 
-    Under strict priorities at most one may stay unserved, which a row of the file says.
+    Under strict priorities at most one may stay unserved, which a row of the file says; without
+    it nobody would be served, at no cost. Services that split may do so as well.
     """
     import highspy
 
     spec = fleet(
         services=[service("x"), service("y"), service("z")],
         capacities=[{"type": "A", "cards": 0}, {"type": "B", "cards": 2}],
+        optimizer={"allocation": allocation},
     )
     source, _ = written(tmp_path, spec)
     target = tmp_path / f"out.{suffix}"
