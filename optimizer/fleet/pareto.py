@@ -91,13 +91,15 @@ def pareto_front(spec: FleetSpec, measure: ParetoMeasure, points: int = 10) -> P
     InfeasibleError
         If there is no plan.
     ModelError
-        If the measure is not known for every candidate, or does not add up where services split.
+        If the measure is not known for every candidate, or services split, or instances are
+        bought in tiers.
     ValueError
         If fewer than 2 points are asked for.
     """
     if points < 2:
         raise ValueError(f"points = {points}: must be at least 2")
     problem = build_problem(spec)
+    _require_costs_of_candidates(problem.arrays, measure)
     search = _Search(problem, cost_stage_of(problem), measure)
     cheapest = search.point(math.inf)
     assert cheapest is not None  # the cost stage has a solution
@@ -109,6 +111,19 @@ def pareto_front(spec: FleetSpec, measure: ParetoMeasure, points: int = 10) -> P
     return ParetoFront(
         measure, tuple(search.points_from(cheapest, bounds.next_of_grid)), complete=False
     )
+
+
+def _require_costs_of_candidates(arrays: AllocationProblem | None, measure: ParetoMeasure) -> None:
+    """Refuse fleets whose cost is not the sum over the services' candidates."""
+    if arrays is None:
+        return
+    if arrays.split is not None:
+        raise ModelError(f"{measure}: a front of a fleet whose services split is not offered")
+    if arrays.links is not None and arrays.links.cost.any():
+        raise ModelError(
+            f"{measure}: a front of a fleet with purchase tiers is not offered, whose instances "
+            f"are bought for all services at once"
+        )
 
 
 @dataclass(frozen=True)
@@ -142,8 +157,6 @@ class _Search:
     def __init__(
         self, problem: FleetProblem, arrays: AllocationProblem, measure: ParetoMeasure
     ) -> None:
-        if arrays.split is not None:
-            raise ModelError(f"{measure}: a front of a fleet whose services split is not offered")
         self.problem = problem
         self.arrays = arrays
         each = measure_of_candidates(problem.table, measure)

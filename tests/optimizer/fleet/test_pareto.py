@@ -141,12 +141,23 @@ def test_unserved_services_stay_as_few_as_can_be() -> None:
 
 
 def test_what_does_not_add_up_is_refused() -> None:
-    """A mean over requests without requests, a fleet that splits, one point."""
+    """A mean over requests without requests, a fleet that splits, tiers, one point."""
     idle = fleet()
     with pytest.raises(ModelError, match="no service has any load"):
         pareto_front(idle, ParetoMeasure.TTFT_MS)
-    split = three_types(2, optimizer={"allocation": "split", "unserved": "forbidden"})
-    with pytest.raises(ModelError, match="split"):
-        pareto_front(split, ParetoMeasure.CARDS)
+    for unserved in ("forbidden", "allowed"):
+        split = three_types(2, optimizer={"allocation": "split", "unserved": unserved})
+        with pytest.raises(ModelError, match="split"):
+            pareto_front(split, ParetoMeasure.CARDS)
+    tiers = [{"tier": "reserved", "instances": 1, "cost_per_hour": 2.0}, {"tier": "on-demand"}]
+    bought = fleet(
+        accelerators=[{"name": "A", "cost_per_hour": 10.0, "tiers": tiers}],
+        capacities=[],
+        performance=[
+            {"model": "m", "accelerator": "A", "max_batch": 32, "prefill_decode": CONSTANT}
+        ],
+    )
+    with pytest.raises(ModelError, match="purchase tiers"):
+        pareto_front(bought, ParetoMeasure.CARDS)
     with pytest.raises(ValueError, match="at least 2"):
         pareto_front(idle, ParetoMeasure.CARDS, 1)
