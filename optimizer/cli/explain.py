@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,7 +60,8 @@ def explain(
 ) -> None:
     """Solve a fleet and say why each service got what it got.
 
-    Every accelerator is shown with what it would take and what rules it out.
+    Every accelerator is shown with what it would take and what rules it out; where the fleet has
+    `uncertainty`, at the load that binds, beside what every load makes of the service.
 
     For example:
 
@@ -77,6 +79,9 @@ def explain(
             )
         (_show_repair if repair else _show_prices)(spec, as_json=as_json)
         return
+    if spec.uncertainty is not None:
+        _explain_uncertain(spec, services, no_solver=no_solver, as_json=as_json)
+        return
     if no_solver:
         _show(spec, _candidates(spec, services), as_json=as_json)
         return
@@ -91,6 +96,21 @@ def explain(
         raise typer.Exit(ExitCode.INFEASIBLE)
 
 
+def _explain_uncertain(
+    spec: FleetSpec, services: list[str] | None, *, no_solver: bool, as_json: bool
+) -> None:
+    """Explain services over all loads, by default those that some load leaves unserved, or all."""
+    from optimizer.fleet import explain_uncertain, optimize_uncertain
+
+    plan = None if no_solver else optimize_uncertain(spec)
+    names = [service.name for service in spec.services]
+    found = [explain_uncertain(spec, name, plan) for name in services or names]
+    lacking = [one for one in found if any(load.cause for load in one.loads)]
+    _show(spec, found if services else lacking or found, as_json=as_json)
+    if plan is not None and plan.termination == "infeasible":
+        raise typer.Exit(ExitCode.INFEASIBLE)
+
+
 def _candidates(spec: FleetSpec, services: list[str] | None) -> list[Explanation]:
     """Explain services, by default those that nothing can serve, or all."""
     from optimizer.fleet import build_problem, explain_candidates
@@ -102,7 +122,7 @@ def _candidates(spec: FleetSpec, services: list[str] | None) -> list[Explanation
     return found if services else hopeless or found
 
 
-def _show(spec: FleetSpec, explanations: list[Explanation], *, as_json: bool) -> None:
+def _show(spec: FleetSpec, explanations: Sequence[Explanation], *, as_json: bool) -> None:
     if as_json:
         import json
 

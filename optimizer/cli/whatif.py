@@ -14,7 +14,7 @@ from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, write_data
 
 if TYPE_CHECKING:
-    from optimizer.fleet import FleetPlan, WhatIf
+    from optimizer.fleet import FleetPlan, UncertainPlan, WhatIf
     from optimizer.spec import Assignment
 
 __all__ = ["whatif"]
@@ -58,7 +58,8 @@ def whatif(
 ) -> None:
     """Solve a fleet as it is and with changes; every case is solved anew, to its own proof.
 
-    Counts, such as cards, are rounded to whole numbers.
+    Counts, such as cards, are rounded to whole numbers. Where the fleet has `uncertainty`, every
+    case is planned for all of its loads.
 
     For example:
 
@@ -103,7 +104,7 @@ class _Count:
     def __init__(self, as_json: bool) -> None:
         self._shown = sys.stderr.isatty() and not as_json
 
-    def told(self, position: int, _: FleetPlan) -> None:
+    def told(self, position: int, _: FleetPlan | UncertainPlan) -> None:
         """Write over the last count."""
         if self._shown:
             sys.stderr.write(f"\r{position + 1} solved")
@@ -134,7 +135,7 @@ def _document(study: WhatIf) -> dict[str, Any]:
     }
 
 
-def _delta(base: FleetPlan, plan: FleetPlan) -> float | None:
+def _delta(base: FleetPlan | UncertainPlan, plan: FleetPlan | UncertainPlan) -> float | None:
     if base.total_cost_per_hour is None or plan.total_cost_per_hour is None:
         return None
     return plan.total_cost_per_hour - base.total_cost_per_hour

@@ -35,7 +35,14 @@ from optimizer.fleet.scenarios import solve_each
 from optimizer.fleet.shadow_prices import ShadowPrice, shadow_prices
 from optimizer.fleet.sizing import build_candidates
 from optimizer.fleet.tornado import Tornado, TornadoBar, tornado
-from optimizer.fleet.uncertainty import ScenarioOutcome, UncertainPlan, optimize_uncertain
+from optimizer.fleet.uncertainty import (
+    ScenarioOutcome,
+    ServiceAtLoad,
+    UncertainExplanation,
+    UncertainPlan,
+    explain_uncertain,
+    optimize_uncertain,
+)
 from optimizer.fleet.violation import PlanCheck, Violation
 from optimizer.fleet.whatif import Case, WhatIf, what_if
 
@@ -65,12 +72,14 @@ __all__ = [
     "ReplicaTarget",
     "ResourceUse",
     "ScenarioOutcome",
+    "ServiceAtLoad",
     "ServiceDifference",
     "ShadowPrice",
     "Stage",
     "TargetOutcome",
     "Tornado",
     "TornadoBar",
+    "UncertainExplanation",
     "UncertainPlan",
     "UnservedService",
     "Verdict",
@@ -85,6 +94,7 @@ __all__ = [
     "difference",
     "explain",
     "explain_candidates",
+    "explain_uncertain",
     "optimize",
     "optimize_uncertain",
     "pair_data",

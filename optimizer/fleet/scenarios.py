@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from optimizer.fleet.optimize import optimize
 from optimizer.fleet.plan import FleetPlan
+from optimizer.fleet.uncertainty import UncertainPlan, optimize_uncertain
 from optimizer.spec.fleet_spec import FleetSpec
 
 __all__ = ["solve_each"]
@@ -19,8 +20,8 @@ def solve_each(
     fleets: Sequence[FleetSpec],
     *,
     jobs: int | None = None,
-    told: Callable[[int, FleetPlan], None] | None = None,
-) -> list[FleetPlan]:
+    told: Callable[[int, FleetPlan | UncertainPlan], None] | None = None,
+) -> list[FleetPlan | UncertainPlan]:
     """Solve every fleet as if it were the only one.
 
     Parameters
@@ -34,13 +35,14 @@ def solve_each(
 
     Returns
     -------
-    list of FleetPlan
-        In order; without the candidates that `explain` needs.
+    list of FleetPlan or UncertainPlan
+        In order, of uncertain loads where the fleet has `uncertainty`; without the candidates that
+        `explain` needs.
 
     Raises
     ------
     solvers.SolverError, queue_models.QueueModelError, PlanError
-        As from `optimize`.
+        As from `optimize` and `optimize_uncertain`.
     """
     plans = []
     for position, plan in enumerate(_plans(fleets, _processes(jobs, len(fleets)))):
@@ -56,7 +58,7 @@ def _processes(jobs: int | None, fleets: int) -> int:
     return max(min(jobs, fleets), 1)
 
 
-def _plans(fleets: Sequence[FleetSpec], processes: int) -> Iterator[FleetPlan]:
+def _plans(fleets: Sequence[FleetSpec], processes: int) -> Iterator[FleetPlan | UncertainPlan]:
     if processes == 1:
         yield from map(_words_of_plan, fleets)
         return
@@ -66,6 +68,8 @@ def _plans(fleets: Sequence[FleetSpec], processes: int) -> Iterator[FleetPlan]:
     yield from work(delayed(_words_of_plan)(fleet) for fleet in fleets)
 
 
-def _words_of_plan(fleet: FleetSpec) -> FleetPlan:
+def _words_of_plan(fleet: FleetSpec) -> FleetPlan | UncertainPlan:
     """Solve, and keep what the document of the plan holds: tables of candidates are large."""
+    if fleet.uncertainty is not None:
+        return UncertainPlan.model_validate(optimize_uncertain(fleet).model_dump())
     return FleetPlan.model_validate(optimize(fleet).model_dump())

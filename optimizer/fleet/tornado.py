@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from optimizer.errors import PlanError
 from optimizer.fleet.plan import FleetPlan
 from optimizer.fleet.scenarios import solve_each
 from optimizer.spec.assignment import Assignment, Operation, assigned, named_entry
@@ -83,15 +84,17 @@ def tornado(
     Raises
     ------
     solvers.SolverError, queue_models.QueueModelError, PlanError
-        As from `optimize`.
+        As from `optimize`; if the fleet's loads are uncertain.
     """
+    if fleet.uncertainty is not None:
+        raise PlanError("the loads of this fleet are uncertain: use what_if for its figures")
     figures = dict(_figures(fleet, base))
     fleets = [
         assigned(fleet, [Assignment(path, Operation.MULTIPLY, factor) for path in paths])
         for paths in figures.values()
         for factor in (1.0 - share, 1.0 + share)
     ]
-    plans = solve_each(fleets, jobs=jobs)
+    plans = [plan for plan in solve_each(fleets, jobs=jobs) if isinstance(plan, FleetPlan)]
     bars = [
         TornadoBar(figure, plans[2 * place], plans[2 * place + 1])
         for place, figure in enumerate(figures)

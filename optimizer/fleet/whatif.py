@@ -9,6 +9,7 @@ from itertools import product
 from optimizer.errors import Fault, SpecError
 from optimizer.fleet.plan import FleetPlan
 from optimizer.fleet.scenarios import solve_each
+from optimizer.fleet.uncertainty import UncertainPlan
 from optimizer.spec.assignment import Assignment, assigned
 from optimizer.spec.fleet_spec import FleetSpec
 
@@ -28,7 +29,7 @@ class Case:
     """
 
     swept: tuple[Assignment, ...]
-    plan: FleetPlan
+    plan: FleetPlan | UncertainPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class WhatIf:
         One per combination of swept values, the last range running fastest; with no range, one.
     """
 
-    base: FleetPlan
+    base: FleetPlan | UncertainPlan
     common: tuple[Assignment, ...]
     cases: tuple[Case, ...]
 
@@ -61,7 +62,7 @@ def what_if(
     ranges: Sequence[Sequence[Assignment]] = (),
     *,
     jobs: int | None = None,
-    told: Callable[[int, FleetPlan], None] | None = None,
+    told: Callable[[int, FleetPlan | UncertainPlan], None] | None = None,
 ) -> WhatIf:
     """Solve a fleet as it is and with changes; nothing is extrapolated.
 

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from optimizer.fleet.explain import Explanation, Option, OptionState
-from optimizer.report.figures import number
+from optimizer.fleet.uncertainty import ServiceAtLoad, UncertainExplanation
+from optimizer.report.figures import number, percent
 
 __all__ = ["explanation_view"]
 
@@ -35,7 +36,31 @@ def explanation_view(explanation: Explanation) -> RenderableType:
     table.add_column("remark", overflow="fold")
     for option, others in _best_of_each(explanation.options):
         table.add_row(*_cells(option, others), style=_STYLES[option.state])
-    return Group(verdict, Padding(table, (1, 0, 0, 0), expand=False))
+    parts: list[RenderableType] = [verdict, Padding(table, (1, 0, 0, 0), expand=False)]
+    if isinstance(explanation, UncertainExplanation):
+        loads = _loads(explanation.loads, explanation.currency)
+        parts.insert(1, Padding(loads, (1, 0, 0, 0), expand=False))
+    return Group(*parts)
+
+
+def _loads(loads: tuple[ServiceAtLoad, ...], currency: str) -> Table:
+    """Return what every load makes of the service."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("load", overflow="fold")
+    for heading in ("probability", "requests/s", "repl.", f"{currency}/h", "margin"):
+        table.add_column(heading, justify="right")
+    table.add_column("", overflow="fold")
+    for load in loads:
+        table.add_row(
+            Text(load.load),
+            "-" if load.probability is None else f"{load.probability:g}",
+            f"{load.arrival_rate_rps:.6g}",
+            "-" if load.replicas is None else f"{load.replicas}",
+            "-" if load.cost_per_hour is None else f"{load.cost_per_hour:,.2f}",
+            "-" if load.margin is None else percent(load.margin),
+            Text(load.cause, style="red"),
+        )
+    return table
 
 
 def _best_of_each(options: tuple[Option, ...]) -> Iterator[tuple[Option, int]]:

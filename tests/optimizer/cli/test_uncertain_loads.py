@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from optimizer.cli.exit_codes import ExitCode
 from tests.optimizer.cli.commands import REPOSITORY
@@ -47,11 +49,108 @@ def test_the_text_names_what_each_load_lacks(run: Run) -> None:
     assert "too few replicas: chat" in out
 
 
-def test_verbs_that_ask_about_one_load_say_so(run: Run) -> None:
-    """`explain` does not answer for the usual loads as if they were all."""
-    code, _, err = run("explain", EXAMPLE)
-    assert code == ExitCode.USAGE
-    assert "loads of this fleet are uncertain" in err
+def chat_of(run: Run, text: str) -> dict[str, Any]:
+    """Return how a fleet explains what chat got."""
+    code, out, err = run("explain", "-", "chat", "--json", stdin=text)
+    assert code == ExitCode.OK, err
+    explained: dict[str, Any] = json.loads(out)["explanations"][0]
+    return explained
+
+
+def test_explain_names_the_load_that_binds(run: Run) -> None:
+    """Chat is sized for the launch, search for the busy day; every load has its own figures."""
+    found = document(run, "explain", EXAMPLE)["explanations"]
+    assert {e["service"]: e["binding_load"] for e in found} == {"chat": "launch", "search": "busy"}
+    chat = found[0]
+    assert [load["arrival_rate_rps"] for load in chat["loads"]] == [8.0, 12.8, 30.0]
+    assert [load["replicas"] for load in chat["loads"]] == [2, 2, 2]
+    margins = [load["margin"] for load in chat["loads"]]
+    assert margins == sorted(margins, reverse=True)
+    assert not any(load["cause"] for load in chat["loads"])
+    chosen = [option for option in chat["options"] if option["state"] == "chosen"]
+    assert [option["replicas"] for option in chosen] == [2]
+    code, out, _ = run("explain", EXAMPLE, "chat")
+    assert code == ExitCode.OK
+    assert "load 'launch' binds (30 requests/s): 2 replica(s) on H100" in out
+
+
+def test_explain_follows_replicas_that_follow_the_load(run: Run) -> None:
+    """Where replicas adapt, each load has its own number of them, the most where it binds."""
+    text = EXAMPLE.read_text(encoding="utf-8") + "  replicas: adapt\n"
+    chat = chat_of(run, text)
+    replicas = {load["load"]: load["replicas"] for load in chat["loads"]}
+    assert chat["binding_load"] == "launch"
+    assert replicas["usual"] < replicas["launch"]
+
+
+def test_explain_says_which_load_nothing_can_serve(run: Run) -> None:
+    """At most one replica serves chat on any but the launch day; the cause is at that load."""
+    text = EXAMPLE.read_text(encoding="utf-8").replace(
+        "  - name: chat\n", "  - name: chat\n    replicas: {max: 1}\n"
+    )
+    code, out, _ = run("explain", "-", "--json", stdin=text)
+    assert code in (ExitCode.OK, ExitCode.INFEASIBLE)
+    (chat,) = json.loads(out)["explanations"]
+    assert chat["service"] == "chat"
+    assert chat["binding_load"] == "launch"
+    assert "H100: needs 2 replicas, at most 1 are allowed" in chat["verdict"]
+    causes = {load["load"]: bool(load["cause"]) for load in chat["loads"]}
+    assert causes["launch"]
+    code, out, _ = run("explain", "-", "--no-solver", stdin=text)
+    assert code == ExitCode.OK
+    assert "load 'launch' binds" in out
+
+
+def test_explain_says_where_replicas_are_too_few(run: Run) -> None:
+    """The load that the promise gives up is the one with a cause, and does not bind."""
+    text = EXAMPLE.read_text(encoding="utf-8") + "  serve_probability: 0.9\n"
+    chat = chat_of(run, text)
+    causes = {load["load"]: load["cause"] for load in chat["loads"]}
+    assert causes == {"usual": "", "busy": "", "launch": "too few replicas"}
+    assert chat["binding_load"] == "busy"
+
+
+def test_explain_knows_usual_loads_and_peaks(run: Run) -> None:
+    """With peaks a service has two loads of its own, and its peak binds."""
+    text = EXAMPLE.read_text(encoding="utf-8").split("  scenarios:")[0]
+    text += "  peaks: {at_once: 1, factor: 2}\n"
+    chat = chat_of(run, text)
+    assert chat["binding_load"] == "its peak"
+    assert [load["arrival_rate_rps"] for load in chat["loads"]] == [8.0, 16.0]
+
+
+def test_explain_refuses_an_unknown_service(run: Run) -> None:
+    """One line that names the nearest."""
+    code, _, err = run("explain", EXAMPLE, "chatt")
+    assert code == ExitCode.SPEC_INVALID
+    assert "did you mean 'chat'?" in err
+
+
+def test_what_if_plans_every_case_for_all_loads(run: Run, tmp_path: Path) -> None:
+    """A case costs what `solve` says of the changed fleet, not what its usual loads would."""
+    change = "uncertainty.scenarios[launch].rates_rps.chat=60"
+    found = document(run, "whatif", EXAMPLE, "--set", change)
+    text = EXAMPLE.read_text(encoding="utf-8").replace("{chat: 30}", "{chat: 60}")
+    path = tmp_path / "fleet.yaml"
+    path.write_text(text, encoding="utf-8")
+    solved = document(run, "solve", path)
+    case = found["cases"][0]
+    assert found["base"]["total_cost_per_hour"] == 18.0
+    assert case["plan"]["total_cost_per_hour"] == solved["total_cost_per_hour"] > 18.0
+    assert case["cost_delta_per_hour"] == solved["total_cost_per_hour"] - 18.0
+    assert len(case["plan"]["scenarios"]) == 3
+    code, out, _ = run("whatif", EXAMPLE, "--set", change)
+    assert code == ExitCode.OK
+    assert "2/2" in out
+    assert "1 scaled" in out
+
+
+def test_repairs_and_prices_ask_about_one_load_and_say_so(run: Run) -> None:
+    """They do not answer for the usual loads as if they were all."""
+    for question in ("--repair", "--prices"):
+        code, _, err = run("explain", EXAMPLE, question)
+        assert code == ExitCode.USAGE
+        assert "loads of this fleet are uncertain" in err
 
 
 def test_what_is_wrong_in_uncertainty_is_one_line(run: Run) -> None:
