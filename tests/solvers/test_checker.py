@@ -108,7 +108,13 @@ def test_unserved_weight_without_priorities() -> None:
     [
         (
             solvers.checker,
-            {"solvers.link_checker", "solvers.links", "solvers.problem", "solvers.split_checker"},
+            {
+                "solvers.chance",
+                "solvers.link_checker",
+                "solvers.links",
+                "solvers.problem",
+                "solvers.split_checker",
+            },
         ),
         (solvers.link_checker, {"solvers.links"}),
         (solvers.split_checker, {"solvers.problem", "solvers.split"}),

@@ -34,7 +34,9 @@ def test_compare_writes_results_and_makes_tables_from_them_again(
     assert "[4/4]" in done.stderr
     assert "solved" in done.stdout
     names = {path.name for path in folder.iterdir()}
-    assert names == {"runs.jsonl", "runs.csv", "summary.csv", "profile.csv", "protocol.json"}
+    assert names == {
+        "runs.jsonl", "runs.csv", "summary.csv", "summary.tex", "profile.csv", "protocol.json",
+    }  # fmt: skip
     with (folder / "runs.csv").open(newline="") as stream:
         rows = {(row["instance"], row["solver"]): row for row in csv.DictReader(stream)}
     assert rows["by-hand", "milp"]["value"] == "16.0"
