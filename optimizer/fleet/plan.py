@@ -18,7 +18,8 @@ from pydantic import (
     model_serializer,
 )
 
-from optimizer.errors import InfeasibleError, PlanError
+from optimizer.errors import PlanError
+from optimizer.fleet.answer import Answer
 from optimizer.spec.service_class import SloMetric
 from solvers import Limit, MissingExtraError, Reason, SolveStatistics
 
@@ -306,7 +307,7 @@ class Provenance(_PlanPart):
     threads: int
 
 
-class FleetPlan(_PlanPart):
+class FleetPlan(_PlanPart, Answer):
     """A plan for a whole fleet.
 
     `statistics` (times, nodes) stands beside the plan and is not part of it, so that equal runs
@@ -383,11 +384,6 @@ class FleetPlan(_PlanPart):
         """Times and counts of the solve; empty for a plan read from a file."""
         return self._statistics
 
-    @property
-    def found(self) -> bool:
-        """Whether there is anything to deploy."""
-        return self.termination in (Reason.OPTIMAL, Reason.FEASIBLE)
-
     def allocations_of(self, service: str) -> tuple[Allocation, ...]:
         """Return every allocation of a service; several where it splits."""
         return tuple(a for a in self.allocations if a.service == service)
@@ -422,18 +418,6 @@ class FleetPlan(_PlanPart):
             if allocation.service == service:
                 return allocation
         raise KeyError(f"service {service!r} has no allocation in this plan")
-
-    def require(self) -> FleetPlan:
-        """Return the plan itself, or raise where there is none.
-
-        Raises
-        ------
-        InfeasibleError
-            If the plan is infeasible or none was found; carries the explanation.
-        """
-        if not self.found:
-            raise InfeasibleError(f"{self.termination}: {self.detail}")
-        return self
 
     def explain(self, service: str) -> Explanation:
         """Say why a service got what it got; see `optimizer.fleet.explain.explain`.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 from optimizer.experiments.kv_study import StudyTable
-from optimizer.report.matplotlib_figure import new_figure
+from optimizer.report.matplotlib_figure import inline_svg, new_figure
 
 __all__ = ["draw_table"]
 
@@ -41,10 +40,7 @@ def draw_table(table: StudyTable) -> str:
     if len(table.lines) > 1:
         # Beside the axes: bars leave no corner free.
         axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    picture = io.StringIO()
-    figure.savefig(picture, format="svg", metadata={"Date": None})
-    text = picture.getvalue()
-    return text[text.index("<svg") :]
+    return inline_svg(figure, table.title)
 
 
 def _lines(axes: Any, table: StudyTable, at: list[float]) -> None:

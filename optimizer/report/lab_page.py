@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from html import escape
 from importlib.util import find_spec
 
 from optimizer.control.lab import LabResult
-from optimizer.report.matplotlib_figure import new_figure
+from optimizer.report.matplotlib_figure import inline_svg, new_figure
 
 __all__ = ["lab_page"]
 
@@ -94,7 +93,4 @@ def _drawn(result: LabResult) -> str:
     for axes in (load, cards, kept):
         axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg")
-    text = drawn.getvalue()
-    return text[text.index("<svg") :]
+    return inline_svg(figure, "load, cards held and requests kept over time")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from solvers import MissingExtraError
 
-__all__ = ["new_figure", "plain", "require_matplotlib"]
+__all__ = ["inline_svg", "new_figure", "plain", "require_matplotlib"]
 
 
 def require_matplotlib() -> None:
@@ -41,3 +44,33 @@ def new_figure(width_inches: float, height_inches: float) -> Any:
 def plain(text: str) -> str:
     """Return a text that is drawn as it is: between dollar signs there would be formulas."""
     return text.replace("$", r"\$")
+
+
+def inline_svg(figure: Any, title: str) -> str:
+    """Return a drawing as markup to stand in a page; black is whatever the page's ink is.
+
+    Parameters
+    ----------
+    figure
+        Of matplotlib.
+    title
+        Read out instead of the picture.
+    """
+    matplotlib = import_module("matplotlib")
+    figure.patch.set_visible(False)
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fleetopt"}):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Title": title})
+    markup = text.getvalue()
+    markup = markup[markup.index("<svg") :]
+    markup = re.sub(r"<metadata>.*?</metadata>", "", markup, flags=re.DOTALL)
+    markup = re.sub(r"(stroke|fill): #000000", r"\1: currentColor", markup)
+    return _with_own_ids(markup)
+
+
+def _with_own_ids(markup: str) -> str:
+    """Keep the names inside one drawing apart from those of the others on its page."""
+    mine = f"c{hashlib.sha256(markup.encode()).hexdigest()[:10]}-"
+    markup = re.sub(r'\bid="', f'id="{mine}', markup)
+    markup = re.sub(r'(xlink:href|href)="#', rf'\1="#{mine}', markup)
+    return re.sub(r"url\(#", f"url(#{mine}", markup)

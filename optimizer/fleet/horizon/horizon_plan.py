@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from optimizer.errors import InfeasibleError
+from optimizer.fleet.answer import Answer
 from solvers import Limit, Reason
 
 __all__ = ["Commitment", "HorizonCost", "HorizonPlan", "PeriodAllocation", "PeriodPlan"]
@@ -67,7 +67,7 @@ class HorizonCost(_Part):
         return self.running + self.committed + self.starts + self.stops + self.moves
 
 
-class HorizonPlan(_Part):
+class HorizonPlan(_Part, Answer):
     """A plan for all periods together."""
 
     schema_version: Literal[1] = 1
@@ -90,23 +90,6 @@ class HorizonPlan(_Part):
     solver: str = ""
     queue_model: str = ""
     notes: tuple[str, ...] = ()
-
-    @property
-    def found(self) -> bool:
-        """Whether there is anything to deploy."""
-        return self.termination in (Reason.OPTIMAL, Reason.FEASIBLE)
-
-    def require(self) -> HorizonPlan:
-        """Return the plan itself, or raise where there is none.
-
-        Raises
-        ------
-        InfeasibleError
-            If there is none; says why.
-        """
-        if not self.found:
-            raise InfeasibleError(f"{self.termination}: {self.detail}")
-        return self
 
     def to_json(self) -> str:
         """Return the plan as JSON."""

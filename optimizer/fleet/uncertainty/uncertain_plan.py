@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from optimizer.errors import InfeasibleError, PlanError
+from optimizer.errors import PlanError
+from optimizer.fleet.answer import Answer
 from optimizer.fleet.plan import Allocation, FleetPlan, UnservedService
 from optimizer.spec.uncertainty import CostMeasure, ProbabilityScope, ReplicaTiming
 from solvers import Limit, Reason
@@ -33,7 +34,7 @@ class ScenarioOutcome(_Part):
     )
 
 
-class UncertainPlan(_Part):
+class UncertainPlan(_Part, Answer):
     """What is decided before the load is known, and every load that it was decided for."""
 
     schema_version: Literal[1] = 1
@@ -75,23 +76,6 @@ class UncertainPlan(_Part):
     scenarios: tuple[ScenarioOutcome, ...] = ()
     solver: str = ""
     notes: tuple[str, ...] = ()
-
-    @property
-    def found(self) -> bool:
-        """Whether there is anything to deploy."""
-        return self.termination in (Reason.OPTIMAL, Reason.FEASIBLE)
-
-    def require(self) -> UncertainPlan:
-        """Return the plan itself, or raise where there is none.
-
-        Raises
-        ------
-        InfeasibleError
-            If there is none; says why.
-        """
-        if not self.found:
-            raise InfeasibleError(f"{self.termination}: {self.detail}")
-        return self
 
     def scenario(self, name: str) -> ScenarioOutcome:
         """Return the outcome of a scenario.

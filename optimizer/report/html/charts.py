@@ -6,14 +6,10 @@ by colour alone.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
-from optimizer.report.matplotlib_figure import new_figure, plain
+from optimizer.report.matplotlib_figure import inline_svg, new_figure, plain
 
 __all__ = [
     "COLOURS",
@@ -62,7 +58,7 @@ def bar_chart(rows: Sequence[tuple[str, Mapping[str, float]]], unit: str, title:
     axes.set_xlabel(plain(unit))
     if len(parts) > 1:
         figure.legend(loc="outside upper left", ncols=min(len(parts), 5), frameon=False)
-    return _svg(figure, title)
+    return inline_svg(figure, title)
 
 
 def share_chart(rows: Sequence[tuple[str, float, bool]], whole: str, title: str) -> str:
@@ -76,7 +72,7 @@ def share_chart(rows: Sequence[tuple[str, float, bool]], whole: str, title: str)
     axes.set_xlim(left=0.0, right=max(1.05, *(1.05 * share for _, share, _ in rows)))
     _name_rows(axes, [name for name, _, _ in rows])
     axes.set_xlabel(whole)
-    return _svg(figure, title)
+    return inline_svg(figure, title)
 
 
 def tornado_chart(base: float, rows: Sequence[Swing], unit: str, ends: tuple[str, str]) -> str:
@@ -93,7 +89,7 @@ def tornado_chart(base: float, rows: Sequence[Swing], unit: str, ends: tuple[str
     _name_rows(axes, [row[0] for row in rows])
     axes.set_xlabel(plain(unit))
     figure.legend(loc="outside upper left", ncols=2, frameon=False)
-    return _svg(figure, "cost with less and more of each figure")
+    return inline_svg(figure, "cost with less and more of each figure")
 
 
 def staircase(
@@ -110,7 +106,7 @@ def staircase(
     axes.set_xlabel(plain(axes_words[0]))
     axes.set_ylabel(plain(axes_words[1]))
     axes.set_ylim(bottom=0)
-    return _svg(figure, f"{axes_words[1]} against {axes_words[0]}")
+    return inline_svg(figure, f"{axes_words[1]} against {axes_words[0]}")
 
 
 def curve_chart(
@@ -134,7 +130,7 @@ def curve_chart(
     axes.set_ylabel(plain(axes_words[1]))
     if axes.lines:
         axes.legend(frameon=False)
-    return _svg(figure, f"{axes_words[1]} against {axes_words[0]}")
+    return inline_svg(figure, f"{axes_words[1]} against {axes_words[0]}")
 
 
 def _figure() -> tuple[Any, Any]:
@@ -164,25 +160,3 @@ def _name_rows(axes: Any, names: Sequence[str]) -> None:
     axes.set_yticks(range(len(names)), [plain(name) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.5, -0.5)
-
-
-def _svg(figure: Any, title: str) -> str:
-    """Return the drawing as markup to stand in a page; black is whatever the page's ink is."""
-    matplotlib = import_module("matplotlib")
-    figure.patch.set_visible(False)
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fleetopt"}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Title": title})
-    markup = text.getvalue()
-    markup = markup[markup.index("<svg") :]
-    markup = re.sub(r"<metadata>.*?</metadata>", "", markup, flags=re.DOTALL)
-    markup = re.sub(r"(stroke|fill): #000000", r"\1: currentColor", markup)
-    return _with_own_ids(markup)
-
-
-def _with_own_ids(markup: str) -> str:
-    """Keep the names inside one drawing apart from those of the others on its page."""
-    mine = f"c{hashlib.sha256(markup.encode()).hexdigest()[:10]}-"
-    markup = re.sub(r'\bid="', f'id="{mine}', markup)
-    markup = re.sub(r'(xlink:href|href)="#', rf'\1="#{mine}', markup)
-    return re.sub(r"url\(#", f"url(#{mine}", markup)
