@@ -131,15 +131,19 @@ def lab(
     if not baselines:
         spec = spec.model_copy(update={"baselines": ()})
     fleet = fleet_of_control(spec.control, scenario.parent, slo)
+    if page is not None:
+        from optimizer.report.html import require_pages
+
+        require_pages()
     with ending_at_interrupt(), _progress(shown=not as_json) as progress:
         result = run_scenario(spec, fleet, scenario.parent, progress)
     if output is not None:
         write_data(result.to_json(indent=2) + "\n", output)
     if page is not None:
-        from optimizer.report.lab_page import lab_page
+        from optimizer.report.html import lab_page
 
         with writing_to(page, "--html"):
-            page.write_text(lab_page(result), encoding="utf-8")
+            page.write_text(lab_page(result, fleet.currency), encoding="utf-8")
     if as_json:
         write_data(result.to_json(indent=2) + "\n", None)
     else:

@@ -62,6 +62,10 @@ def study(
       fleetopt kv study --model 01-ai/Yi-34B --accelerator A100-80GB-SXM --device cpu_dram_pcie4 \
 --device nvme_gen4 --csv tables
     """
+    if page is not None:
+        from optimizer.report.html import require_pages
+
+        require_pages()
     with faults_by_option():
         from optimizer.capacity import ModelArchitecture
         from optimizer.catalog import accelerator as catalogued
@@ -86,7 +90,7 @@ def study(
         with writing_to(csv, "--csv"):
             tell(f"fleetopt: {len(write_csv_tables(found, csv))} tables in {csv}")
     if page is not None:
-        from optimizer.report.kv_study_page import kv_study_page
+        from optimizer.report.html import kv_study_page
 
         write_data(kv_study_page(found), page)
         tell(f"fleetopt: {page} written")

@@ -11,7 +11,23 @@ from typing import Any
 from optimizer.report.figures import number
 from solvers import MissingExtraError
 
-__all__ = ["rendered"]
+__all__ = ["rendered", "require_pages"]
+
+
+def require_pages() -> None:
+    """Refuse at once what would fail after hours of runs.
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2 or matplotlib is not installed; says how to add them.
+    """
+    for name in ("jinja2", "matplotlib"):
+        if find_spec(name) is None:
+            raise MissingExtraError(
+                f"HTML reports need {name}, which is not installed; "
+                f"try: pip install 'fleetopt[report]'"
+            )
 
 
 def rendered(template: str, **values: Any) -> str:
@@ -34,12 +50,7 @@ def rendered(template: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Any:
-    for name in ("jinja2", "matplotlib"):
-        if find_spec(name) is None:
-            raise MissingExtraError(
-                f"HTML reports need {name}, which is not installed; "
-                f"try: pip install 'fleetopt[report]'"
-            )
+    require_pages()
     jinja2 = import_module("jinja2")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("optimizer.report.html"),
@@ -53,6 +64,7 @@ def _environment() -> Any:
         "money": lambda value: "-" if value is None else f"{value:,.2f}",
         "change": lambda value: "-" if value is None else f"{value:+,.2f}",
         "share": lambda value: "-" if value is None else f"{value:.1%}",
+        "fine_share": lambda value: "-" if value is None else f"{value:.2%}",
         "signed_share": lambda value: "-" if value is None else f"{value:+.1%}",
         "change_share": lambda value: f"{value:+.0%}",
         "whole_share": lambda value: f"{value:.0%}",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.cli.exit_codes import ExitCode
-from optimizer.report import kv_study_page
+from optimizer.report.html import pages
 from tests.optimizer.cli.in_process import Run
 
 ONE = ("kv", "study", "--model", "meta-llama/Llama-3.1-8B", "--device", "nvme_paper")
@@ -45,18 +45,16 @@ def test_a_page_needs_nothing_else_and_a_folder_has_every_table(run: Run, tmp_pa
         assert len({len(row) for row in rows}) == 1
 
 
-def test_without_matplotlib_the_page_has_tables_and_says_so(
+def test_without_matplotlib_a_page_is_refused_with_what_adds_it(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No picture, no failure."""
-    monkeypatch.setattr(kv_study_page, "find_spec", lambda name: None)
+    """One line, the extra's name, exit code 6, no page."""
+    monkeypatch.setattr(pages, "find_spec", lambda name: None)
     page = tmp_path / "study.html"
     status, _, err = run(*ONE, "-o", page)
-    assert status == ExitCode.OK, err
-    text = page.read_text(encoding="utf-8")
-    assert "<svg" not in text
-    assert text.count("<table>") == 12
-    assert "fleetopt[plot]" in text
+    assert status == ExitCode.PLUGIN
+    assert "fleetopt[report]" in err
+    assert not page.exists()
 
 
 @pytest.mark.parametrize(
