@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from optimizer.control.spec import Condition, ConditionType
+from optimizer.control.planned_load import PlannedLoad
+from optimizer.control.spec import Condition, ConditionType, ServiceObservation, Variant
 
 __all__ = ["Conditions"]
 
@@ -24,6 +25,53 @@ class Conditions:
         since_s = before.since_s if before is not None and before.status == status else now_s
         self._known[kind] = Condition(
             type=kind, status=status, reason=reason, message=message, since_s=since_s
+        )
+
+    def tell_metrics(
+        self,
+        now_s: float,
+        loads: Mapping[str, PlannedLoad],
+        seen: Mapping[str, ServiceObservation],
+    ) -> None:
+        """Say whether the figures of every service are known."""
+        blind = sorted(name for name, load in loads.items() if not load.trusted)
+        why = next(
+            (str(seen[name].arrival_rate_rps) for name in blind if name in seen), "not observed"
+        )
+        self.tell(
+            now_s,
+            ConditionType.METRICS_AVAILABLE,
+            not blind,
+            "MetricsMissing" if blind else "MetricsFound",
+            f"{len(blind)} of {len(loads)} services, such as {blind[0]}: {why}" if blind else "",
+        )
+
+    def tell_swinging(self, now_s: float, swinging: Sequence[str]) -> None:
+        """Say whose replicas keep changing direction."""
+        self.tell(
+            now_s,
+            ConditionType.STABILIZED,
+            not swinging,
+            "Swinging" if swinging else "Steady",
+            f"{', '.join(swinging[:5])}: reductions wait longer" if swinging else "",
+        )
+
+    def tell_capacity(
+        self, now_s: float, unserved: Sequence[str], waiting: Mapping[Variant, int]
+    ) -> None:
+        """Say which services are not served whole, and how many replicas wait for cards."""
+        words = []
+        if unserved:
+            words.append(f"not served whole: {', '.join(unserved[:5])}")
+        if waiting:
+            first = next(iter(waiting))
+            words.append(f"{sum(waiting.values())} replicas wait for cards, as {first}")
+        self.tell(
+            now_s,
+            ConditionType.CAPACITY_AVAILABLE,
+            not words,
+            "Unserved" if unserved else "Waiting" if words else "Enough",
+            "; ".join(words),
         )
 
     def holds(self, kind: ConditionType) -> bool:

@@ -8,8 +8,9 @@ from typing import Any
 
 from optimizer.control.forecast import ForecastSettings, LoadForecaster, ObservedLoad
 from optimizer.control.spec import FleetObservation, ForecastSpec, LoadForecast, ServiceObservation
+from optimizer.spec.fleet_spec import FleetSpec
 
-__all__ = ["Expectations"]
+__all__ = ["Expectations", "longest_start_up_s"]
 
 # Standard deviations of a count that what is seen must lie above a forecast to replace it.
 _SURPRISE_SD = 1.0
@@ -95,6 +96,13 @@ class Expectations:
         if (state.get("method"), state.get("step_s")) == (self._spec.method, self._spec.step_s):
             self._forecaster = LoadForecaster.restore(state)
             self._busy_s = {str(name): float(at) for name, at in state["busy_s"].items()}
+
+
+def longest_start_up_s(fleet: FleetSpec) -> float:
+    """Return the longest start-up time of the fleet's configurations [s]."""
+    default = fleet.optimizer.transition.start_up_s
+    times = (default if p.start_up_s is None else p.start_up_s for p in fleet.performance)
+    return max(times, default=default)
 
 
 def _above_nothing(rate_rps: float) -> float:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from optimizer.control.errors import ControlError
 from optimizer.control.expected_load import ExpectedLoad, fleet_with
+from optimizer.control.proposal import Moves, Proposal
 from optimizer.control.quotas import QuotaRow, price_of_one, quotas_of
 from optimizer.control.spec import ControlSpec, Variant
 from optimizer.errors import PlanError
@@ -39,39 +38,6 @@ IntArray = NDArray[np.int64]
 _DESIGN_RPS = 0.01
 # Moves that are needed are made where they carry so many times as much.
 _WORTH_MOVING = 1.05
-
-
-class Moves(StrEnum):
-    """Whether services may go to variants that they do not run on."""
-
-    NEVER = "never"
-    IF_NEEDED = "if-needed"  # where otherwise fewer are served whole, or less load
-    ALLOWED = "allowed"
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What the optimiser wants.
-
-    Parameters
-    ----------
-    replicas
-        By variant; variants that are not there get none.
-    needed
-        Replicas that would serve each service whole, on the variants proposed.
-    unserved
-        Services that do not get all they need.
-    moves_allowed
-        Whether services could change place.
-    solver
-        What solved it.
-    """
-
-    replicas: Mapping[Variant, int]
-    needed: Mapping[str, int]
-    unserved: tuple[str, ...]
-    moves_allowed: bool
-    solver: str = field(compare=False)
 
 
 class Planner:

@@ -1,0 +1,27 @@
+"""Cards that replicas of a variant take."""
+
+from __future__ import annotations
+
+from optimizer.control.spec import Variant
+from optimizer.spec.fleet_spec import FleetSpec
+
+__all__ = ["VariantCards"]
+
+
+class VariantCards:
+    """Type of card and cards in a replica of every variant."""
+
+    def __init__(self, fleet: FleetSpec) -> None:
+        self._machines = {a.name: a for a in fleet.accelerators}
+        self._model = {s.name: s.model for s in fleet.services}
+        self._instances = {
+            (p.model, p.accelerator, p.configuration): p.instances for p in fleet.performance
+        }
+
+    def of(self, variant: Variant) -> tuple[str, int]:
+        """Return both; one card of a type of its own for a variant that is not the fleet's."""
+        machine = self._machines.get(variant.accelerator)
+        if machine is None:
+            return variant.accelerator, 1
+        key = (self._model.get(variant.service, ""), machine.name, variant.configuration)
+        return machine.type or machine.name, machine.cards * self._instances.get(key, 1)
