@@ -1,20 +1,21 @@
 """One deployment per variant, changed through its scale: what clients of Kubernetes fill in.
 
-`DeploymentScaleActuator` knows which deployment stands for which variant, what a read of it means
-and what an answer means; a subclass brings the client: two calls to the API server.
+`DeploymentScaleActuator` knows which deployment stands for which variant, what a look at them means
+and what an answer means; a subclass brings the client: three calls to the API server.
 """
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from optimizer.control.actuators.base import Actuator, outcome
-from optimizer.control.errors import ActuationError, ControlError
+from optimizer.control.errors import ControlError
+from optimizer.control.kubernetes.api_server import ApiError
+from optimizer.control.kubernetes.deployments import Deployment
+from optimizer.control.kubernetes.names import checked_name
 from optimizer.control.spec import (
     Order,
     OrderOutcome,
@@ -25,70 +26,27 @@ from optimizer.control.spec import (
 )
 from optimizer.spec.fleet_spec import FleetSpec
 
-__all__ = ["Deployment", "DeploymentScaleActuator", "ScaleError"]
+__all__ = ["DeploymentScaleActuator"]
 
-# As in RFC 1123: what names of deployments and namespaces may be.
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _RESULTS = {
     403: OrderResult.REFUSED,
     404: OrderResult.REFUSED,
     409: OrderResult.CONFLICT,
     422: OrderResult.REFUSED,
 }
-
-
-class ScaleError(ActuationError):
-    """The API server refused, or did not answer.
-
-    Parameters
-    ----------
-    message
-        For people.
-    status
-        Of HTTP; None where nothing came back.
-    """
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """One deployment as the API server tells of it.
-
-    Parameters
-    ----------
-    replicas
-        `spec.replicas`.
-    ready
-        `status.readyReplicas`.
-    existing
-        Pods of it that are not on their way out.
-    terminating
-        Pods of it that are.
-    resource_version
-        Of its scale: a write against an older one is a conflict.
-    pending_for_s
-        Age of its oldest pod that is not ready [s].
-    owner
-        Who else scales it, as an autoscaler's name; "" where nobody does.
-    """
-
-    replicas: int
-    ready: int
-    existing: int
-    terminating: int
-    resource_version: str
-    pending_for_s: float = 0.0
-    owner: str = ""
+_CONFLICT = 409
+# A deployment's version moves with every pod: so often a write is tried against a newer one whose
+# replicas are still as they were.
+_MOST_TRIES = 4
 
 
 class DeploymentScaleActuator(Actuator):
     """Moves shift replicas between deployments; what a deployment runs is never changed.
 
     Options: `namespace`, and `deployments`: a list of entries with the keys of a variant and
-    `deployment`, its name. Variants without a deployment are not available to the plans.
+    `deployment`, its name. An entry without `max_batch` stands for the batch that the plan gives
+    its variant. Variants without a deployment are not available to the plans, and neither are those
+    whose deployment is not there, or is scaled by somebody else.
     """
 
     name = "deployment-scale"
@@ -96,73 +54,109 @@ class DeploymentScaleActuator(Actuator):
 
     def __init__(self, fleet: FleetSpec, folder: Path, options: Mapping[str, Any]) -> None:
         rest = dict(options)
-        self.namespace = _checked_name("namespace", rest.pop("namespace", "default"))
+        self.namespace = checked_name(
+            f"actuator '{self.name}': namespace", rest.pop("namespace", "default")
+        )
         entries = rest.pop("deployments", [])
         super().__init__(fleet, folder, rest)
-        self._name_of: dict[Variant, str] = {}
+        self._given: dict[Variant, str] = {}
         for place, entry in enumerate(entries if isinstance(entries, list) else [entries]):
-            if not isinstance(entry, dict) or "deployment" not in entry:
-                raise ControlError(
-                    f"actuator '{self.name}': deployments[{place}]: must have the keys service, "
-                    "accelerator and deployment"
-                )
-            given = dict(entry)
-            deployment = _checked_name(f"deployments[{place}]", given.pop("deployment"))
-            try:
-                self._name_of[Variant.model_validate(given)] = deployment
-            except ValueError as error:
-                raise ControlError(
-                    f"actuator '{self.name}': deployments[{place}]: {error}"
-                ) from error
-        self._versions: dict[Variant, str] = {}
+            self._take(f"actuator '{self.name}': deployments[{place}]", entry)
+        self._name_of = dict(self._given)
+        self._seen: Mapping[str, Deployment] = {}
+
+    def _take(self, where: str, entry: object) -> None:
+        """Take one entry of the options."""
+        if not isinstance(entry, dict) or "deployment" not in entry:
+            raise ControlError(f"{where}: must have the keys service, accelerator and deployment")
+        given = dict(entry)
+        deployment = checked_name(where, given.pop("deployment"))
+        try:
+            variant = Variant.model_validate(given)
+        except ValueError as error:
+            raise ControlError(f"{where}: {error}") from error
+        if variant in self._given:
+            raise ControlError(f"{where}: another entry stands for {variant}")
+        if deployment in self._given.values():
+            raise ControlError(f"{where}: another entry has the deployment {deployment}")
+        self._given[variant] = deployment
 
     def begin(self, variants: Sequence[Variant]) -> None:
-        """Refuse deployments of what the fleet does not have."""
-        known = set(variants)
-        for variant, deployment in self._name_of.items():
-            if variant not in known:
-                near = [str(v) for v in variants if v.service == variant.service]
+        """Find the variant of every entry; refuse deployments of what the fleet does not have."""
+        known = {_without_batch(variant): variant for variant in variants}
+        found: dict[Variant, str] = {}
+        for given, deployment in self._given.items():
+            variant = known.get(_without_batch(given))
+            if variant is None or given.max_batch not in (None, variant.max_batch):
+                near = [str(v) for v in variants if v.service == given.service]
                 raise ControlError(
-                    f"actuator '{self.name}': deployment {deployment} stands for {variant}, which "
+                    f"actuator '{self.name}': deployment {deployment} stands for {given}, which "
                     f"the fleet does not have; of this service: {'; '.join(near) or 'none'}"
                 )
+            found[variant] = deployment
+        self._name_of = found
 
     def deployable(self) -> frozenset[Variant]:
-        """Return the variants that have a deployment."""
-        return frozenset(self._name_of)
+        """Return the variants that have a deployment, less those seen not to be ours to scale."""
+        return frozenset(
+            variant
+            for variant, name in self._name_of.items()
+            if not self._seen or (name in self._seen and not self._seen[name].owner)
+        )
+
+    def owners(self) -> dict[Variant, str]:
+        """Return who else scales a variant's deployment, as last seen."""
+        found = ((v, self._seen.get(name)) for v, name in self._name_of.items())
+        return {v: seen.owner for v, seen in found if seen is not None and seen.owner}
+
+    def missing(self) -> dict[Variant, str]:
+        """Return the names of deployments that were not there when last looked for."""
+        return {v: name for v, name in self._name_of.items() if name not in self._seen}
 
     @abstractmethod
-    def read(self, namespace: str, deployment: str) -> Deployment:
-        """Return a deployment as it is.
+    def look(self, now_s: float) -> Mapping[str, Deployment]:
+        """Return the deployments of the namespace, by name, at least ours that are there.
 
         Raises
         ------
-        ScaleError
+        ApiError
             If the API server refuses or does not answer.
         """
 
     @abstractmethod
-    def write(self, namespace: str, deployment: str, replicas: int, resource_version: str) -> None:
+    def read(self, deployment: str) -> tuple[int, str]:
+        """Return the replicas of a deployment's scale, and of which version it is.
+
+        Raises
+        ------
+        ApiError
+            If the API server refuses or does not answer.
+        """
+
+    @abstractmethod
+    def write(self, deployment: str, replicas: int, resource_version: str) -> None:
         """Set the replicas of a deployment's scale, if it is still of that version.
 
         Raises
         ------
-        ScaleError
-            If the API server refuses or does not answer.
+        ApiError
+            If the API server refuses or does not answer; 409 if it is of another version.
         """
 
     def counts(self, now_s: float) -> ReplicaCounts:
-        """Read every deployment; nothing is known where one of them cannot be read."""
+        """Look at every deployment; one that is not there has no replicas."""
+        self._seen = self.look(now_s)
         counts = []
         for variant, name in self._name_of.items():
-            found = self.read(self.namespace, name)
-            self._versions[variant] = found.resource_version
+            found = self._seen.get(name)
+            if found is None:
+                continue
             counts.append(
                 ReplicaCount(
                     variant=variant,
                     wanted=found.replicas,
                     ready=found.ready,
-                    pending=max(found.existing - found.ready, 0),
+                    pending=found.pending,
                     stopping=found.terminating,
                     pending_for_s=found.pending_for_s,
                 )
@@ -175,26 +169,36 @@ class DeploymentScaleActuator(Actuator):
         name = self._name_of.get(order.variant)
         if name is None:
             return outcome(order, OrderResult.REFUSED, "no deployment stands for this variant")
+        found = self._seen.get(name)
+        if found is None:
+            return outcome(order, OrderResult.REFUSED, f"there is no deployment {name}")
+        if found.owner:
+            return outcome(order, OrderResult.CONFLICT, f"{found.owner} scales {name} too")
         try:
-            found = self.read(self.namespace, name)
-            if found.owner:
-                return outcome(order, OrderResult.CONFLICT, f"{found.owner} scales {name} too")
-            if found.replicas == order.replicas:
-                return outcome(order, OrderResult.UNCHANGED)
-            if found.resource_version != self._versions.get(order.variant):
-                words = f"{name} was changed by somebody else since it was looked at"
-                return outcome(order, OrderResult.CONFLICT, words)
-            self.write(self.namespace, name, order.replicas, found.resource_version)
-        except ScaleError as error:
+            return self._set(order, name, found)
+        except ApiError as error:
             result = _RESULTS.get(error.status or 0, OrderResult.FAILED)
             return outcome(order, result, str(error))
-        return outcome(order, OrderResult.APPLIED)
+
+    def _set(self, order: Order, name: str, found: Deployment) -> OrderOutcome:
+        """Write against the version that was looked at, or a newer one with the same replicas."""
+        replicas, version = found.replicas, found.resource_version
+        for tried in range(_MOST_TRIES):
+            if replicas == order.replicas:
+                return outcome(order, OrderResult.UNCHANGED)
+            if replicas != found.replicas:
+                words = f"{name} was set to {replicas} by somebody else since it was looked at"
+                return outcome(order, OrderResult.CONFLICT, words)
+            try:
+                self.write(name, order.replicas, version)
+            except ApiError as error:
+                if error.status != _CONFLICT or tried == _MOST_TRIES - 1:
+                    raise
+            else:
+                return outcome(order, OrderResult.APPLIED)
+            replicas, version = self.read(name)
+        raise AssertionError("the last try returns or raises")
 
 
-def _checked_name(where: str, name: object) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ControlError(
-            f"actuator 'deployment-scale': {where}: {name!r}: must be a name as Kubernetes has it: "
-            "lower-case letters, digits and -"
-        )
-    return name
+def _without_batch(variant: Variant) -> Variant:
+    return variant.model_copy(update={"max_batch": None})

@@ -15,7 +15,7 @@ _REGISTRY: PluginRegistry[Actuator] = PluginRegistry(
     unknown=UnknownPluginError,
     broken=BrokenPluginError,
     missing=MissingExtraError,
-    needs={"gauges": ("prometheus_client", "control")},
+    needs={"gauges": ("prometheus_client", "control"), "kubernetes": ("httpx", "control")},
 )
 
 names = _REGISTRY.names

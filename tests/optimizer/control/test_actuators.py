@@ -9,14 +9,12 @@ import pytest
 
 from optimizer.control.actuators import names
 from optimizer.control.actuators.base import Actuator
-from optimizer.control.actuators.deployment_scale import (
-    Deployment,
-    DeploymentScaleActuator,
-    ScaleError,
-)
+from optimizer.control.actuators.deployment_scale import DeploymentScaleActuator
 from optimizer.control.actuators.dry_run import DryRunActuator
 from optimizer.control.actuators.shadow import ShadowActuator
 from optimizer.control.errors import ActuationError, ControlError
+from optimizer.control.kubernetes.api_server import ApiError
+from optimizer.control.kubernetes.deployments import Deployment
 from optimizer.control.spec import Order, OrderKind, OrderResult, ReplicaCount, ReplicaCounts
 from optimizer.spec import FleetSpec
 from optimizer.spec.service import CurrentAllocationSpec
@@ -32,7 +30,7 @@ def order(before: int, after: int) -> Order:
 
 def test_ours_are_registered() -> None:
     """By the same door as anyone's."""
-    assert {"dry-run", "gauges"} <= set(names())
+    assert {"dry-run", "gauges", "kubernetes"} <= set(names())
 
 
 def test_a_dry_run_writes_orders_down(fleet: FleetSpec, tmp_path: Path) -> None:
@@ -86,16 +84,21 @@ class Cluster(DeploymentScaleActuator):
         entry = {"service": "chat", "accelerator": "H100", "max_batch": 64, "deployment": "chat-h"}
         super().__init__(fleet, folder, {"namespace": "llm", "deployments": [entry]})
         self.deployment = Deployment(2, 2, 2, 1, "7")
-        self.error: ScaleError | None = None
-        self.writes: list[tuple[str, str, int, str]] = []
+        self.error: ApiError | None = None
+        self.writes: list[tuple[str, int, str]] = []
 
-    def read(self, namespace: str, deployment: str) -> Deployment:
+    def look(self, now_s: float) -> dict[str, Deployment]:
         if self.error is not None:
             raise self.error
-        return self.deployment
+        return {"chat-h": self.deployment}
 
-    def write(self, namespace: str, deployment: str, replicas: int, resource_version: str) -> None:
-        self.writes.append((namespace, deployment, replicas, resource_version))
+    def read(self, deployment: str) -> tuple[int, str]:
+        return self.deployment.replicas, self.deployment.resource_version
+
+    def write(self, deployment: str, replicas: int, resource_version: str) -> None:
+        if self.error is not None:
+            raise self.error
+        self.writes.append((deployment, replicas, resource_version))
 
 
 def test_a_deployment_is_scaled(fleet: FleetSpec, tmp_path: Path) -> None:
@@ -104,25 +107,9 @@ def test_a_deployment_is_scaled(fleet: FleetSpec, tmp_path: Path) -> None:
     (count,) = cluster.counts(0.0).counts
     assert (count.variant, count.wanted, count.ready, count.stopping) == (V, 2, 2, 1)
     assert cluster.apply(0.0, order(2, 3)).result is OrderResult.APPLIED
-    assert cluster.writes == [("llm", "chat-h", 3, "7")]
+    assert cluster.writes == [("chat-h", 3, "7")]
     assert cluster.apply(0.0, order(3, 2)).result is OrderResult.UNCHANGED
     assert len(cluster.writes) == 1
-
-
-def test_what_others_own_or_changed_is_left_alone(fleet: FleetSpec, tmp_path: Path) -> None:
-    """An autoscaler of its own, or a change since the look: a conflict, and no write."""
-    cluster = Cluster(fleet, tmp_path)
-    cluster.counts(0.0)
-    cluster.deployment = Deployment(2, 2, 2, 0, "8")
-    assert cluster.apply(0.0, order(2, 3)).result is OrderResult.CONFLICT
-    cluster.counts(1.0)
-    cluster.deployment = Deployment(2, 2, 2, 0, "8", owner="HorizontalPodAutoscaler chat")
-    result = cluster.apply(1.0, order(2, 3))
-    assert (result.result, result.detail) == (
-        OrderResult.CONFLICT,
-        "HorizontalPodAutoscaler chat scales chat-h too",
-    )
-    assert cluster.writes == []
 
 
 @pytest.mark.parametrize(
@@ -142,7 +129,7 @@ def test_an_api_servers_no_is_an_outcome(
     """Orders do not raise; counts do, for without them nothing may be changed."""
     cluster = Cluster(fleet, tmp_path)
     cluster.counts(0.0)
-    cluster.error = ScaleError("no", status)
+    cluster.error = ApiError("no", status)
     assert cluster.apply(0.0, order(2, 3)).result is result
     with pytest.raises(ActuationError):
         cluster.counts(1.0)
