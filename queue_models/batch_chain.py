@@ -55,39 +55,40 @@ def log_tail_pole(mean: float, scv: float, most: int) -> float:
     -----
     x = ln z solves (ln E[e^(x A)] - mean x)/x = b - mean, whose left-hand side grows with x from 0.
     Near saturation both sides are small: the left-hand side is summed without its linear term.
+    With gamma times the transform ends where u = scv mean (e^x - 1) = 1, and at light loads x lies
+    closer to that end than numbers can tell: the root is sought in w = -ln(1 - u), which has none.
     """
-    # With gamma times the transform ends where scv mean (e^x - 1) = 1.
-    top = np.log1p(1.0 / (scv * mean)) if scv > 0 else np.inf
+    gamma = scv * mean
 
-    def excess(x: float) -> float:
+    def point(w: float) -> float:
+        return float(np.log1p(-np.expm1(-w) / gamma)) if gamma > 0 else w
+
+    def excess(w: float) -> float:
+        x = point(w)
         second = mean * _exponential_beyond(x)
-        if scv > 0:
-            second += _logarithm_beyond(scv * mean * float(np.expm1(x))) / scv
+        if gamma > 0:
+            second += _exponential_beyond(-w) / scv
         return second / x - (most - mean)
 
-    low, high = 0.0, min(2.0 * (most - mean) / (mean + scv * mean**2), 0.5 * top, 1.0)
+    high = min(2.0 * (most - mean) / (mean + scv * mean**2), 1.0)
+    if gamma > 0:
+        high = -float(np.log1p(-min(gamma * float(np.expm1(high)), 0.5)))
+    low = 0.0
     while excess(high) < 0:
-        low, high = high, min(2.0 * high, 0.5 * (high + top))
+        low, high = high, 2.0 * high
 
     def of_points(_: IntArray, points: FloatArray) -> FloatArray:
-        return np.array([excess(float(x)) / (most - mean) for x in points])
+        return np.array([excess(float(w)) / (most - mean) for w in points])
 
     start = np.full(1, max(low, 1e-12 * high))
-    return float(increasing_root(of_points, start, np.full(1, high), precision=1e-15)[0])
+    return point(float(increasing_root(of_points, start, np.full(1, high), precision=1e-15)[0]))
 
 
 def _exponential_beyond(x: float) -> float:
     """Return e^x - 1 - x."""
-    if x > _SMALL:
+    if abs(x) > _SMALL:
         return float(np.expm1(x)) - x
     return x * x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 * (1.0 + x / 6.0))))
-
-
-def _logarithm_beyond(y: float) -> float:
-    """Return -ln(1 - y) - y, 0 <= y < 1."""
-    if y > _SMALL:
-        return -float(np.log1p(-y)) - y
-    return y * y * (1 / 2 + y * (1 / 3 + y * (1 / 4 + y * (1 / 5 + y * (1 / 6 + y / 7)))))
 
 
 def limited_chain(counts: FloatArray, places: int) -> FloatArray:

@@ -17,6 +17,7 @@ from queue_models import (
     pollaczek_khinchine_wait,
     take_all_queue,
 )
+from queue_models.batch_chain import log_tail_pole
 
 
 @pytest.mark.parametrize("scv", [0.0, 1e-9, 0.3, 1.0, 4.0])
@@ -28,6 +29,25 @@ def test_batches_of_one_are_pollaczek_khinchine(load: float, scv: float) -> None
     assert queue.wait == pytest.approx(wanted, rel=1e-8)
     assert queue.in_service == pytest.approx(load, rel=1e-9)
     assert queue.utilization == pytest.approx(load, rel=1e-9)
+
+
+@pytest.mark.parametrize("scv", [0.3, 1.0, 10.0])
+@pytest.mark.parametrize("most", [3, 24, 96])
+def test_at_light_loads_the_tail_ends_with_the_transform(most: int, scv: float) -> None:
+    """The pole of gamma times is then next to scv mean (z - 1) = 1, and is found."""
+    mean = 1e-9 * most
+    assert log_tail_pole(mean, scv, most) == pytest.approx(np.log1p(1 / (scv * mean)), rel=1e-8)
+    queue = BatchServiceQueue(mean, np.ones(most), batch_time_scv=scv)
+    assert queue.wait == pytest.approx(mean * (1 + scv) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("scv", [0.0, 1e-3, 0.3, 4.0])
+@pytest.mark.parametrize("load", [0.3, 0.99])
+def test_the_tail_is_a_root_of_its_equation(load: float, scv: float) -> None:
+    """z^b = E[z^A] at b = 5, written out for constant and for gamma times."""
+    mean, x = load * 5, log_tail_pole(load * 5, scv, 5)
+    transform = -np.log1p(-scv * mean * np.expm1(x)) / scv if scv > 0 else mean * np.expm1(x)
+    assert transform == pytest.approx(5 * x, rel=1e-10)
 
 
 def test_exponential_batches_of_one_with_a_limit_are_mm1k() -> None:
