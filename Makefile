@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard tests/plugins/*/pyproject.toml)
 
-.PHONY: demo test test-slow bench lint schema clean
+.PHONY: demo test test-slow bench lint schema docs dist clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fleetopt solve examples/fleet.yaml
@@ -26,6 +26,13 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site, in build/site; a broken link or a warning is an error.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+dist: $(VENV)/.installed-dev
+	$(BIN)/python .ci/check_distributions.py dist
+
 schema: $(VENV)/.installed
 	$(BIN)/fleetopt schema -o docs/reference/fleet.schema.json
 	$(BIN)/fleetopt schema --control -o docs/reference/control.schema.json
@@ -43,4 +50,8 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml $(PLUGINS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@ $(VENV)/.installed

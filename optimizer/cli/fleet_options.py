@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optimizer.cli.completion import queue_model_names, solver_names
+
 if TYPE_CHECKING:
     from optimizer.spec import FleetSpec
 
@@ -24,7 +26,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 QueueModelName = Annotated[
     str | None,
     typer.Option(
-        "--queue-model", help="Queue model, see `fleetopt queue-models`.", show_default=False
+        "--queue-model",
+        help="Queue model, see `fleetopt queue-models`.",
+        show_default=False,
+        autocompletion=queue_model_names,
     ),
 ]
 
@@ -44,7 +49,12 @@ class SolveOptions:
     ] = None
     solver: Annotated[
         str | None,
-        typer.Option("--solver", help="Solver, see `fleetopt solvers`.", show_default=False),
+        typer.Option(
+            "--solver",
+            help="Solver, see `fleetopt solvers`.",
+            show_default=False,
+            autocompletion=solver_names,
+        ),
     ] = None
     queue_model: QueueModelName = None
     objective: Annotated[
