@@ -23,6 +23,10 @@ from solvers.errors import SolverOptionError as SolverOptionError
 from solvers.errors import UnknownSolverError as UnknownSolverError
 from solvers.errors import UnsupportedFeatureError as UnsupportedFeatureError
 from solvers.frozen_stages import with_stages_frozen as with_stages_frozen
+from solvers.linear_sum import LinearSum as LinearSum
+from solvers.linear_sum import cost_sum as cost_sum
+from solvers.linear_sum import minimising as minimising
+from solvers.linear_sum import with_limit as with_limit
 from solvers.links import LINK_TOLERANCE as LINK_TOLERANCE
 from solvers.links import Links as Links
 from solvers.problem import CAPACITY_TOLERANCE as CAPACITY_TOLERANCE
@@ -36,6 +40,8 @@ from solvers.registry import PluginInfo as PluginInfo
 from solvers.registry import describe as describe
 from solvers.registry import get as get
 from solvers.registry import names as names
+from solvers.relaxed_prices import RelaxedPrices as RelaxedPrices
+from solvers.relaxed_prices import relaxed_prices as relaxed_prices
 from solvers.result import GAP_TOLERANCE as GAP_TOLERANCE
 from solvers.result import Limit as Limit
 from solvers.result import PriceMeaning as PriceMeaning
@@ -66,6 +72,7 @@ __all__ = [
     "CheckReport",
     "Feature",
     "Limit",
+    "LinearSum",
     "Links",
     "MissingExtraError",
     "NoOptions",
@@ -74,6 +81,7 @@ __all__ = [
     "ProblemError",
     "Progress",
     "Reason",
+    "RelaxedPrices",
     "RowPrices",
     "SaturationPolicy",
     "SolveParams",
@@ -92,16 +100,20 @@ __all__ = [
     "UnknownSolverError",
     "UnsupportedFeatureError",
     "check",
+    "cost_sum",
     "describe",
     "get",
+    "minimising",
     "names",
     "problem_from_json",
     "problem_to_json",
     "read_problem",
     "relative_gap",
+    "relaxed_prices",
     "required_features",
     "saturate",
     "solve",
+    "with_limit",
     "with_stages_frozen",
     "write_model",
     "write_problem",

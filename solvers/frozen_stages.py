@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
-from solvers.errors import ProblemError
 from solvers.lexicographic import group_weights
+from solvers.linear_sum import unserved_sum, with_limit
 from solvers.problem import AllocationProblem, IntArray
+from solvers.result import GAP_TOLERANCE
 from solvers.sparse_columns import SparseColumns
 
 __all__ = ["frozen_rows", "with_stages_frozen"]
@@ -53,16 +55,15 @@ def with_stages_frozen(
         With or without priorities; without, it is returned as it is.
     reached
         By priority, the unserved weight that may not be passed, as in `StageResult.value`.
-
-    Raises
-    ------
-    ProblemError
-        If the problem has a split part, whose services may be served in part.
     """
     if problem.priority is None:
         return problem
     if problem.split is not None:
-        raise ProblemError("stages of a problem with a split part are no rows over its columns")
+        plain = dataclasses.replace(problem, priority=None)
+        for level, most in reached.items():
+            kept = most * (1.0 + GAP_TOLERANCE) + GAP_TOLERANCE
+            plain = with_limit(plain, unserved_sum(problem, level), kept)
+        return plain
     rows = frozen_rows(problem, reached, np.arange(problem.columns))
     return AllocationProblem(
         problem.cost,

@@ -13,7 +13,7 @@ from solvers.array_input import SHOWN, read_matrix, read_only_vector, refuse_fau
 from solvers.sparse_columns import SparseColumns
 from solvers.split import Split
 
-__all__ = ["LINK_TOLERANCE", "Links"]
+__all__ = ["LINK_TOLERANCE", "Links", "no_links"]
 
 # A row is kept when it is missed by at most this, relative to the largest of its terms and limits:
 # what floating-point programmes resolve where rows have continuous columns.
@@ -154,6 +154,33 @@ class Links:
             **vectors,
         )
 
+    def with_row(
+        self,
+        of_x: ArrayLike,
+        of_z: ArrayLike | None = None,
+        of_rates: ArrayLike | None = None,
+        *,
+        lower: float = -np.inf,
+        upper: float = np.inf,
+    ) -> Links:
+        """Return the same with one row more.
+
+        Parameters
+        ----------
+        of_x, of_z, of_rates
+            (n,), (k,) and (edges,), its coefficients; without the latter two there are none.
+        lower, upper
+            Its limits.
+        """
+        return Links(
+            np.append(self.row_lower, lower),
+            np.append(self.row_upper, upper),
+            SparseColumns.stack([self.of_x, SparseColumns.from_any(np.atleast_2d(of_x))]),
+            SparseColumns.stack([self.of_z, _row_of(of_z, self.columns)]),
+            of_rates=_with_row_of_rates(self, of_rates),
+            cost=self.cost, lower=self.lower, upper=self.upper, integer=self.integer,
+        )  # fmt: skip
+
     def vectors(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """Yield each vector with its name."""
         for name in _VECTORS:
@@ -203,6 +230,27 @@ class Links:
         """One line: sizes."""
         whole = int(self.integer.sum())
         return f"Links({self.rows} rows, {self.columns} further columns, {whole} of them whole)"
+
+
+def no_links(columns: int) -> Links:
+    """Return the linked part of a problem without any row or further column."""
+    none: list[float] = []
+    return Links(none, none, np.zeros((0, columns)))
+
+
+def _row_of(values: ArrayLike | None, columns: int) -> SparseColumns:
+    row = np.zeros(columns) if values is None else np.asarray(values, dtype=np.float64)
+    return SparseColumns.from_any(np.atleast_2d(row))
+
+
+def _with_row_of_rates(links: Links, values: ArrayLike | None) -> SparseColumns | None:
+    """Return the rates of all rows and of one more; None where none has any."""
+    known = links.of_rates
+    if known is None:
+        if values is None:
+            return None
+        known = SparseColumns.from_any(np.zeros((links.rows, np.shape(values)[0])))
+    return SparseColumns.stack([known, _row_of(values, known.shape[1])])
 
 
 def _diagonal(first: SparseColumns, second: SparseColumns) -> SparseColumns:

@@ -79,6 +79,11 @@ class SplitProgramme:
         (variables,), which must be whole.
     counts
         Number of variables before those of unserved shares: what x decides.
+    capacity_row, capacity_factor
+        (m,), the row of each capacity, -1 where it is unlimited or unused, and what its entries are
+        multiplied by.
+    first_link, link_factor
+        The first row of links, and (rows,) what the entries of each are multiplied by.
     """
 
     def __init__(self, problem: AllocationProblem, items: SplitItems) -> None:
@@ -91,6 +96,8 @@ class SplitProgramme:
         self._entries: list[tuple[IntArray, IntArray, FloatArray]] = []
         self._row_lower: list[float] = []
         self._row_upper: list[float] = []
+        self.capacity_row = np.full(problem.rows, -1, dtype=np.int64)
+        self.capacity_factor: FloatArray = np.ones(problem.rows)
         self._add_counts()
         self.carrier = np.arange(problem.columns)
         self._carries = np.full(problem.columns, -1, dtype=np.int64)
@@ -210,12 +217,15 @@ class SplitProgramme:
                 continue
             capacity, values = float(problem.capacity[row]), matrix.values[mine]
             scaled = scale_row(values, capacity, largest=_LARGEST_COEFFICIENT)
+            self.capacity_row[row] = len(self._row_lower)
             if scaled.exact:
+                self.capacity_factor[row] = float(scaled.usage[0]) / values[0]
                 self._row(columns[mine], scaled.usage.astype(np.float64),
                           upper=float(scaled.capacity))  # fmt: skip
             else:
                 factor = 2.0 ** -np.floor(np.log2(values.max()))
                 limit = capacity * (1.0 + CAPACITY_TOLERANCE)
+                self.capacity_factor[row] = factor
                 self._row(columns[mine], values * factor, upper=float(limit * factor))
         order = np.argsort(problem.group, kind="stable")
         bounds = np.searchsorted(problem.group[order], np.arange(problem.groups + 1))
@@ -292,6 +302,8 @@ class SplitProgramme:
     def _add_links(self) -> None:
         """Add the rows of links, each scaled by a power of two to entries of at most about 1."""
         links = self.problem.links
+        self.first_link = len(self._row_lower)
+        self.link_factor: FloatArray = np.ones(0 if links is None else links.rows)
         if links is None:
             return
         blocks = [(links.of_x, np.arange(self.problem.columns)), (links.of_z, self.z)]
@@ -307,6 +319,7 @@ class SplitProgramme:
         largest = np.zeros(links.rows)
         np.maximum.at(largest, rows, np.abs(values))
         factor = 2.0 ** -np.floor(np.log2(np.where(largest > 0, largest, 1.0)))
+        self.link_factor = factor
         self._entries.append((rows + len(self._row_lower), columns, values * factor[rows]))
         self._row_lower += (links.row_lower * factor).tolist()
         self._row_upper += (links.row_upper * factor).tolist()

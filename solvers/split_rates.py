@@ -145,6 +145,8 @@ class RateAssignment:
             level = priority[items.split.owner[shared]]
             weight = items.stage_weight[shared]
             stages = [np.where(level == p, weight, 0.0) for p in np.unique(level)] + stages
+        if not any(stage.any() for stage in stages):
+            stages = [items.may_stay[shared].astype(np.float64)]  # nothing says what is worse
         kept: list[tuple[FloatArray, float]] = []
         left = least
         for stage in stages:

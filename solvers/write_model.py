@@ -80,8 +80,7 @@ def write_model(
 
 
 def _named_programme(problem: AllocationProblem, reached: Mapping[int, float]) -> Any:
-    if problem.split is None:
-        problem = with_stages_frozen(problem, reached)
+    problem = with_stages_frozen(problem, reached)
     columns = [f"C{column}" for column in range(problem.columns)]
     if problem.split is None and problem.links is None:
         programme: Any = choice_programme(
@@ -94,11 +93,8 @@ def _named_programme(problem: AllocationProblem, reached: Mapping[int, float]) -
         return programme
     builder = SplitProgramme(problem, SplitItems(problem))
     objective = builder.cost_objective()
-    # Of services that may be served in part, what stays unserved is no column of the problem.
-    split_stages = {} if problem.priority is None else reached
-    frozen = [(builder.stage_objective(level), most) for level, most in split_stages.items()]
     mixed = dataclasses.replace(
-        builder.programme(objective, frozen, []),
+        builder.programme(objective, [], []),
         objective=ScaledObjective(objective, 1.0, 0.0, exact=False),
     )
     programme = highs_programme(mixed)

@@ -9,7 +9,7 @@ from optimizer.fleet.problem import FleetProblem, build_problem
 from optimizer.spec.fleet_spec import FleetSpec
 from solvers import AllocationProblem, solve, with_stages_frozen, write_model
 
-__all__ = ["cost_stage", "cost_stage_of", "write_cost_stage"]
+__all__ = ["arrays_of", "cost_stage", "cost_stage_of", "write_cost_stage"]
 
 
 def cost_stage(spec: FleetSpec) -> AllocationProblem:
@@ -26,15 +26,13 @@ def cost_stage(spec: FleetSpec) -> AllocationProblem:
     ------
     InfeasibleError
         If something that must be served cannot be, or nothing was found within the limits.
-    solvers.ProblemError
-        If services split under strict priorities.
     """
     return cost_stage_of(build_problem(spec))
 
 
 def cost_stage_of(problem: FleetProblem) -> AllocationProblem:
     """Return the cost stage of a fleet's problem; see `cost_stage`."""
-    arrays = _arrays(problem)
+    arrays = arrays_of(problem)
     if arrays.priority is None:
         return arrays
     return with_stages_frozen(arrays, _reached(arrays, problem.table.spec))
@@ -55,11 +53,18 @@ def write_cost_stage(spec: FleetSpec, path: str | Path) -> None:
     InfeasibleError
         If something that must be served cannot be, or nothing was found within the limits.
     """
-    arrays = _arrays(build_problem(spec))
+    arrays = arrays_of(build_problem(spec))
     write_model(arrays, path, None if arrays.priority is None else _reached(arrays, spec))
 
 
-def _arrays(problem: FleetProblem) -> AllocationProblem:
+def arrays_of(problem: FleetProblem) -> AllocationProblem:
+    """Return a fleet's arrays.
+
+    Raises
+    ------
+    InfeasibleError
+        If something that must be served cannot be.
+    """
     if problem.arrays is None:
         spec = problem.table.spec
         names = ", ".join(spec.services[service].name for service in problem.impossible)

@@ -18,7 +18,7 @@ from optimizer.fleet.survival import add_survival
 from optimizer.fleet.today import Today
 from solvers import Split
 
-__all__ = ["linked_part", "with_limits"]
+__all__ = ["add_moves", "linked_part", "with_limits"]
 
 FloatArray = NDArray[np.float64]
 
@@ -105,19 +105,24 @@ def _add_changes(linked: Linked) -> None:
             lower=float(replicas),
             upper=float(replicas),
         )
-    _add_moves(linked, today)
+    if prices.cost_per_move > 0 or prices.most_moved is not None:
+        add_moves(linked)
 
 
-def _add_moves(linked: Linked, today: Today) -> None:
+def add_moves(linked: Linked) -> dict[int, float]:
+    """Add a column for each service by counts that can be moved; return 1 for each of them."""
     columns, table = linked.columns, linked.columns.table
-    prices = table.spec.optimizer.transition
+    prices, today = table.spec.optimizer.transition, Today.of(table)
     moves = np.append(today.moves, False)[columns.candidate] & columns.counted[columns.owner]
-    if not moves.any() or (prices.cost_per_move == 0 and prices.most_moved is None):
-        return
+    known = {name: z for z, name in enumerate(linked.names)}
+    found = {}
     for owner in np.unique(columns.owner[moves]).tolist():
-        name = table.spec.services[owner].name
+        name = f"{table.spec.services[owner].name}: moved"
+        if name in known:
+            found[known[name]] = 1.0
+            continue
         moved = linked.add_column(
-            f"{name}: moved",
+            name,
             change=prices.cost_per_move / prices.horizon_h,
             upper=1.0,
             uses={"services_moved": 1.0},
@@ -126,7 +131,9 @@ def _add_moves(linked: Linked, today: Today) -> None:
             one = np.zeros(len(moves))
             one[column] = 1.0
             most = float(max(table.replicas[columns.candidate[column]], 1))
-            linked.add_row(f"{name}: moved", one, {moved: -most}, upper=0.0)
+            linked.add_row(name, one, {moved: -most}, upper=0.0)
+        found[moved] = 1.0
+    return found
 
 
 def prices_change(table: CandidateTable) -> bool:

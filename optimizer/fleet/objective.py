@@ -16,6 +16,7 @@ __all__ = [
     "first_measure",
     "minimised_kinds",
     "objective_coefficients",
+    "of_both_pools",
     "unserved_coefficients",
     "without_power",
 ]
@@ -80,9 +81,9 @@ def objective_coefficients(table: CandidateTable, measure: StageMeasure | None) 
         case StageMeasure.TRANSITION:
             return Today.of(table).cost_per_hour
         case StageMeasure.POWER:
-            return _of_halves(table, _KIND_OF["power"])
+            return of_both_pools(table, _KIND_OF["power"])
         case StageMeasure.CARBON:
-            return _of_halves(table, _KIND_OF["carbon"])
+            return of_both_pools(table, _KIND_OF["carbon"])
         case StageMeasure.WEIGHTED:
             weights = table.spec.optimizer.weights or ObjectiveWeightsSpec()
             total = weights.cost * objective_coefficients(table, StageMeasure.COST)
@@ -145,7 +146,7 @@ def _inferno_value(table: CandidateTable) -> FloatArray:
     return np.where(unchanged, 0.0, penalty + after - before)
 
 
-def _of_halves(table: CandidateTable, kind: str) -> FloatArray:
+def of_both_pools(table: CandidateTable, kind: str) -> FloatArray:
     """Return (candidates,), what both pools use where prefill and decode stand apart."""
     used = np.zeros(len(table))
     for half in table.halves:

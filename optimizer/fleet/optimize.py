@@ -16,7 +16,7 @@ from optimizer.fleet.check import check_plan
 from optimizer.fleet.objective_stages import as_a_whole, stage_outcome, with_stage
 from optimizer.fleet.plan import FleetPlan, UnservedService
 from optimizer.fleet.problem import FleetProblem, build_problem
-from optimizer.fleet.split_tightening import tightened
+from optimizer.fleet.split_tightening import MOST_TIGHTENINGS, tightened
 from optimizer.fleet.unserved import why_unserved
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.options import PriorityMode, SaturationPolicy, UnservedPolicy
@@ -38,10 +38,6 @@ from solvers import get as get_solver
 __all__ = ["optimize", "plan_of"]
 
 _COMMON_PARAMETERS = frozenset(inspect.signature(solve).parameters) - {"options"}
-
-# Each lowers the rates of what misses an objective to where this answer's mix would keep it; what
-# still misses one after so many is shown in the plan.
-_MOST_TIGHTENINGS = 8
 
 IntArray = NDArray[np.int64]
 
@@ -121,7 +117,7 @@ def _solve_tightened(
 ) -> tuple[FleetProblem, SolveResult]:
     """Solve, and solve again while the answer's mixes break an objective; see `tightened`."""
     result = _solve(problem, progress, cancel, start)
-    for _ in range(_MOST_TIGHTENINGS):
+    for _ in range(MOST_TIGHTENINGS):
         lowered = tightened(problem, result)
         if lowered is None or (cancel is not None and cancel.is_set()):
             break

@@ -12,24 +12,33 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from optimizer.errors import ModelError
+from optimizer.errors import InfeasibleError, PlanError
 from optimizer.fleet.assembly import assemble
+from optimizer.fleet.check import check_plan
 from optimizer.fleet.cost_stage import cost_stage_of
-from optimizer.fleet.pareto_measure import ParetoMeasure, measure_of_candidates
+from optimizer.fleet.pareto_measure import ParetoMeasure, with_measure
 from optimizer.fleet.plan import FleetPlan
 from optimizer.fleet.problem import FleetProblem, build_problem
+from optimizer.fleet.split_tightening import MOST_TIGHTENINGS, tightened
 from optimizer.spec.fleet_spec import FleetSpec
-from solvers import AllocationProblem, Reason, SolveResult, SparseColumns, solve
+from solvers import (
+    AllocationProblem,
+    LinearSum,
+    Reason,
+    SolveResult,
+    check,
+    cost_sum,
+    minimising,
+    relative_gap,
+    solve,
+    with_limit,
+)
 
 __all__ = ["ParetoFront", "ParetoPoint", "pareto_front"]
 
-FloatArray = NDArray[np.float64]
-
-# Figures that differ by less, relative to the larger, are one point.
-_SAME = 1e-7
+# Figures that differ by less, relative to the larger, are one point: choices, and whatever has
+# continuous columns, whose rows solvers keep within 1e-7.
+_SAME, _SAME_LINKED = 1e-7, 1e-6
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,8 @@ class ParetoPoint:
     cost_per_hour
         The fleet's objective.
     value
-        The measure.
+        The measure; power and carbon of services that split by the line that bounds their replicas'
+        curves from above, which the plan's own figure may stay below.
     proven
         Whether both solves were; else the point may be dominated.
     plan
@@ -91,39 +101,44 @@ def pareto_front(spec: FleetSpec, measure: ParetoMeasure, points: int = 10) -> P
     InfeasibleError
         If there is no plan.
     ModelError
-        If the measure is not known for every candidate, or services split, or instances are
-        bought in tiers.
+        If the measure is not known for every candidate, or latency is asked for of services that
+        split.
+    PlanError
+        If a plan fails the independent check.
     ValueError
         If fewer than 2 points are asked for.
     """
     if points < 2:
         raise ValueError(f"points = {points}: must be at least 2")
     problem = build_problem(spec)
-    _require_costs_of_candidates(problem.arrays, measure)
-    search = _Search(problem, cost_stage_of(problem), measure)
+    for _ in range(MOST_TIGHTENINGS):
+        front, results, solved = _front(problem, measure, points)
+        lowered = next(
+            (less for r in results if (less := tightened(solved, r)) is not None), None
+        )  # fmt: skip
+        if lowered is None:
+            break
+        problem = lowered
+    for point in front.points:
+        check_plan(spec, point.plan).require()
+    return front
+
+
+def _front(
+    problem: FleetProblem, measure: ParetoMeasure, points: int
+) -> tuple[ParetoFront, list[SolveResult], FleetProblem]:
+    """Return the front, and the answers it is made of with their problem."""
+    problem, total = with_measure(problem, measure)
+    search = _Search(problem, cost_stage_of(problem), total)
     cheapest = search.point(math.inf)
-    assert cheapest is not None  # the cost stage has a solution
-    least = search.least_value()
-    bounds = _Bounds(cheapest.value, least, points)
+    if cheapest is None:
+        raise InfeasibleError("no plan was found within the time limit; give more time")
+    bounds = _Bounds(cheapest.value, search.least_value(), points, search.same)
     found = list(search.points_from(cheapest, bounds.next_below))
-    if len(found) <= points:
-        return ParetoFront(measure, tuple(found), complete=True)
-    return ParetoFront(
-        measure, tuple(search.points_from(cheapest, bounds.next_of_grid)), complete=False
-    )
-
-
-def _require_costs_of_candidates(arrays: AllocationProblem | None, measure: ParetoMeasure) -> None:
-    """Refuse fleets whose cost is not the sum over the services' candidates."""
-    if arrays is None:
-        return
-    if arrays.split is not None:
-        raise ModelError(f"{measure}: a front of a fleet whose services split is not offered")
-    if arrays.links is not None and arrays.links.cost.any():
-        raise ModelError(
-            f"{measure}: a front of a fleet with purchase tiers is not offered, whose instances "
-            f"are bought for all services at once"
-        )
+    complete = len(found) <= points
+    if not complete:
+        found = list(search.points_from(cheapest, bounds.next_of_grid))
+    return ParetoFront(measure, tuple(found), complete), search.answers, problem
 
 
 @dataclass(frozen=True)
@@ -133,10 +148,11 @@ class _Bounds:
     first: float
     least: float
     most_points: int
+    same: float
 
     def next_below(self, found: Sequence[ParetoPoint]) -> float | None:
         """Return anything below the last point, while there are no more points than wanted."""
-        resolution = _SAME * max(abs(self.first), 1.0)
+        resolution = self.same * max(abs(self.first), 1.0)
         if len(found) > self.most_points or found[-1].value <= self.least + resolution:
             return None
         return max(found[-1].value - resolution, self.least)
@@ -147,27 +163,27 @@ class _Bounds:
         if below is None:
             return None
         step = (self.first - self.least) / (self.most_points - 1)
-        place = math.ceil((self.first - below) / step - _SAME)
+        place = math.ceil((self.first - below) / step - self.same)
         return max(self.first - step * place, self.least)
 
 
 class _Search:
-    """One fleet's problem with a row for the measure."""
+    """One fleet's problem of the cost, with the measure."""
 
     def __init__(
-        self, problem: FleetProblem, arrays: AllocationProblem, measure: ParetoMeasure
+        self, problem: FleetProblem, arrays: AllocationProblem, measure: LinearSum
     ) -> None:
-        self.problem = problem
-        self.arrays = arrays
-        each = measure_of_candidates(problem.table, measure)
-        served = problem.column_candidate >= 0
-        self.values = np.where(served, each[problem.column_candidate], 0.0)
+        self.problem, self.arrays, self.measure = problem, arrays, measure
+        self.cost = cost_sum(arrays)
         self.options = problem.table.spec.optimizer
+        self.answers: list[SolveResult] = []
+        plain = arrays.split is None and arrays.links is None
+        self.same = _SAME if plain else _SAME_LINKED
 
     def least_value(self) -> float:
-        """Return the least of the measure at any cost."""
-        result = self._solve(self.values)
-        return float(self.values @ self._x(result))
+        """Return the least of the measure at any cost; none is negative."""
+        result = self._solve(minimising(self.arrays, self.measure))
+        return math.inf if result.x is None else self._value(result)
 
     def points_from(
         self,
@@ -179,50 +195,57 @@ class _Search:
         yield cheapest
         while (bound := next_bound(found)) is not None:
             point = self.point(bound)
-            if point is None:
+            if point is None or point.value >= found[-1].value:
                 return
             found.append(point)
             yield point
 
     def point(self, bound: float) -> ParetoPoint | None:
         """Return the cheapest plan with the measure within a bound, and of those the least."""
-        cheapest = self._solve(self.arrays.cost, (self.values, bound))
+        cheapest = self._solve(with_limit(self.arrays, self.measure, bound))
         if cheapest.x is None:
             return None
-        cost = float(self.arrays.cost @ cheapest.x)
-        ceiling = cost + _SAME * max(abs(cost), 1.0)
-        best = self._solve_below(ceiling)
-        x = self._x(best) if best.x is not None else cheapest.x
-        proven = all(r.termination.reason is Reason.OPTIMAL for r in (cheapest, best))
+        cost = cheapest.primal_bound
+        limited = with_limit(self.arrays, self.cost, cost + _SAME * max(abs(cost), 1.0))
+        least = self._solve(minimising(limited, self.measure))
+        chosen = cheapest if least.x is None else least
+        proven = all(r.termination.reason is Reason.OPTIMAL for r in (cheapest, least))
+        return self._named(chosen, cheapest, proven=proven)
+
+    def _named(self, chosen: SolveResult, cheapest: SolveResult, *, proven: bool) -> ParetoPoint:
+        """Return a point in the fleet's words, of a solution and the bound on its cost."""
+        x, z = chosen.x, chosen.z
+        assert x is not None
+        if z is not None:
+            links = self.arrays.links
+            z = None if links is None else z[: links.columns]
+        report = check(self.arrays, x, rates=chosen.rates, z=z)
+        if not report.feasible:
+            raise PlanError(f"a point fails the independent check: {'; '.join(report.violations)}")
         result = dataclasses.replace(
-            cheapest, x=x, primal_bound=float(self.arrays.cost @ x), stages=()
+            cheapest,
+            x=x,
+            rates=chosen.rates,
+            z=z,
+            primal_bound=report.cost,
+            tolerance=max(cheapest.tolerance, relative_gap(report.cost, cheapest.dual_bound)),
+            stages=(),
         )
+        self.answers.append(result)
         return ParetoPoint(
-            cost_per_hour=float(self.arrays.cost @ x),
-            value=float(self.values @ x),
+            cost_per_hour=report.cost,
+            value=self.measure.at(x, z, chosen.rates),
             proven=proven,
             plan=assemble(self.problem, result),
         )
 
-    def _solve_below(self, ceiling: float) -> SolveResult:
-        # A row of costs must not be negative; those of the inferno objective may be.
-        offset = min(float(self.arrays.cost.min()), 0.0)
-        return self._solve(
-            self.values, (self.arrays.cost - offset, ceiling - offset * self.arrays.groups)
-        )
+    def _value(self, result: SolveResult) -> float:
+        """Return the measure of a solution, of which a further column at the end is none."""
+        assert result.x is not None
+        z = None if result.z is None else result.z[: len(self.measure.of_z)]
+        return self.measure.at(result.x, z, result.rates)
 
-    def _solve(self, cost: FloatArray, row: tuple[FloatArray, float] | None = None) -> SolveResult:
-        arrays = self.arrays
-        usage, capacity = arrays.usage, arrays.capacity
-        if row is not None and math.isfinite(row[1]):
-            entries = np.flatnonzero(row[0])
-            more = SparseColumns.from_triplets(
-                (1, arrays.columns), rows=np.zeros(len(entries)), columns=entries,
-                values=row[0][entries],
-            )  # fmt: skip
-            usage = SparseColumns.stack([usage, more])
-            capacity = np.append(capacity, max(row[1], 0.0))
-        problem = dataclasses.replace(arrays, cost=cost, usage=usage, capacity=capacity)
+    def _solve(self, problem: AllocationProblem) -> SolveResult:
         return solve(
             problem,
             time_limit_s=self.options.time_limit_s,
@@ -230,7 +253,3 @@ class _Search:
             seed=self.options.seed,
             threads=self.options.threads,
         )
-
-    def _x(self, result: SolveResult) -> NDArray[np.int64]:
-        assert result.x is not None  # the cost stage has a solution
-        return result.x

@@ -1,7 +1,9 @@
-"""What cost is weighed against: one figure per candidate that adds up over a fleet."""
+"""What cost is weighed against: a sum over what a fleet's array problem decides."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from enum import StrEnum
 
 import numpy as np
@@ -9,9 +11,17 @@ from numpy.typing import NDArray
 
 from optimizer.errors import ModelError
 from optimizer.fleet.candidates import CandidateTable
+from optimizer.fleet.cost_stage import arrays_of
+from optimizer.fleet.linked import Linked
+from optimizer.fleet.linked_parts import add_moves, with_limits
+from optimizer.fleet.objective import of_both_pools
+from optimizer.fleet.power_links import PowerRows
+from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.resources import KINDS
+from optimizer.fleet.today import Today
+from solvers import AllocationProblem, LinearSum
 
-__all__ = ["ParetoMeasure", "measure_of_candidates"]
+__all__ = ["ParetoMeasure", "with_measure"]
 
 FloatArray = NDArray[np.float64]
 
@@ -33,21 +43,90 @@ class ParetoMeasure(StrEnum):
         return self.value.endswith("_ms")
 
 
-def measure_of_candidates(table: CandidateTable, measure: ParetoMeasure) -> FloatArray:
-    """Return (candidates,), what each adds to the fleet's figure, >= 0.
+def with_measure(problem: FleetProblem, measure: ParetoMeasure) -> tuple[FleetProblem, LinearSum]:
+    """Return the problem, with the columns that the measure needs, and the measure in it, >= 0.
 
-    A mean over requests is a sum over services, each with its share of all requests.
+    Where services split, power follows their loads and a move is that of any of their replicas,
+    which takes further columns.
+
+    Parameters
+    ----------
+    problem
+        A fleet's.
 
     Raises
     ------
+    InfeasibleError
+        If something that must be served cannot be.
     ModelError
-        If a latency is asked for that the queue model does not know, or moves of a fleet of which
-        nothing is deployed.
+        If a latency is asked for that the queue model does not know, or of services that split, or
+        moves of a fleet of which nothing is deployed.
+    """
+    arrays, columns = arrays_of(problem), problem.columns
+    if measure.is_latency:
+        _require_choices(problem, measure)
+    if arrays.split is None:
+        of_x = columns.spread(_of_candidates(problem.table, measure))
+        return problem, LinearSum(of_x, np.zeros(_further(arrays)), np.zeros(0))
+    if measure is ParetoMeasure.MOVES:
+        _require_deployed(problem.table)
+    linked = _own_copy(problem.linked) or Linked(columns, arrays.split.edges)
+    of_x, of_rates, of_z = np.zeros(arrays.columns), np.zeros(arrays.split.edges), {}
+    if measure is ParetoMeasure.MOVES:
+        of_x, of_z = columns.spread(Today.of(problem.table).moved), add_moves(linked)
+    else:
+        of_x, of_rates, of_z = PowerRows(linked, arrays.split).add_terms(KINDS[measure.value])
+    split, links = with_limits(columns, arrays.split), linked.links(problem.measure)
+    wider = dataclasses.replace(arrays, split=split, links=links)
+    further = np.zeros(_further(wider))
+    further[list(of_z)] = list(of_z.values())
+    changed = dataclasses.replace(problem, arrays=wider, linked=None if links is None else linked)
+    return changed, LinearSum(of_x, further, of_rates)
+
+
+def _further(arrays: AllocationProblem) -> int:
+    return 0 if arrays.links is None else arrays.links.columns
+
+
+def _own_copy(linked: Linked | None) -> Linked | None:
+    """Return the linked part with lists of its own, to which may be added."""
+    if linked is None:
+        return None
+    own = copy.copy(linked)
+    for entry in dataclasses.fields(own):
+        value = getattr(own, entry.name)
+        if isinstance(value, list):
+            setattr(own, entry.name, list(value))
+    return own
+
+
+def _require_choices(problem: FleetProblem, measure: ParetoMeasure) -> None:
+    """Refuse latencies that depend on shares of the load."""
+    counted = np.flatnonzero(problem.columns.counted)
+    if counted.size:
+        name = problem.table.spec.services[int(counted[0])].name
+        raise ModelError(
+            f"{measure}: service {name!r} is served by shares of its load, and latency is no sum "
+            f"over shares: weigh cost against power_kw, carbon_kg_per_hour, cards or moves, or let "
+            f"it choose one accelerator (allocation: choose, without length_buckets)"
+        )
+
+
+def _require_deployed(table: CandidateTable) -> None:
+    if not any(service.deployed for service in table.spec.services):
+        raise ModelError("moves: no service says what serves it today (services[].current)")
+
+
+def _of_candidates(table: CandidateTable, measure: ParetoMeasure) -> FloatArray:
+    """Return (candidates,), what each adds to the fleet's figure.
+
+    A mean over requests is a sum over services, each with its share of all requests.
     """
     if measure is ParetoMeasure.MOVES:
-        return _moves(table)
+        _require_deployed(table)
+        return np.asarray(Today.of(table).moves, dtype=np.float64)
     if not measure.is_latency:
-        return KINDS[measure.value].of_candidates(table)
+        return of_both_pools(table, measure.value)
     rates = table.targets.rate_rps
     total = float(rates.sum())
     if total <= 0:
@@ -62,17 +141,3 @@ def measure_of_candidates(table: CandidateTable, measure: ParetoMeasure) -> Floa
             f"{measure}: queue model '{table.queue_model}' gives none for service {name!r}"
         )
     return np.where(placed & np.isfinite(values), values, 0.0)
-
-
-def _moves(table: CandidateTable) -> FloatArray:
-    places = {name: place for place, name in enumerate(table.inventory.names)}
-    stays = np.zeros((len(table.spec.services), len(places)), dtype=np.bool_)
-    for index, service in enumerate(table.spec.services):
-        for current in service.deployed:
-            stays[index, places[current.accelerator or ""]] = True
-    deployed = np.array([bool(service.deployed) for service in table.spec.services])
-    if not deployed.any():
-        raise ModelError("moves: no service says what serves it today (services[].current)")
-    here = (table.accelerator >= 0) & stays[table.service, table.accelerator]
-    moved: FloatArray = (deployed[table.service] & ~here).astype(np.float64)
-    return moved

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from optimizer.fleet.columns import Columns
 from optimizer.fleet.linked import Linked
 from optimizer.fleet.load_power import LoadPower
-from optimizer.fleet.objective import counted_kinds, minimised_kinds
-from optimizer.fleet.resources import KINDS, ResourceRow
+from optimizer.fleet.objective import counted_kinds, minimised_kinds, of_both_pools
+from optimizer.fleet.resources import KINDS, ResourceKind, ResourceRow
 from solvers import Split
 
 __all__ = ["PowerRows"]
@@ -51,6 +51,15 @@ class PowerRows:
             return None
         rows = cls(linked, split)
         return rows if rows._power.lines else None
+
+    def add_terms(self, kind: ResourceKind) -> tuple[FloatArray, FloatArray, dict[int, float]]:
+        """Return the coefficients of columns, rates and further columns of what a kind counts."""
+        table = self._columns.table
+        per_kw = kind.per_kw(table)
+        usage = self._columns.spread(of_both_pools(table, kind.name))
+        if per_kw is None:
+            return usage, np.zeros(self._split.edges), {}
+        return self._terms(self._of_columns(per_kw), usage)
 
     def add_limit(self, resource: ResourceRow, uses: dict[int, float]) -> bool:
         """Add the row of a resource that follows power; whether it is one."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optimizer.errors import PlanError
+from optimizer.errors import InfeasibleError, PlanError
 from optimizer.fleet.cost_stage import cost_stage_of
-from optimizer.fleet.problem import build_problem
+from optimizer.fleet.problem import FleetProblem, build_problem
 from optimizer.fleet.resources import Requirement
 from optimizer.spec.fleet_spec import FleetSpec
-from solvers import solve
+from solvers import Reason, relaxed_prices
 
 __all__ = ["ShadowPrice", "shadow_prices"]
 
@@ -50,19 +51,38 @@ def shadow_prices(spec: FleetSpec) -> tuple[ShadowPrice, ...]:
     InfeasibleError
         If there is no plan.
     PlanError
-        If the relaxation could not be solved.
-    solvers.UnsupportedFeatureError
-        If services split or are linked.
+        If the relaxation could not be solved in time.
     """
     problem = build_problem(spec)
     arrays = cost_stage_of(problem)
-    result = solve(arrays, "convex", time_limit_s=spec.optimizer.time_limit_s)
-    if result.prices is None:
-        raise PlanError(f"the relaxation has no prices: {result.termination.detail}")
-    values = result.prices.values[: len(problem.rows)].tolist()
-    least = _NOTHING * max((abs(value) for value in values), default=0.0)
+    prices = relaxed_prices(arrays, spec.optimizer.time_limit_s)
+    if prices.reason is Reason.INFEASIBLE:
+        raise InfeasibleError(
+            "not everyone can be served, even by parts of candidates: `fleetopt explain --repair` "
+            "says what is missing"
+        )
+    if prices.reason is not Reason.OPTIMAL:
+        raise PlanError(
+            f"the relaxation has no prices within {spec.optimizer.time_limit_s} s; give more time"
+        )
+    plain = prices.capacity[: len(problem.rows)].tolist()
     found = [
-        ShadowPrice(problem.resources[row].requirement, value if value > least else 0.0)
-        for row, value in zip(problem.rows.tolist(), values, strict=True)
+        (problem.resources[row].requirement, value)
+        for row, value in zip(problem.rows.tolist(), plain, strict=True)
     ]
-    return tuple(sorted(found, key=lambda price: -price.price_per_hour))
+    found += [
+        (requirement, float(prices.links[row])) for requirement, row in _linked_resources(problem)
+    ]
+    least = _NOTHING * max((value for _, value in found), default=0.0)
+    rounded = [ShadowPrice(row, value if value > least else 0.0) for row, value in found]
+    return tuple(sorted(rounded, key=lambda price: -price.price_per_hour))
+
+
+def _linked_resources(problem: FleetProblem) -> Iterator[tuple[Requirement, int]]:
+    """Yield the resources whose rows are in the linked part, each with the row's number."""
+    if problem.linked is None:
+        return
+    number = {name: row for row, name in enumerate(problem.linked.row_names)}
+    for resource in problem.resources:
+        if resource.name in number:
+            yield resource.requirement, number[resource.name]

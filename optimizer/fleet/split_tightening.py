@@ -15,8 +15,11 @@ from optimizer.fleet.split_prediction import kept_rates
 from optimizer.fleet.split_units import split_units, use_of
 from solvers import SolveResult, Split
 
-__all__ = ["tightened"]
+__all__ = ["MOST_TIGHTENINGS", "tightened"]
 
+# Each lowers the rates of what misses an objective to where this answer's mix would keep it; what
+# still misses one after so many is shown in the plan.
+MOST_TIGHTENINGS = 8
 # An excess up to this is the rate search's own.
 _KEPT = 1e-6
 # What rates are lowered to where the mix cannot be carried at any rate: its parts may be.

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from optimizer.errors import ModelError
-from optimizer.fleet import ParetoMeasure, build_candidates, pareto_front
-from optimizer.spec import FleetSpec
+from optimizer.fleet import ParetoMeasure, build_candidates, optimize, pareto_front
+from optimizer.spec import FleetSpec, from_data
 from tests.optimizer.fleet.fleets import CONSTANT, fleet, service
 
 
@@ -140,24 +140,152 @@ def test_unserved_services_stay_as_few_as_can_be() -> None:
     assert [len(point.plan.unserved) for point in front.points] == [1]
 
 
+def splitting(**changes: Any) -> dict[str, Any]:
+    """10 requests/s over A (8 requests/s at 5/h, 0.1 to 0.5 kW) and B (2 at 1/h, 0.15 to 0.2)."""
+    measured = [
+        {"accelerator": "A", "rates_rps": [[8.0]]},
+        {"accelerator": "B", "rates_rps": [[2.0]]},
+    ]
+    return {
+        "accelerators": [
+            {"name": "A", "cost_per_hour": 5.0, "power": {"idle_w": 100, "full_w": 500}},
+            {"name": "B", "cost_per_hour": 1.0, "power": {"idle_w": 150, "full_w": 200}},
+        ],
+        "models": [{"name": "m"}],
+        "classes": [{"name": "c", "priority": 1}],
+        "services": [
+            {
+                "name": "s",
+                "model": "m",
+                "class": "c",
+                "load": {"arrival_rate_rps": 10.0, "input_tokens": 100, "output_tokens": 100},
+                "allocation": "split",
+                "length_buckets": {"shares": [[1.0]], "measured": measured},
+                **changes,
+            }
+        ],
+    }
+
+
+def test_fronts_of_services_that_split_by_hand() -> None:
+    """5 B cost 5, 1 A + 1 B cost 6; all of them are full, and no plan of as few cards draws less.
+
+    Cards: 5 or 2. Power: 5 x 0.2 = 1 kW, or 0.5 + 0.2 = 0.7 kW, as much as of 2 A at 10 requests/s.
+    A move: B runs today; nothing is cheaper than staying there.
+    """
+    spec = from_data(splitting())
+    assert found(spec, ParetoMeasure.CARDS) == [pytest.approx((5, 5)), pytest.approx((6, 2))]
+    assert found(spec, ParetoMeasure.POWER_KW) == [
+        pytest.approx((5, 1.0)),
+        pytest.approx((6, 0.7)),
+    ]
+    stays = from_data(splitting(current={"accelerator": "A", "replicas": 1}))
+    assert found(stays, ParetoMeasure.MOVES) == [pytest.approx((5, 1)), pytest.approx((10, 0))]
+
+
+def test_what_is_shed_makes_a_front_without_gaps() -> None:
+    """A tenth of the load shed counts 1/h: 5 B, A + B, A, 2 B, 1 B and nothing are points of it.
+
+    Between them lie those that shed a little for a little less power.
+    """
+    fleet = splitting()
+    fleet["classes"][0]["unserved_penalty_per_hour"] = 10.0
+    fleet["optimizer"] = {"partial_service": "shed", "priorities": "weighted"}
+    front = pareto_front(from_data(fleet), ParetoMeasure.POWER_KW, 6)
+    assert not front.complete
+    assert len(front.points) == 6
+    assert all(point.proven for point in front.points)
+    values = [point.value for point in front.points]
+    assert values == pytest.approx([1.0, 0.7, 0.5, 0.4, 0.2, 0.0], abs=1e-5)
+    costs = [point.cost_per_hour for point in front.points]
+    assert costs == pytest.approx([5, 6, 7, 8, 9, 10], rel=1e-5)
+
+
+def test_a_front_with_purchase_tiers_by_hand() -> None:
+    """A costs 2/h once (reserved) and then 10, B 5: A + B cost 7, both on A 12, both on B 10.
+
+    A draws 0.4 kW and B 0.7: 7/1.1 and 12/0.8; B + B is dominated.
+    """
+    tiers = [{"tier": "reserved", "instances": 1, "cost_per_hour": 2.0}, {"tier": "on-demand"}]
+    machines = [
+        {"name": "A", "cost_per_hour": 10.0, "tiers": tiers},
+        {"name": "B", "cost_per_hour": 5.0},
+    ]
+    for machine, watts in zip(machines, (400, 700), strict=True):
+        machine["power"] = {"idle_w": watts, "full_w": watts}
+    spec = fleet(accelerators=machines, services=[service("x"), service("y")])
+    front = pareto_front(spec, ParetoMeasure.POWER_KW)
+    points = [(point.cost_per_hour, point.value) for point in front.points]
+    assert points == [pytest.approx((7, 1.1)), pytest.approx((12, 0.8))]
+    assert [point.plan.total_cost_per_hour for point in front.points] == [7, 12]
+
+
+def test_a_front_with_a_replica_pool_by_hand() -> None:
+    """One replica serves both: on B for 5/h and 0.7 kW, or on A for 10/h and 0.4 kW."""
+    load = {"arrival_rate_rps": 1, "input_tokens": 100, "output_tokens": 11}
+    spec = fleet(
+        accelerators=[
+            {"name": name, "cost_per_hour": cost, "power": {"idle_w": watts, "full_w": watts}}
+            for name, cost, watts in (("A", 10.0, 400), ("B", 5.0, 700))
+        ],
+        services=[service(name, load=load, replica_pool="p") for name in "xy"],
+    )
+    assert found(spec, ParetoMeasure.POWER_KW) == [
+        pytest.approx((5, 0.7)),
+        pytest.approx((10, 0.4)),
+    ]
+
+
+def test_points_are_what_the_fleets_own_limits_give() -> None:
+    """Splits, tiers and a pool together: with power limited to a point's, the cost is the point's.
+
+    Just below it, the cost is the next point's.
+    """
+    data = splitting()
+    data["accelerators"][1]["tiers"] = [
+        {"tier": "reserved", "instances": 3, "cost_per_hour": 0.5},
+        {"tier": "on-demand"},
+    ]
+    data["performance"] = [
+        {"model": "m", "accelerator": name, "max_batch": 8, "prefill_decode": timing}
+        for name, timing in (("A", CONSTANT), ("B", slower(3)))
+    ]
+    data["services"] += [
+        {
+            "name": name,
+            "model": "m",
+            "class": "c",
+            "replica_pool": "p",
+            "load": {"arrival_rate_rps": 20.0, "input_tokens": 100, "output_tokens": 11},
+        }
+        for name in ("x", "y")
+    ]
+    front = pareto_front(from_data(data), ParetoMeasure.POWER_KW, 20)
+    assert front.complete
+    assert len(front.points) >= 3
+
+    def least_cost(power_kw: float) -> float:
+        limits = [{"measure": "power_kw", "at_most": power_kw}]
+        options = {"unserved": "forbidden"}
+        plan = optimize(from_data({**data, "limits": limits, "optimizer": options}))
+        assert plan.primal_bound is not None
+        return plan.primal_bound
+
+    costs = [point.cost_per_hour for point in front.points]
+    assert costs == sorted(costs)
+    for place, point in enumerate(front.points):
+        assert point.proven
+        assert least_cost(point.value * (1 + 1e-6)) == pytest.approx(costs[place], rel=1e-6)
+        if place + 1 < len(costs):
+            assert least_cost(point.value * (1 - 1e-5)) == pytest.approx(costs[place + 1], rel=1e-6)
+
+
 def test_what_does_not_add_up_is_refused() -> None:
-    """A mean over requests without requests, a fleet that splits, tiers, one point."""
+    """A mean over requests without requests, latency over shares, one point."""
     idle = fleet()
     with pytest.raises(ModelError, match="no service has any load"):
         pareto_front(idle, ParetoMeasure.TTFT_MS)
-    for unserved in ("forbidden", "allowed"):
-        split = three_types(2, optimizer={"allocation": "split", "unserved": unserved})
-        with pytest.raises(ModelError, match="split"):
-            pareto_front(split, ParetoMeasure.CARDS)
-    tiers = [{"tier": "reserved", "instances": 1, "cost_per_hour": 2.0}, {"tier": "on-demand"}]
-    bought = fleet(
-        accelerators=[{"name": "A", "cost_per_hour": 10.0, "tiers": tiers}],
-        capacities=[],
-        performance=[
-            {"model": "m", "accelerator": "A", "max_batch": 32, "prefill_decode": CONSTANT}
-        ],
-    )
-    with pytest.raises(ModelError, match="purchase tiers"):
-        pareto_front(bought, ParetoMeasure.CARDS)
+    with pytest.raises(ModelError, match=r"'s' is served by shares.*power_kw"):
+        pareto_front(from_data(splitting()), ParetoMeasure.TTFT_MS)
     with pytest.raises(ValueError, match="at least 2"):
         pareto_front(idle, ParetoMeasure.CARDS, 1)

@@ -1,0 +1,100 @@
+"""Prices of resources in the relaxation: worked by hand, wherever their rows are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from optimizer.errors import InfeasibleError
+from optimizer.fleet import shadow_prices
+from optimizer.spec import FleetSpec, from_data
+from tests.optimizer.fleet.fleets import fleet, service
+
+
+def prices(spec: FleetSpec) -> dict[str, float]:
+    return {price.requirement.name: price.price_per_hour for price in shadow_prices(spec)}
+
+
+def splitting(**changes: Any) -> FleetSpec:
+    """10 requests/s over A (8 requests/s at 5/h, 0.2 kW) and B (2 at 1/h, 0.1 kW)."""
+    measured = [
+        {"accelerator": "A", "rates_rps": [[8.0]]},
+        {"accelerator": "B", "rates_rps": [[2.0]]},
+    ]
+    return from_data(
+        {
+            "accelerators": [
+                {"name": "A", "cost_per_hour": 5.0, "power": {"idle_w": 200, "full_w": 200}},
+                {"name": "B", "cost_per_hour": 1.0, "power": {"idle_w": 100, "full_w": 100}},
+            ],
+            "models": [{"name": "m"}],
+            "classes": [{"name": "c", "priority": 1}],
+            "services": [
+                {
+                    "name": "s",
+                    "model": "m",
+                    "class": "c",
+                    "load": {"arrival_rate_rps": 10.0, "input_tokens": 100, "output_tokens": 100},
+                    "allocation": "split",
+                    "length_buckets": {"shares": [[1.0]], "measured": measured},
+                }
+            ],
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize("unserved", ["allowed", "forbidden"])
+def test_cards_of_a_service_that_splits(unserved: str) -> None:
+    """3 B carry 6 and half an A the rest: one B more saves a quarter of an A less itself, 0.25."""
+    spec = splitting(
+        capacities=[{"type": "A", "cards": 100}, {"type": "B", "cards": 3}],
+        optimizer={"unserved": unserved},
+    )
+    assert prices(spec) == {"B": pytest.approx(0.25), "A": 0.0}
+
+
+def test_power_that_follows_loads() -> None:
+    """0.4 kW are 3 B and half an A for 5.5; 0.1 kW more are 5 B for 5: 5 per kW."""
+    spec = splitting(limits=[{"measure": "power_kw", "at_most": 0.4}])
+    assert prices(spec) == {"power_kw": pytest.approx(5.0)}
+
+
+def test_cards_behind_purchase_tiers() -> None:
+    """One B (reserved at 1, then 5) and one A at 10: one B more at 5 takes A's place."""
+    tiers = [{"tier": "reserved", "instances": 1, "cost_per_hour": 1.0}, {"tier": "on-demand"}]
+    spec = fleet(
+        accelerators=[
+            {"name": "A", "cost_per_hour": 10.0},
+            {"name": "B", "cost_per_hour": 5.0, "tiers": tiers},
+        ],
+        capacities=[{"type": "A", "cards": 9}, {"type": "B", "cards": 1}],
+        services=[service("x"), service("y")],
+    )
+    assert prices(spec) == {"B": pytest.approx(5.0), "A": 0.0}
+
+
+def test_cards_of_services_that_may_share() -> None:
+    """Three keep a replica each or share one: 1 B for all; 20 requests/s take two more."""
+    busy = {"arrival_rate_rps": 1, "input_tokens": 100, "output_tokens": 11}
+    spec = fleet(
+        capacities=[{"type": "A", "cards": 9}, {"type": "B", "cards": 1}],
+        services=[
+            service("x", load=busy, replica_pool="p"),
+            service("y", load=busy, replica_pool="p"),
+            service("z"),
+        ],
+    )
+    # x and y on one B, z on A for 10; with one B more z is there for 5.
+    assert prices(spec) == {"B": pytest.approx(5.0), "A": 0.0}
+
+
+def test_there_are_none_without_a_plan() -> None:
+    """Nothing on which everyone can be served."""
+    spec = splitting(
+        capacities=[{"type": "A", "cards": 0}, {"type": "B", "cards": 3}],
+        optimizer={"unserved": "forbidden"},
+    )
+    with pytest.raises(InfeasibleError):
+        shadow_prices(spec)
