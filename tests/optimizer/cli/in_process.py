@@ -15,10 +15,12 @@ from optimizer.cli.exit_codes import ExitCode
 Run = Callable[..., tuple[int, str, str]]
 
 
-def called(arguments: tuple[str | Path, ...], stdin: str = "") -> int:
-    """Run the command; return its exit status."""
+def called(arguments: tuple[str | Path, ...], stdin: str | None = None) -> int:
+    """Run the command, with this text or what there is as its input; return its exit status."""
     before = sys.argv, sys.stdin
-    sys.argv, sys.stdin = ["fleetopt", *map(str, arguments)], io.StringIO(stdin)
+    sys.argv = ["fleetopt", *map(str, arguments)]
+    if stdin is not None:
+        sys.stdin = io.StringIO(stdin)
     try:
         main()
     except SystemExit as exited:
