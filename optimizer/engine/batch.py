@@ -18,6 +18,8 @@ __all__ = ["advance_all", "in_order", "serve"]
 
 IntArray = NDArray[np.int64]
 
+_ROUTER, _NOBODY, _NOWHERE = Router(), Traffic.none(), np.zeros(0, np.int64)
+
 
 def in_order(
     state: EngineState, rules: Rules, router: Router, traffic: Traffic, number: int
@@ -47,33 +49,39 @@ def serve(
     order: IntArray,
     start: int,
     number: int,
+    until: float,
 ) -> int:
     """Serve the traffic from a place in the order on; return the place where there was no room.
 
     It stops where no slot is free, or where the record of finished requests could overflow. The
-    request at place p of the traffic has the number `number` + p.
+    request at place p of the traffic has the number `number` + p. After the last one every replica
+    works until a time [ms].
     """
     state, law, traffic = borrowed(state), borrowed(law), borrowed(traffic)
-    for turn in range(start, order.size):
-        free = state.free_slots[-1]
-        present = state.requests.size - free
-        if free == 0 or state.done_count[0] + present + 1 > state.done.size:
-            return turn
-        place, r = order[turn], chosen[order[turn]]
-        now = traffic.arrival_ms[place]
-        slot = place_request(state, traffic, place, number + place)
-        if r == NONE:
-            advance_all(state, rules, law, now)
-            r = chosen_replica(state, rules, router, slot, number + place)
-        else:
+    for turn in range(start, order.size + 1):
+        # A single place advances replicas, so that all that is compiled into it is there once.
+        now, first, stop = until, 0, state.replicas.size
+        if turn < order.size:
+            free = state.free_slots[-1]
+            present = state.requests.size - free
+            if free == 0 or state.done_count[0] + present + 1 > state.done.size:
+                return turn
+            now = traffic.arrival_ms[order[turn]]
+            r = chosen[order[turn]]
+            if r != NONE:
+                first, stop = r, r + 1
+        for r in range(first, stop):
             advance(state, rules, law, r, now)
-        submit(state, rules, r, slot)
+        if turn < order.size:
+            place = order[turn]
+            slot = place_request(state, traffic, place, number + place)
+            r = chosen[place]
+            if r == NONE:
+                r = chosen_replica(state, rules, router, slot, number + place)
+            submit(state, rules, r, slot)
     return order.size
 
 
-@compiled
 def advance_all(state: EngineState, rules: Rules, law: TimeLaw, until: float) -> None:
     """Let every replica work until a time [ms]."""
-    state, law = borrowed(state), borrowed(law)
-    for r in range(state.replicas.size):
-        advance(state, rules, law, r, until)
+    serve(state, rules, law, _ROUTER, _NOBODY, _NOWHERE, _NOWHERE, 0, 0, until)

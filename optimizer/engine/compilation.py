@@ -60,8 +60,10 @@ def compiled(function: _Function) -> _Function:
 
 
 def inlined(function: _Function) -> _Function:
-    """Return the function, compiled into whatever calls it.
+    """Return the function, compiled into whatever calls it; Python must not call it.
 
     A call passes every array of the engine's state, which costs more than most functions do.
     """
-    return cast("_Function", njit(forceinline=True, error_model="numpy")(function))
+    # The wrappers for calls from Python and C would cost half of the compiling.
+    unwrapped: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast("_Function", njit(forceinline=True, error_model="numpy", **unwrapped)(function))

@@ -119,7 +119,7 @@ class OnlineEngine:
         self.config = config
         self._rules = config.rules(external=sampler is not None)
         self._law = time_law(timing)
-        self._router = router or Router()
+        self._router = (router or Router()).plain()
         self._sampler = sampler
         self._watch = watch_iterations
         self._state = new_state(self._rules, replicas, slots=64, done=4096)

@@ -103,7 +103,7 @@ class RunningPool(AbstractServers):
     def __init__(self, pool: Pool, seed: int) -> None:
         self.pools = (pool,)
         self._rules = replace(pool.config, seed=seed).rules()
-        self._law, self._router = time_law(pool.timing), pool.router
+        self._law, self._router = time_law(pool.timing), pool.router.plain()
         self._state = new_state(self._rules, pool.replicas, done=2 * PIECE)
 
     def serve(self, traffic: Traffic, number: int, sink: Sink) -> None:
@@ -115,7 +115,7 @@ class RunningPool(AbstractServers):
         chosen, order = in_order(self._state, self._rules, self._router, traffic, number)
         while True:
             engine = self._state, self._rules, self._law, self._router
-            place = serve(*engine, traffic, chosen, order, place, number)
+            place = serve(*engine, traffic, chosen, order, place, number, -np.inf)
             self._fetch(sink)
             if place == traffic.arrival_ms.size:
                 return

@@ -36,9 +36,13 @@ class Router(NamedTuple):
     differ by more than `most_apart` requests and by more than the factor `most_times`.
     """
 
-    policy: int = RouterPolicy.RANDOM
+    policy: int = int(RouterPolicy.RANDOM)
     most_apart: int = 32
     most_times: float = 1.5
+
+    def plain(self) -> Router:
+        """Return the same in plain numbers: for an enumeration all would be compiled again."""
+        return Router(int(self.policy), int(self.most_apart), float(self.most_times))
 
 
 def is_blind(router: Router) -> bool:
@@ -93,7 +97,8 @@ def blindly_chosen(
     """Write the replicas of requests, from this number on, of which nothing need be known."""
     state = borrowed(state)
     for place in range(chosen.size):
-        chosen[place] = chosen_replica(state, rules, router, 0, number + place)
+        nothing = place  # of what a slot holds matters
+        chosen[place] = chosen_replica(state, rules, router, nothing, number + place)
 
 
 @inlined

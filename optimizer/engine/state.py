@@ -279,7 +279,7 @@ def with_replicas(state: EngineState, rules: Rules, replicas: int) -> EngineStat
         changes["tables"] = _padded(state.tables, (more, state.tables.shape[1]))
         height = int(state.free_seats[-1])
         fresh = np.arange(more - 1, seats - 1, -1)
-        stack = np.zeros(more + 1, np.int32)
+        stack = np.zeros(more + 1, np.int64)
         stack[: fresh.size] = fresh
         stack[fresh.size : fresh.size + height] = state.free_seats[:height]
         stack[-1] = fresh.size + height
@@ -310,7 +310,7 @@ def grown(
         requests = np.zeros(slots, REQUEST)
         requests[:have] = state.requests
         height = int(state.free_slots[-1])
-        free = np.zeros(slots + 1, np.int32)
+        free = np.zeros(slots + 1, np.int64)
         free[: slots - have] = np.arange(slots - 1, have - 1, -1)
         free[slots - have : slots - have + height] = state.free_slots[:height]
         free[-1] = slots - have + height
@@ -339,9 +339,9 @@ def _width(rules: Rules, longest: int) -> int:
     return min(-(-tokens // rules.block_size), rules.num_blocks - 1) + 1
 
 
-def _stack(size: int) -> NDArray[np.int32]:
+def _stack(size: int) -> NDArray[np.int64]:
     """Return a stack of 0 ... size - 1, 0 on top."""
-    return np.concatenate([np.arange(size - 1, -1, -1), [size]]).astype(np.int32)
+    return np.concatenate([np.arange(size - 1, -1, -1), [size]]).astype(np.int64)
 
 
 def _padded(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

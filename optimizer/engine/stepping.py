@@ -16,14 +16,13 @@ from optimizer.engine.time_law import TimeLaw, iteration_ms
 __all__ = ["advance", "next_event"]
 
 
-@compiled
+@inlined
 def advance(state: EngineState, rules: Rules, law: TimeLaw, r: int, until: float) -> None:
     """Let a replica work on what it has until a time [ms].
 
     Iterations that end before it are ended, and one that ends at it is not: who arrives then is
     there when the next one starts.
     """
-    state, law = borrowed(state), borrowed(law)
     replica = state.replicas[r]
     while True:
         if replica.in_flight == 1:
@@ -50,9 +49,10 @@ def advance(state: EngineState, rules: Rules, law: TimeLaw, r: int, until: float
             begin_iteration(state, rules, law, r)
 
 
-@inlined
+@compiled
 def next_event(state: EngineState, r: int) -> float:
     """Return when something happens on a replica by itself: the end of an iteration or a copy."""
+    state = borrowed(state)
     replica = state.replicas[r]
     if replica.in_flight == 1:
         return replica.ends

@@ -22,7 +22,7 @@ def place_request(state: EngineState, traffic: Traffic, place: int, number: int)
     """
     state, traffic = borrowed(state), borrowed(traffic)
     state.free_slots[-1] -= 1
-    slot = state.free_slots[state.free_slots[-1]]
+    slot: int = state.free_slots[state.free_slots[-1]]
     request = state.requests[slot]
     request.id = number
     request.arrival = traffic.arrival_ms[place]

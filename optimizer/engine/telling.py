@@ -22,7 +22,7 @@ from optimizer.engine.submission import place_request, submit
 from optimizer.engine.time_law import TimeLaw
 from optimizer.engine.traffic import Traffic
 
-__all__ = ["Told", "advance_telling", "new_told", "next_due", "serve_telling"]
+__all__ = ["Told", "new_told", "next_due", "serve_telling"]
 
 
 class Told(NamedTuple):
@@ -42,30 +42,6 @@ def new_told(size: int) -> Told:
 
 
 @compiled
-def advance_telling(
-    state: EngineState,
-    rules: Rules,
-    law: TimeLaw,
-    meters: Meters,
-    told: Told,
-    until: float,
-    most: int,
-) -> bool:
-    """Let every replica work until a time [ms]; what ends exactly then is not ended yet.
-
-    Returns
-    -------
-    Whether that time is reached. It is not where there is no room to write more down, or where a
-    replica has ended `most` iterations.
-    """
-    state, law, meters, told = borrowed(state), borrowed(law), borrowed(meters), borrowed(told)
-    reached = True
-    for r in range(state.replicas.size):
-        reached = _advance(state, rules, law, meters, told, r, until, most) and reached
-    return reached
-
-
-@compiled
 def serve_telling(
     state: EngineState,
     rules: Rules,
@@ -76,29 +52,45 @@ def serve_telling(
     traffic: Traffic,
     start: int,
     number: int,
+    before: float,
     until: float,
-) -> int:
-    """Serve the traffic that comes before a time, from a place on; return the place reached.
+    most: int,
+) -> tuple[int, bool]:
+    """Serve the traffic that comes before a time, from a place on; then work until a time [ms].
 
-    It stops before where there is no room. The request at place p has the number `number` + p; it
-    is refused where no replica accepts any.
+    The request at place p has the number `number` + p; it is refused where no replica accepts
+    any. What ends exactly at the time until which all work is not ended yet.
+
+    Returns
+    -------
+    The place reached, and whether the time is reached, too. Neither need be where there is no room
+    to write more down, the time not where a replica has ended `most` iterations.
     """
     state, law, traffic = borrowed(state), borrowed(law), borrowed(traffic)
     meters, told = borrowed(meters), borrowed(told)
-    for place in range(start, traffic.arrival_ms.size):
-        now = traffic.arrival_ms[place]
-        if now >= until or state.free_slots[-1] == 0 or not _has_room(state, told, 0):
-            return place
+    for place in range(start, traffic.arrival_ms.size + 1):
+        # A single place advances replicas, so that all that is compiled into it is there once.
+        comes = place < traffic.arrival_ms.size and traffic.arrival_ms[place] < before
+        now, limit = until, most
+        if comes:
+            if state.free_slots[-1] == 0 or not _has_room(state, told, 0):
+                return place, False
+            now, limit = traffic.arrival_ms[place], max(most, _ANY)
+        reached = True
         for r in range(state.replicas.size):
-            if not _advance(state, rules, law, meters, told, r, now, _ANY):
-                return place
+            done = _advance(state, rules, law, meters, told, r, now, limit)
+            if comes and not done:
+                return place, False
+            reached = reached and done
+        if not comes:
+            return place, reached
         slot = place_request(state, traffic, place, number + place)
         r = chosen_replica(state, rules, router, slot, number + place)
         if r == NONE:
             record(state, NONE, slot, now, REFUSED)
         else:
             submit(state, rules, r, slot)
-    return traffic.arrival_ms.size
+    return traffic.arrival_ms.size, True
 
 
 @compiled
@@ -120,7 +112,7 @@ def next_due(state: EngineState, now: float) -> float:
 _ANY = 2**62
 
 
-@compiled
+@inlined
 def _advance(
     state: EngineState,
     rules: Rules,
@@ -131,8 +123,7 @@ def _advance(
     until: float,
     most: int,
 ) -> bool:
-    """Let one replica work; see `advance_telling` and `stepping.advance`."""
-    state, law, meters, told = borrowed(state), borrowed(law), borrowed(meters), borrowed(told)
+    """Let one replica work; see `serve_telling` and `stepping.advance`."""
     replica = state.replicas[r]
     while True:
         if replica.in_flight == 1:
@@ -168,9 +159,8 @@ def _has_room(state: EngineState, told: Told, entries: int) -> bool:
     )
 
 
-@compiled
+@inlined
 def _begin(state: EngineState, rules: Rules, law: TimeLaw, meters: Meters, r: int) -> bool:
-    state, law, meters = borrowed(state), borrowed(law), borrowed(meters)
     replica = state.replicas[r]
     before = replica.decode_tokens + replica.prefill_tokens
     if not begin_iteration(state, rules, law, r):
@@ -180,10 +170,9 @@ def _begin(state: EngineState, rules: Rules, law: TimeLaw, meters: Meters, r: in
     return True
 
 
-@compiled
+@inlined
 def _tell(state: EngineState, rules: Rules, meters: Meters, told: Told, r: int) -> None:
     """Write down and meter the tokens that the iteration in flight ends with."""
-    state, meters, told = borrowed(state), borrowed(meters), borrowed(told)
     replica = state.replicas[r]
     listens = told.time_ms.size > 0
     at = told.count[0]

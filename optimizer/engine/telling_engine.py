@@ -27,7 +27,7 @@ from optimizer.engine.meters import (
     reset_meters,
 )
 from optimizer.engine.routing import Router
-from optimizer.engine.rules import EngineConfig
+from optimizer.engine.rules import EngineConfig, Rules
 from optimizer.engine.shortening import shorten
 from optimizer.engine.state import (
     GUESSED,
@@ -39,8 +39,8 @@ from optimizer.engine.state import (
     with_replicas,
 )
 from optimizer.engine.submission import extend_content
-from optimizer.engine.telling import advance_telling, new_told, next_due, serve_telling
-from optimizer.engine.time_law import time_law
+from optimizer.engine.telling import Told, new_told, next_due, serve_telling
+from optimizer.engine.time_law import TimeLaw, time_law
 from optimizer.engine.traffic import Traffic
 from queue_models import Timing
 
@@ -50,6 +50,7 @@ ANY_NUMBER = 2**62
 _SLOTS = 256
 _LONGEST = 2**30
 _ENTRIES = 16_384
+_NOBODY = Traffic.none()
 
 
 class Tidings(NamedTuple):
@@ -85,7 +86,7 @@ class TellingEngine:
         router: Router,
         tells_tokens: bool,
     ) -> None:
-        self._rules, self._law, self._router = config.rules(), time_law(timing), router
+        self._rules, self._law, self._router = config.rules(), time_law(timing), router.plain()
         self._state = new_state(self._rules, rows, slots=_SLOTS, done=4 * _SLOTS)
         self._state.replicas.accepting = 0
         self._meters = new_meters(rows, config.max_model_len, config.draft_tokens)
@@ -291,13 +292,17 @@ class TellingEngine:
 
     # --- inside ---
 
-    def _serve(self, traffic: Traffic, place: int, number: int, until: float) -> int:
-        engine = self._state, self._rules, self._law, self._router
-        return serve_telling(*engine, self._meters, self._told, traffic, place, number, until)
+    def _serve(self, traffic: Traffic, place: int, number: int, before: float) -> int:
+        """Serve requests that come before a time; return the place that there was no room for."""
+        requests = traffic, place, number, before
+        return serve_telling(*self._engine(), *requests, -math.inf, ANY_NUMBER)[0]
 
     def _advance(self, until: float, most: int) -> bool:
-        engine = self._state, self._rules, self._law, self._meters, self._told
-        return advance_telling(*engine, until, most)
+        """Let all rows work; return whether they have until then."""
+        return serve_telling(*self._engine(), _NOBODY, 0, 0, -math.inf, until, most)[1]
+
+    def _engine(self) -> tuple[EngineState, Rules, TimeLaw, Router, Meters, Told]:
+        return self._state, self._rules, self._law, self._router, self._meters, self._told
 
     def _make_room(self, traffic: Traffic, more: int = 0) -> None:
         slots = self._state.requests.size

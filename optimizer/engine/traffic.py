@@ -29,6 +29,11 @@ class Traffic(NamedTuple):
     ends: Any  # (K,) int32
 
     @classmethod
+    def none(cls) -> Traffic:
+        """Return no requests."""
+        return cls.of_one(0, 0.0, 1, 1).part(0, 0)
+
+    @classmethod
     def of_one(
         cls,
         number: int,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optimizer.engine import EngineConfig, Iteration, OnlineEngine, Policy, Tokens
-from optimizer.engine.batch import advance_all, in_order, serve
+from optimizer.engine.batch import in_order, serve
 from optimizer.engine.routing import Router
 from optimizer.engine.state import new_state
 from optimizer.engine.time_law import time_law
@@ -117,8 +117,7 @@ def test_a_batch_run_is_that_of_the_plain_scheduler(seed: int) -> None:
     rules, law = config.rules(), time_law(IterationTiming(*LAW))
     state = new_state(rules, 1, slots=COUNT, longest=64, done=2 * COUNT + 2)
     chosen, order = in_order(state, rules, Router(), traffic, 0)
-    assert serve(state, rules, law, Router(), traffic, chosen, order, 0, 0) == COUNT
-    advance_all(state, rules, law, np.inf)
+    assert serve(state, rules, law, Router(), traffic, chosen, order, 0, 0, np.inf) == COUNT
     plain = PlainScheduler(config, *LAW)
     plain.run(requests)
 
