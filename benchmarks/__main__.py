@@ -1,4 +1,4 @@
-"""Run every benchmark and print its table; `--once` runs each a single time, untimed in effect."""
+"""Run every benchmark and print its table; `--once` runs small cases of each a single time."""
 
 from __future__ import annotations
 

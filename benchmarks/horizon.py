@@ -25,6 +25,7 @@ from optimizer.spec import FleetSpec, from_data
 
 # The bar: so many services and periods to this gap in so many seconds.
 _SERVICES, _PERIODS, _GAP, _LIMIT_S = 50, 24, 0.01, 60.0
+_SMALL = (8, 6)
 _MOST_SEEDS = 5
 _PRICES = {"L40S": 1.86, "A100": 3.67, "H100": 4.5}
 # base, decode, prefill, KV [ms], as in examples/fleet.yaml; cards per replica.
@@ -88,8 +89,12 @@ def day(services: int, periods: int, seed: int) -> FleetSpec:
 
 
 def run(repeats: int) -> None:
-    """Print a row per seed, at most five of them, of the size and gap that the bar asks for."""
-    _table(_SERVICES, _PERIODS, _GAP, min(repeats, _MOST_SEEDS), _LIMIT_S)
+    """Print a row per seed, at most five of them, of the size and gap that the bar asks for.
+
+    A single run is of a small one.
+    """
+    services, periods = (_SERVICES, _PERIODS) if repeats > 1 else _SMALL
+    _table(services, periods, _GAP, min(repeats, _MOST_SEEDS), _LIMIT_S)
 
 
 def _table(services: int, periods: int, gap: float, seeds: int, limit_s: float) -> None:

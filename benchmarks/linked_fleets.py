@@ -24,20 +24,24 @@ FLEETS = (
     (1_000, 3, "no", "yes", 1e-4, 60.0),
 )
 HORIZON = (50, 24, 1e-2, 60.0)
+_SMALL_HORIZON = (8, 6, 1e-1, 20.0)
 _MOST_SEEDS = 3
 
 
 def run(repeats: int) -> None:
-    """Print a row per fleet and seed, at most three of them: stages, gap of the cost, CPU s."""
+    """Print a row per fleet and seed, at most three of them: stages, gap of the cost, CPU s.
+
+    A single run is of the smallest fleet and a short horizon.
+    """
     repeats = min(repeats, _MOST_SEEDS)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     print(f"{'instance':<34}{'seed':>5}{'unserved':>18}{'proven':>18}{'gap':>10}{'CPU s':>8}")
-    for services, zones, pools, scarce, gap, limit_s in FLEETS:
+    for services, zones, pools, scarce, gap, limit_s in FLEETS if repeats > 1 else FLEETS[:1]:
         for seed in range(repeats):
             name = f"{services} services, pools {pools}, scarce {scarce}"
             problem = split_fleet(services, seed=seed, zones=zones, pools=pools, scarce=scarce)
             _show(name, seed, problem, gap, limit_s)
-    services, periods, gap, limit_s = HORIZON
+    services, periods, gap, limit_s = HORIZON if repeats > 1 else _SMALL_HORIZON
     for seed in range(repeats):
         problem = horizon(services, seed=seed, periods=periods)
         _show(f"{services} services, {periods} periods", seed, problem, gap, limit_s)
