@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from solvers.base import SolveParams, Start
 from solvers.bounds import capacity_free_bound
 from solvers.errors import SolverBackendError, SolverOptionError
+from solvers.evidence import evidence_kept
 from solvers.integer_scaling import exact_scaling
 from solvers.mixed_programme import MixedProgramme
 from solvers.presolve import reduce_problem
@@ -283,12 +284,12 @@ def _ask_until_kept(
     """Ask the back end, cutting off what exceeds a row, until its answer keeps all of them."""
     if not problem.columns:
         return BackendAnswer(x=np.zeros(0, dtype=np.int64), dual_bound=0.0)
-    floor = bound = monitor.best_bound
+    floor = proven = monitor.best_bound
     with_cuts = problem
     for cuts in range(_MOST_CUTS + 1):
         left = None if params.time_limit_s is None else params.time_limit_s - _since(began)
         if monitor.cancelled():
-            return BackendAnswer(dual_bound=bound, limit=Limit.INTERRUPTED)
+            return BackendAnswer(dual_bound=proven, limit=Limit.INTERRUPTED)
         if left is not None and left <= 0:
             break
         answer = backend(
@@ -301,9 +302,13 @@ def _ask_until_kept(
                 monitor=monitor,
             )
         )
-        bound = max(bound, answer.dual_bound, monitor.best_bound)
+        # What is told on the way counts only where no answer comes. A search that starts anew on a
+        # smaller model is between two models for a while, each with a constant of its own, and a
+        # bound told there would never be taken back; the one in its answer is of the whole run.
+        told = answer.dual_bound if math.isfinite(answer.dual_bound) else monitor.best_bound
+        proven = max(proven, told)
         notes = answer.notes + ((f"{cuts} cover cuts added",) if cuts else ())
-        answer = dataclasses.replace(answer, dual_bound=bound, notes=notes)
+        answer = dataclasses.replace(answer, dual_bound=proven, notes=notes)
         if answer.x is None:
             return answer
         counts = np.bincount(problem.group[answer.x > 0], minlength=problem.groups)
@@ -318,12 +323,12 @@ def _ask_until_kept(
         with_cuts = _with_cover_cut(with_cuts, problem, answer.x, row)
     else:
         return BackendAnswer(
-            dual_bound=bound,
+            dual_bound=proven,
             limit=Limit.ITERATIONS,
             detail=f"{_MOST_CUTS} cover cuts were not enough: the back end's tolerance is too wide "
             f"for the size of the usage coefficients",
         )
-    return BackendAnswer(dual_bound=bound, limit=Limit.TIME)
+    return BackendAnswer(dual_bound=proven, limit=Limit.TIME)
 
 
 def _with_cover_cut(
@@ -402,7 +407,7 @@ def _feasible_result(
     if answer.dual_bound > value + _BOUND_NOISE * max(scale, 1e-300):
         raise SolverBackendError(
             f"the back end's bound {answer.dual_bound:.12g} passes the value {value:.12g} of a "
-            f"verified solution; log: {answer.log_tail or 'none'}"
+            f"verified solution; {evidence_kept(problem, x)}; log: {answer.log_tail or 'none'}"
         )
     bound = tightened_bound(problem, answer.dual_bound, value, scale)
     closed = relative_gap(value, bound) <= max(params.relative_gap, GAP_TOLERANCE)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from solvers.base import SolveParams, Start
 from solvers.errors import SolverBackendError, SolverOptionError
+from solvers.evidence import evidence_kept
 from solvers.exact import (
     Backend,
     BackendAnswer,
@@ -414,7 +415,7 @@ class _SplitSearch:
         if proof.bound > value + _NOISE * max(scale, abs(value), 1e-300):
             raise SolverBackendError(
                 f"the back end's bound {proof.bound:.12g} passes the value {value:.12g} of a "
-                f"verified solution"
+                f"verified solution; {evidence_kept(problem, found.x)}"
             )
         bound = proof.bound
         if not self.items.unserved_cost.any() and (linked is None or not linked.cost.any()):

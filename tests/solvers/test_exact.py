@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from solvers import AllocationProblem, Limit, Reason, SolveParams, SolverBackendError, Start
+from solvers import (
+    AllocationProblem,
+    Limit,
+    Reason,
+    SolveParams,
+    SolverBackendError,
+    Start,
+    read_problem,
+)
 from solvers.exact import BackendAnswer, BackendRequest, solve_exactly, tightened_bound
 from tests.solvers.problems import regret_trap
 
@@ -39,10 +50,50 @@ def test_a_true_claim() -> None:
         ({"x": BEST, "dual_bound": 71.0}, "bound 71 passes the value 70"),
     ],
 )
-def test_false_claims_are_errors(claims: dict[str, object], message: str) -> None:
+def test_false_claims_are_errors(
+    claims: dict[str, object], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Groups broken or a bound above a verified value: the back end failed, no result."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(SolverBackendError, match=message):
         solve_exactly(regret_trap(), SolveParams(), None, answering(**claims))
+
+
+def test_a_contradiction_leaves_what_asks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The problem, exactly and as MPS, and the solution that the bound passes; where it says."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(SolverBackendError, match="passes the value") as raised:
+        solve_exactly(regret_trap(), SolveParams(), None, answering(x=BEST.copy(), dual_bound=71.0))
+    (folder,) = tmp_path.iterdir()
+    assert f"the problem in {folder};" in str(raised.value)
+    assert read_problem(folder / "problem.json") == regret_trap()
+    assert json.loads((folder / "solution.json").read_text()) == BEST.tolist()
+    assert "ROWS" in (folder / "model.mps").read_text()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(SolverBackendError, match="could not be written"):
+        solve_exactly(regret_trap(), SolveParams(), None, answering(x=BEST.copy(), dual_bound=71.0))
+
+
+def test_the_answers_bound_goes_before_those_told_on_the_way() -> None:
+    """A bound told too high is not kept where the answer has one; without one it is all there is.
+
+    Such as of a model that a restart has made smaller, whose costs are other ones for a moment.
+    """
+
+    def backend(final: float) -> Callable[[BackendRequest], BackendAnswer]:
+        def ask(request: BackendRequest) -> BackendAnswer:
+            request.monitor.incumbent(BEST)
+            request.monitor.bound(71.0 if math.isfinite(final) else 65.0)
+            return BackendAnswer(x=BEST.copy(), dual_bound=final)
+
+        return ask
+
+    result = solve_exactly(regret_trap(), SolveParams(), None, backend(70.0))
+    assert result.termination.reason is Reason.OPTIMAL
+    assert solve_exactly(regret_trap(), SolveParams(), None, backend(60.0)).dual_bound == 60.0
+    assert solve_exactly(regret_trap(), SolveParams(), None, backend(-math.inf)).dual_bound == 65.0
 
 
 def test_infeasible_against_a_known_solution_is_an_error() -> None:
