@@ -38,8 +38,10 @@ from optimizer.fleet.tornado import Tornado, TornadoBar, tornado
 from optimizer.fleet.uncertainty import (
     ScenarioOutcome,
     ServiceAtLoad,
+    SpreadCheck,
     UncertainExplanation,
     UncertainPlan,
+    check_spread,
     explain_uncertain,
     optimize_uncertain,
 )
@@ -75,6 +77,7 @@ __all__ = [
     "ServiceAtLoad",
     "ServiceDifference",
     "ShadowPrice",
+    "SpreadCheck",
     "Stage",
     "TargetOutcome",
     "Tornado",
@@ -90,6 +93,7 @@ __all__ = [
     "build_problem",
     "check_horizon",
     "check_plan",
+    "check_spread",
     "cost_stage",
     "difference",
     "explain",

@@ -25,6 +25,8 @@ def uncertain_view(plan: UncertainPlan) -> RenderableType:
             Text("\n".join(f"{u.service} unserved: {u.explanation}" for u in plan.unserved), "red")
         )
     parts.append(_scenarios(plan))
+    if plan.capacities:
+        parts.append(_capacities(plan))
     return Group(*parts)
 
 
@@ -45,6 +47,11 @@ def _measure(plan: UncertainPlan) -> str:
 
 def _promise(plan: UncertainPlan) -> str:
     """Say what holds, whatever comes."""
+    if plan.keep_probability is not None:
+        return (
+            f"replicas follow the load; every capacity and limit is kept with a probability of at "
+            f"least {plan.keep_probability:g}, each by itself"
+        )
     if plan.at_once is not None:
         return f"every objective and every limit holds with any {plan.at_once} services at peak"
     if plan.serve_probability >= 1:
@@ -87,6 +94,23 @@ def _scenarios(plan: UncertainPlan) -> RenderableType:
     table.add_column("", overflow="fold")
     for outcome in plan.scenarios:
         table.add_row(*_cells(outcome, plan.replicas is ReplicaTiming.ADAPT))
+    return Padding(table, (1, 0, 0, 0), expand=False)
+
+
+def _capacities(plan: UncertainPlan) -> RenderableType:
+    """Return what each capacity has to hold over the loads."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("capacity", overflow="fold")
+    for heading in ("limit", "expected use", "std", "kept with"):
+        table.add_column(heading, justify="right")
+    for row in plan.capacities:
+        table.add_row(
+            Text(row.name),
+            Text(f"{row.capacity:,.6g}"),
+            Text(f"{row.expected_use:,.4g}"),
+            Text(f"{row.standard_deviation:,.3g}"),
+            Text(f"{row.kept_probability:.4%}"),
+        )
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 

@@ -15,6 +15,8 @@ __all__ = [
     "PeakLoadsSpec",
     "ProbabilityScope",
     "ReplicaTiming",
+    "SpreadLaw",
+    "SpreadLoadsSpec",
     "UncertaintySpec",
 ]
 
@@ -73,8 +75,43 @@ class PeakLoadsSpec(SpecModel):
     )
 
 
+class SpreadLaw(StrEnum):
+    """What the use of a capacity is taken to be like beyond its mean and standard deviation."""
+
+    NORMAL = "normal"  # as sums of many loads are
+    ANY = "any"  # whatever: the one-sided bound of Chebyshev
+
+
+class SpreadLoadsSpec(SpecModel):
+    """Loads that vary about their means: replicas follow, capacities keep a probability."""
+
+    keep_probability: Annotated[float, Field(ge=0.5, lt=1, allow_inf_nan=False)] = Field(
+        description="Every capacity and limit is kept with at least this probability, each by "
+        "itself."
+    )
+    relative: Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)] = Field(
+        default=0.0,
+        description="Standard deviation over mean of the rates of services not named in std_rps.",
+    )
+    std_rps: dict[Name, NonNegative] = Field(
+        default_factory=dict,
+        description="Standard deviations of arrival rates by service [requests/s].",
+    )
+    together: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        default=0.0,
+        description="Correlation of any two services' loads; 0: independent, 1: they rise and fall "
+        "as one.",
+    )
+    law: SpreadLaw = Field(
+        default=SpreadLaw.NORMAL,
+        strict=False,
+        description="normal: the use of a capacity is normal, as a sum of many loads is; any: "
+        "whatever law has its mean and standard deviation (Cantelli's bound).",
+    )
+
+
 class UncertaintySpec(SpecModel):
-    """Uncertain loads: scenarios, or peaks of which few come at once."""
+    """Uncertain loads: scenarios, peaks of which few come at once, or a spread about the means."""
 
     scenarios: tuple[LoadScenarioSpec, ...] = Field(
         default=(), strict=False, description="Loads that may come, one of them at a time."
@@ -83,6 +120,11 @@ class UncertaintySpec(SpecModel):
         default=None,
         description="In place of scenarios: every set of so many services may be at its peak. "
         "Replicas follow the load, and every capacity and limit holds whoever peaks.",
+    )
+    spread: SpreadLoadsSpec | None = Field(
+        default=None,
+        description="In place of scenarios: loads with a standard deviation. Replicas follow the "
+        "load, and every capacity and limit is kept with a probability.",
     )
     replicas: ReplicaTiming = Field(
         default=ReplicaTiming.FIXED,

@@ -22,17 +22,22 @@ def check_uncertainty(fleet: Part) -> Iterator[Finding]:
     part = fleet.part("uncertainty")
     if not isinstance(part.value, Mapping):
         return
-    has_scenarios, has_peaks = bool(list(part.entries("scenarios"))), part.has("peaks")
-    if not has_scenarios and not has_peaks:
+    kinds = [kind for kind in ("peaks", "spread") if part.has(kind)]
+    has_scenarios = bool(list(part.entries("scenarios")))
+    if not has_scenarios and not kinds:
         yield Finding(
             (*part.path, "scenarios"),
             "is missing",
-            hint="give scenarios: [{name: usual}, {name: busy, factor: 1.5}], or peaks",
+            hint="give scenarios: [{name: usual}, {name: busy, factor: 1.5}], or peaks, or spread",
         )
-    if has_scenarios and has_peaks:
-        yield part.find("peaks", "stands beside scenarios", "keep one of them")
+    if has_scenarios and kinds:
+        yield part.find(kinds[0], "stands beside scenarios", "keep one of them")
+    elif len(kinds) > 1:
+        yield part.find("spread", "stands beside peaks", "keep one of them")
     yield from _probabilities(part)
-    yield from _modes(part, has_peaks)
+    yield from _modes(part, kinds)
+    if "spread" in kinds:
+        yield from _spread(fleet, part.part("spread"))
     for scenario in part.entries("scenarios"):
         yield from check_rates(fleet, scenario)
     yield from check_rates(fleet, part.part("peaks"))
@@ -49,7 +54,10 @@ def check_uncertainty(fleet: Part) -> Iterator[Finding]:
 
 def check_rates(fleet: Part, owner: Part) -> Iterator[Finding]:
     """Find rates of services that the fleet does not have."""
-    rates = owner.part("rates_rps")
+    yield from _strangers(fleet, owner.part("rates_rps"))
+
+
+def _strangers(fleet: Part, rates: Part) -> Iterator[Finding]:
     if not isinstance(rates.value, Mapping):
         return
     names = fleet.names("services")
@@ -78,21 +86,46 @@ def _probabilities(part: Part) -> Iterator[Finding]:
         )
 
 
-def _modes(part: Part, has_peaks: bool) -> Iterator[Finding]:
+def _modes(part: Part, kinds: list[str]) -> Iterator[Finding]:
+    """Find promises that do not go with peaks (`kinds`), spread, or replicas that adapt."""
     probability = part.number("serve_probability")
     partly = probability is not None and probability < 1
-    if has_peaks and part.text("replicas") == "fixed":
+    if "peaks" in kinds and part.text("replicas") == "fixed":
         yield part.find(
             "replicas",
             "with fixed replicas every service is sized for its own peak, however few come at once",
             "with peaks, leave replicas out; or give one scenario with all the peaks",
         )
-    if partly and (has_peaks or part.text("replicas") == "adapt"):
+    if "spread" in kinds and part.text("replicas") == "fixed":
         yield part.find(
-            "serve_probability",
-            "below 1 needs scenarios, and replicas that are fixed",
-            "leave it out: every load is then served",
+            "replicas",
+            "loads that spread have no end that fixed replicas could be sized for",
+            "with spread, leave replicas out; or give quantiles as rates_rps of a scenario",
         )
+    if "spread" in kinds and part.text("minimize") == "worst":
+        yield part.find(
+            "minimize", "loads that spread have no worst cost", "leave it out: the expected cost"
+        )
+    if partly and (kinds or part.text("replicas") == "adapt"):
+        hint = "leave it out: every load is then served"
+        if "spread" in kinds:
+            hint = "with spread, set spread.keep_probability"
+        yield part.find(
+            "serve_probability", "below 1 needs scenarios, and replicas that are fixed", hint
+        )
+
+
+def _spread(fleet: Part, spread: Part) -> Iterator[Finding]:
+    """Find deviations of unknown services, and limits that are about one load."""
+    yield from _strangers(fleet, spread.part("std_rps"))
+    transition = fleet.part("optimizer").part("transition")
+    for limit in ("most_moved", "most_started", "most_stopped"):
+        if transition.has(limit):
+            yield transition.find(
+                limit,
+                "is about a step from today's plan to one load, and the loads spread",
+                "remove it, or uncertainty.spread",
+            )
 
 
 def _lower_peaks(fleet: Part, peaks: Part) -> Iterator[Finding]:

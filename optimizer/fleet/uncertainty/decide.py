@@ -14,6 +14,7 @@ from optimizer.errors import PlanError
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.optimize import optimize
 from optimizer.fleet.plan import FleetPlan
+from optimizer.fleet.uncertainty.check_spread import check_spread
 from optimizer.fleet.uncertainty.decided import plan_of_columns, plan_with
 from optimizer.fleet.uncertainty.following_replicas import (
     FollowingColumns,
@@ -23,6 +24,8 @@ from optimizer.fleet.uncertainty.following_replicas import (
 from optimizer.fleet.uncertainty.loads import ScenarioLoads, peak_rates, with_rates
 from optimizer.fleet.uncertainty.scenario_columns import problems_at
 from optimizer.fleet.uncertainty.served_together import TogetherColumns
+from optimizer.fleet.uncertainty.spread_loads import SpreadLoads
+from optimizer.fleet.uncertainty.spread_problem import spread_problem
 from optimizer.fleet.uncertainty.uncertain_plan import ScenarioOutcome, UncertainPlan
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.overriding import with_options
@@ -30,6 +33,7 @@ from optimizer.spec.uncertainty import (
     CostMeasure,
     ProbabilityScope,
     ReplicaTiming,
+    SpreadLoadsSpec,
     UncertaintySpec,
 )
 from solvers import (
@@ -89,6 +93,8 @@ def optimize_uncertain(
     study = _Study(with_estimates(spec), uncertainty, progress, cancel)
     if uncertainty.peaks is not None:
         return study.with_peaks(uncertainty.peaks.at_once)
+    if uncertainty.spread is not None:
+        return study.with_spread(uncertainty.spread)
     loads = ScenarioLoads.of(spec)
     if uncertainty.replicas is ReplicaTiming.ADAPT:
         return study.with_replicas_that_follow(loads)
@@ -187,6 +193,37 @@ class _Study:
             outcomes.append(_outcome(name, None, held))
         return self._found(result, outcomes)
 
+    def with_spread(self, spread: SpreadLoadsSpec) -> UncertainPlan:
+        """Choose configurations whose replicas keep every capacity with a probability."""
+        loads = SpreadLoads.of(self.spec)
+        problems = problems_at(
+            self.spec, (loads.mean_rps, *loads.levels_rps), "where loads spread"
+        )  # fmt: skip
+        columns = FollowingColumns.of(self.spec, problems)
+        ways, problem = spread_problem(columns, spread)
+        if problem is None:
+            return self._nothing(ways.cannot)
+        result = self._solve(problem)
+        if result.x is None:
+            return self._nothing(result)
+        chosen = np.flatnonzero(result.x[: len(columns.owner)] > 0)
+        plan = plan_of_columns(problems[0], columns.columns[0, chosen])
+        followed = check_spread(self.spec, plan.allocations)
+        if followed.violations:
+            raise PlanError(
+                f"the plan fails the check of loads that spread: "
+                f"{'; '.join(map(str, followed.violations))}"
+            )
+        found = self._found(result, [_outcome("mean loads", None, plan)])
+        return found.model_copy(
+            update={
+                "total_cost_per_hour": followed.expected_cost_per_hour,
+                "expected_cost_per_hour": followed.expected_cost_per_hour,
+                "worst_cost_per_hour": None,
+                "capacities": followed.capacities,
+            }
+        )
+
     def _solve(self, problem: AllocationProblem) -> SolveResult:
         options = self.spec.optimizer
         result = solve(
@@ -227,7 +264,7 @@ class _Study:
         plans = [o.plan for o in outcomes if o.plan is not None]
         costs = [plan.total_cost_per_hour or 0.0 for plan in plans]
         expected = None
-        if len(plans) == len(outcomes) and self.uncertainty.peaks is None:
+        if len(plans) == len(outcomes) and self.uncertainty.scenarios:
             expected = math.fsum(
                 (o.probability or 0.0) * cost for o, cost in zip(outcomes, costs, strict=True)
             )
@@ -250,7 +287,7 @@ class _Study:
             expected_cost_per_hour=expected,
             worst_cost_per_hour=worst,
             served_probability=None
-            if self.uncertainty.peaks is not None
+            if not self.uncertainty.scenarios
             else math.fsum(o.probability or 0.0 for o in outcomes if o.served),
             primal_bound=primal,
             dual_bound=dual if proven else None,
@@ -268,11 +305,12 @@ class _Study:
             currency=self.spec.currency,
             termination=reason,
             limit=limit,
-            replicas=ReplicaTiming.ADAPT if said.peaks is not None else said.replicas,
+            replicas=said.replicas if said.scenarios else ReplicaTiming.ADAPT,
             minimize=CostMeasure.WORST if said.peaks is not None else said.minimize,
             serve_probability=said.serve_probability,
             probability_of=said.probability_of,
             at_once=None if said.peaks is None else said.peaks.at_once,
+            keep_probability=None if said.spread is None else said.spread.keep_probability,
             notes=self.spec.notes,
             **found,
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.errors import PlanError
+from optimizer.fleet.assembly import assemble
 from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.optimize import plan_of
 from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole
@@ -16,9 +18,18 @@ from optimizer.fleet.problem import FleetProblem, build_problem
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.objective import Objective
 from optimizer.spec.service import ReplicaRangeSpec
-from solvers import AllocationProblem, Links, SparseColumns, Split
+from solvers import (
+    AllocationProblem,
+    Links,
+    Reason,
+    SolveResult,
+    SolveStatistics,
+    SparseColumns,
+    Split,
+    Termination,
+)
 
-__all__ = ["plan_of_columns", "plan_with"]
+__all__ = ["plan_following", "plan_of_columns", "plan_with"]
 
 IntArray = NDArray[np.int64]
 
@@ -31,6 +42,52 @@ def plan_of_columns(problem: FleetProblem, columns: IntArray) -> FleetPlan:
     without = np.setdiff1d(problem.columns.owner, problem.columns.owner[columns])
     taken[problem.columns.unserved & np.isin(problem.columns.owner, without)] = 1
     return plan_of(dataclasses.replace(problem, arrays=_held(problem.arrays, taken)))
+
+
+def plan_following(spec: FleetSpec, decided: Sequence[Allocation]) -> FleetPlan:
+    """Return what a fleet's loads make of configurations that were decided, whatever there is room.
+
+    Parameters
+    ----------
+    spec
+        The fleet with the loads that have come.
+    decided
+        Allocations at other loads: where each service is, not how many replicas it has.
+
+    Raises
+    ------
+    PlanError
+        If a configuration cannot serve its service at this load.
+    """
+    problem = build_problem(spec)
+    arrays = problem.arrays
+    if arrays is None:
+        raise PlanError("nothing can serve what must be served")
+    taken = np.zeros(arrays.columns, dtype=np.int64)
+    by_service = {allocation.service: allocation for allocation in decided}
+    for service, entry in enumerate(spec.services):
+        columns = np.flatnonzero(problem.columns.owner == service)
+        mine = by_service.get(entry.name)
+        found: int | None
+        if mine is None:
+            found = int(columns[problem.column_candidate[columns] < 0][0])
+        else:
+            found = _column_of(problem, columns, mine, None)
+        if found is None:
+            raise PlanError(
+                f"service {entry.name!r} cannot follow its load to "
+                f"{entry.load.arrival_rate_rps:.6g} requests/s where it was put"
+            )
+        taken[found] = 1
+    cost = math.fsum(arrays.cost[taken > 0])
+    result = SolveResult(
+        termination=Termination(Reason.OPTIMAL, detail="follows the load"),
+        primal_bound=cost,
+        dual_bound=cost,
+        x=taken,
+        statistics=SolveStatistics(solver="decided"),
+    )
+    return assemble(problem, result)
 
 
 def plan_with(

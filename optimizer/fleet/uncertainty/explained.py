@@ -14,6 +14,7 @@ from optimizer.fleet.explain import Explanation, OptionState, explain, explain_c
 from optimizer.fleet.plan import FleetPlan
 from optimizer.fleet.problem import build_problem
 from optimizer.fleet.uncertainty.loads import ScenarioLoads, peak_rates, with_rates
+from optimizer.fleet.uncertainty.spread_loads import SpreadLoads
 from optimizer.fleet.uncertainty.uncertain_plan import UncertainPlan
 from optimizer.spec.fleet_spec import FleetSpec
 
@@ -116,8 +117,15 @@ class _Load:
 
 
 def _loads(spec: FleetSpec) -> list[_Load]:
-    """Return the scenarios; with peaks the usual loads and every service's own peak."""
+    """Return the scenarios; with peaks the usual loads and every service's own peak.
+
+    Of loads that spread, the mean ones and the highest level of each.
+    """
     assert spec.uncertainty is not None
+    if spec.uncertainty.spread is not None:
+        spread = SpreadLoads.of(spec)
+        high = _Load("high load", None, spread.levels_rps[-1])
+        return [_Load("mean load", None, spread.mean_rps), high]
     if spec.uncertainty.peaks is not None:
         usual = np.array([s.load.arrival_rate_rps for s in spec.services])
         peak = np.maximum(peak_rates(spec), usual)

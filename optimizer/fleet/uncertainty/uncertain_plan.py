@@ -12,7 +12,7 @@ from optimizer.fleet.plan import Allocation, FleetPlan, UnservedService
 from optimizer.spec.uncertainty import CostMeasure, ProbabilityScope, ReplicaTiming
 from solvers import Limit, Reason
 
-__all__ = ["ScenarioOutcome", "UncertainPlan"]
+__all__ = ["CapacityOutlook", "ScenarioOutcome", "UncertainPlan"]
 
 
 class _Part(BaseModel):
@@ -23,7 +23,7 @@ class ScenarioOutcome(_Part):
     """What one load makes of the decisions."""
 
     name: str
-    probability: float | None = Field(description="null for sets of services at their peaks.")
+    probability: float | None = Field(description="null for peaks and mean loads.")
     served: bool = Field(description="Whether everyone whom the plan serves keeps every objective.")
     short: tuple[str, ...] = Field(
         default=(), description="Services whose replicas are too few for this load."
@@ -32,6 +32,17 @@ class ScenarioOutcome(_Part):
     plan: FleetPlan | None = Field(
         description="The decisions at this load, checked as any plan is; null where not served."
     )
+
+
+class CapacityOutlook(_Part):
+    """What a capacity or limit has to hold where loads spread about their means."""
+
+    name: str
+    unit: str
+    capacity: float
+    expected_use: float
+    standard_deviation: float
+    kept_probability: float = Field(description="That the use stays within it, by the stated law.")
 
 
 class UncertainPlan(_Part, Answer):
@@ -50,6 +61,10 @@ class UncertainPlan(_Part, Answer):
     at_once: int | None = Field(
         default=None, description="Services at their peaks together; null with scenarios."
     )
+    keep_probability: float | None = Field(
+        default=None,
+        description="With which every capacity and limit is kept; null unless loads spread.",
+    )
     total_cost_per_hour: float | None = Field(
         default=None,
         description="What was minimised, less penalties: with fixed replicas the cost in every "
@@ -60,7 +75,8 @@ class UncertainPlan(_Part, Answer):
     )
     worst_cost_per_hour: float | None = None
     served_probability: float | None = Field(
-        default=None, description="Of the scenarios in which everyone is served; null with peaks."
+        default=None,
+        description="Of the scenarios that serve everyone; null without any.",
     )
     primal_bound: float | None = None
     dual_bound: float | None = Field(
@@ -74,6 +90,9 @@ class UncertainPlan(_Part, Answer):
     )
     unserved: tuple[UnservedService, ...] = ()
     scenarios: tuple[ScenarioOutcome, ...] = ()
+    capacities: tuple[CapacityOutlook, ...] = Field(
+        default=(), description="Of loads that spread: the use of every capacity and limit."
+    )
     solver: str = ""
     notes: tuple[str, ...] = ()
 

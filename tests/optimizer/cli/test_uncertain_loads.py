@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from optimizer.cli.exit_codes import ExitCode
 from tests.optimizer.cli.commands import REPOSITORY
 from tests.optimizer.cli.in_process import Run, document
@@ -27,6 +29,22 @@ def test_the_guide_quotes_what_each_promise_costs(run: Run, tmp_path: Path) -> N
         path = tmp_path / "fleet.yaml"
         path.write_text(text, encoding="utf-8")
         assert round(document(run, "solve", path)["total_cost_per_hour"], 2) == cost, said
+
+
+@pytest.mark.slow
+def test_the_guide_quotes_what_loads_that_spread_cost(run: Run) -> None:
+    """Each row of its table, solved; and the text says what every capacity has to hold."""
+    fleet = (REPOSITORY / "examples" / "spread.yaml").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in GUIDE.splitlines() if "`keep_probability: 0." in line]
+    assert len(rows) == 3
+    for row in rows:
+        first, *more = row[1].split("`")[1::2]
+        text = fleet.replace("keep_probability: 0.95", first)
+        text += "".join(f"    {line}\n" for line in more)
+        code, out, err = run("solve", "-", stdin=text)
+        assert code == ExitCode.OK, err
+        assert f"spread: {float(row[2]):.2f} USD/h expected, optimal" in out
+        assert "kept with" in out
 
 
 def test_the_document_has_what_every_plan_has_and_its_loads(run: Run) -> None:
