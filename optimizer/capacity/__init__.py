@@ -10,6 +10,7 @@ from optimizer.capacity.concurrency import (
     concurrency,
     concurrency_for_lengths,
 )
+from optimizer.capacity.deployment_memory import DeploymentMemory, deployment_memory
 from optimizer.capacity.engine_settings import Engine, EngineSettings
 from optimizer.capacity.errors import CapacityError
 from optimizer.capacity.gpu_library import GPU_LIBRARY
@@ -53,6 +54,7 @@ __all__ = [
     "CapacityError",
     "CapacityGrid",
     "Concurrency",
+    "DeploymentMemory",
     "Engine",
     "EngineSettings",
     "GPURecommendation",
@@ -76,6 +78,7 @@ __all__ = [
     "concurrency",
     "concurrency_for_lengths",
     "context_sweep",
+    "deployment_memory",
     "doubling_lengths",
     "find_gpu_recommendations",
     "find_possible_tp",

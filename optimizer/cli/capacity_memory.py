@@ -25,7 +25,7 @@ from optimizer.cli.fleet_options import Json
 from optimizer.cli.output import show
 
 if TYPE_CHECKING:
-    from optimizer.capacity import MemoryBudget
+    from optimizer.capacity import DeploymentMemory, MemoryBudget
 
 __all__ = ["memory"]
 
@@ -73,71 +73,51 @@ def memory(
 
       fleetopt capacity memory meta-llama/Llama-3.1-8B H100-SXM --mix 4000:300,500:100:3
     """
-    from optimizer.capacity import concurrency, kv_format, memory_budget, tensor_parallel_obstacle
-    from optimizer.capacity.errors import CapacityError
-    from optimizer.catalog import accelerator, device_memory
+    from optimizer.capacity import deployment_memory
 
-    found = read_model(source, kv_dtype)
-    facts = accelerator(accelerator_name)
-    weights = found.weights_in(precision)
-    settings = engine_settings(engine, utilization, batched_tokens, max_sequences)
-    obstacle = tensor_parallel_obstacle(
-        found.architecture, tensor_parallel, weights, scale_up_devices=facts.max_scaleup_devices
-    )
-    if obstacle is not None:
-        raise CapacityError("tensor_parallel", tensor_parallel, obstacle)
-    budget = memory_budget(
-        found.architecture,
-        weights,
-        kv_format(kv_dtype, found.architecture),
-        device_memory_gib=device_memory(facts).memory_gib,
+    found = deployment_memory(
+        read_model(source, kv_dtype),
+        accelerator_name,
+        context_lengths=whole_numbers(contexts, "--context-lengths"),
         tensor_parallel=tensor_parallel,
         pipeline_parallel=pipeline_parallel,
-        settings=settings,
+        precision=precision,
+        kv_dtype=kv_dtype,
+        shared_prefix_tokens=shared_prefix,
+        settings=engine_settings(engine, utilization, batched_tokens, max_sequences),
     )
-    lengths = whole_numbers(contexts, "--context-lengths")
+    budget = found.budget
     mixed = {} if mix is None else _mixed(budget, mix, shared_prefix)
-    entries = [
-        concurrency(
-            budget.layout,
-            budget.blocks,
-            length,
-            max_batched_tokens=batched_tokens,
-            shared_prefix_tokens=shared_prefix,
-        )
-        for length in lengths
-        if budget.layout is not None and budget.fits
-    ]
     if as_json:
-        document = _memory_document(found.model_id, facts.name, weights.name, budget, entries)
+        document = _memory_document(found)
         print_json({**document, **({"mix": mixed} if mix is not None else {})})
     else:
         from optimizer.report.capacity_text import budget_view
 
-        show(budget_view(f"{found.model_id} on {facts.name}, {weights.name}", budget, entries))
+        title = f"{found.model_id} on {found.accelerator}, {found.precision}"
+        show(budget_view(title, budget, found.concurrency))
         for name, requests in mixed.items():
             typer.echo(f"requests of the mix while decoding, {name}: {requests:.1f}")
     if not budget.fits:
         raise typer.Exit(ExitCode.INFEASIBLE)
 
 
-def _memory_document(
-    model_id: str, accelerator_name: str, precision: str, budget: Any, entries: list[Any]
-) -> dict[str, Any]:
+def _memory_document(found: DeploymentMemory) -> dict[str, Any]:
     from dataclasses import asdict
 
+    budget = found.budget
     return {
         "schema_version": _SCHEMA_VERSION,
-        "model": model_id,
-        "accelerator": accelerator_name,
-        "precision": precision,
+        "model": found.model_id,
+        "accelerator": found.accelerator,
+        "precision": found.precision,
         "fits": budget.fits,
         "kv_pool_gb": budget.kv_pool_gb,
         "kv_pool_gib": budget.kv_pool_gib,
         "kv_blocks": budget.blocks,
         "kv_tokens": budget.kv_tokens,
         "budget": asdict(budget),
-        "concurrency": [asdict(entry) for entry in entries],
+        "concurrency": [asdict(entry) for entry in found.concurrency],
     }
 
 

@@ -14,6 +14,7 @@ from optimizer.cli import (
     capacity,
     compare,
     control,
+    dashboard,
     diff,
     explain,
     export,
@@ -61,6 +62,7 @@ app.command("export")(export.export)
 app.command("simulate")(simulate.simulate)
 app.command("serve")(serve.serve)
 app.command("report")(report.report)
+app.command("dashboard")(dashboard.dashboard)
 app.command("size")(size.size)
 app.command("compare")(compare.compare)
 app.command("sweep")(sweep.sweep)

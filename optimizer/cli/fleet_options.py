@@ -12,7 +12,7 @@ from optimizer.cli.completion import queue_model_names, solver_names
 if TYPE_CHECKING:
     from optimizer.spec import FleetSpec
 
-__all__ = ["FleetFile", "Json", "QueueModelName", "SolveOptions", "read_fleet"]
+__all__ = ["FleetFile", "Json", "QueueModelName", "Settings", "SolveOptions", "read_fleet"]
 
 FleetFile = Annotated[
     str,
@@ -23,6 +23,16 @@ FleetFile = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change of the fleet: PATH=VALUE, PATH*=FACTOR or PATH+=NUMBER, as in "
+        r"'services\[chat].load.arrival_rate_rps*=2'; * names all entries. May be repeated.",
+        show_default=False,
+    ),
+]
 QueueModelName = Annotated[
     str | None,
     typer.Option(
@@ -198,7 +208,7 @@ def _value(text: str) -> bool | int | float | str:
 
 
 def read_fleet(source: str, **overrides: object) -> FleetSpec:
-    """Load a fleet, hold it to an SLO sheet, and replace options given on the command line.
+    """Load a fleet, change it, hold it to an SLO sheet, and replace options given.
 
     Raises
     ------
@@ -208,9 +218,19 @@ def read_fleet(source: str, **overrides: object) -> FleetSpec:
         If an option's value is.
     """
     from optimizer.errors import SpecError
-    from optimizer.spec import load, load_slo, with_options, with_slo_sheet
+    from optimizer.spec import (
+        assigned,
+        load,
+        load_slo,
+        parse_assignment,
+        with_options,
+        with_slo_sheet,
+    )
 
     fleet = load(source)
+    settings = overrides.pop("settings", None)
+    if isinstance(settings, list):
+        fleet = assigned(fleet, [parse_assignment(text) for text in settings])
     slo = overrides.pop("slo", None)
     if slo is not None:
         fleet = with_slo_sheet(fleet, load_slo(str(slo)))

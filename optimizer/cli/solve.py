@@ -11,7 +11,7 @@ import typer
 
 from optimizer.cli.delivery import end_as_deserved, write_or_show
 from optimizer.cli.exit_codes import ExitCode
-from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
+from optimizer.cli.fleet_options import FleetFile, Json, Settings, SolveOptions, read_fleet
 from optimizer.cli.live_solve import LiveLine, run_interruptibly
 from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, tell
@@ -30,6 +30,7 @@ __all__ = ["solve"]
 def solve(
     fleet: FleetFile,
     *,
+    settings: Settings = None,
     options: SolveOptions,
     as_json: Json = False,
     output: Annotated[
@@ -53,7 +54,9 @@ def solve(
 
       fleetopt solve examples/fleet.yaml --solver cp-sat --json
 
-      fleetopt solve examples/fleet.yaml --verify -o plan.json
+      fleetopt solve examples/fleet.yaml --set 'capacities[H100].cards=4' -o plan.json
+
+      fleetopt solve examples/fleet.yaml --verify
 
     Where the fleet has `uncertainty`, the plan is for all of its loads.
 
@@ -64,7 +67,7 @@ def solve(
     from optimizer.report import plan_view
     from solvers import CancelFlag
 
-    spec = read_fleet(fleet, **options.overrides())
+    spec = read_fleet(fleet, settings=settings, **options.overrides())
     if spec.horizon is not None:
         tell("fleetopt: this is for the services' own loads; `fleetopt horizon` plans the periods")
     cancel = CancelFlag()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
+from optimizer.cli.fleet_options import FleetFile, Json, Settings, SolveOptions, read_fleet
 from optimizer.cli.interruption import ending_at_interrupt
 from optimizer.cli.option_groups import with_option_groups
 from optimizer.cli.output import show, write_data
@@ -27,16 +27,7 @@ _MOST_CASES = 100_000
 def whatif(
     fleet: FleetFile,
     *,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Change made in every case: PATH=VALUE, PATH*=FACTOR or PATH+=NUMBER, as in "
-            r"'services\[chat].load.arrival_rate_rps*=2'; * names all entries. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    settings: Settings = None,
     ranges: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,8 +49,8 @@ def whatif(
 ) -> None:
     """Solve a fleet as it is and with changes; every case is solved anew, to its own proof.
 
-    Counts, such as cards, are rounded to whole numbers. Where the fleet has `uncertainty`, every
-    case is planned for all of its loads.
+    What --set changes holds in every case. Counts, such as cards, are rounded to whole numbers.
+    Where the fleet has `uncertainty`, every case is planned for all of its loads.
 
     For example:
 

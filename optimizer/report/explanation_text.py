@@ -14,7 +14,7 @@ from optimizer.fleet.explain import Explanation, Option, OptionState
 from optimizer.fleet.uncertainty import ServiceAtLoad, UncertainExplanation
 from optimizer.report.figures import number, percent
 
-__all__ = ["explanation_view"]
+__all__ = ["best_of_each", "explanation_view", "remark_words"]
 
 _STYLES = {
     OptionState.CHOSEN: "bold green",
@@ -34,7 +34,7 @@ def explanation_view(explanation: Explanation) -> RenderableType:
         table.add_column(heading, justify="right")
     table.add_column("best reachable, ms", overflow="fold")
     table.add_column("remark", overflow="fold")
-    for option, others in _best_of_each(explanation.options):
+    for option, others in best_of_each(explanation.options):
         table.add_row(*_cells(option, others), style=_STYLES[option.state])
     parts: list[RenderableType] = [verdict, Padding(table, (1, 0, 0, 0), expand=False)]
     if isinstance(explanation, UncertainExplanation):
@@ -63,7 +63,7 @@ def _loads(loads: tuple[ServiceAtLoad, ...], currency: str) -> Table:
     return table
 
 
-def _best_of_each(options: tuple[Option, ...]) -> Iterator[tuple[Option, int]]:
+def best_of_each(options: tuple[Option, ...]) -> Iterator[tuple[Option, int]]:
     """Yield the first option of each configuration and store, and how many more it has."""
     by_configuration: dict[tuple[str | None, ...], list[Option]] = {}
     for option in options:
@@ -74,10 +74,8 @@ def _best_of_each(options: tuple[Option, ...]) -> Iterator[tuple[Option, int]]:
         yield mine[0], len(mine) - 1
 
 
-def _cells(option: Option, others: int) -> tuple[Text, ...]:
-    reachable = "\n".join(
-        f"{r.statistic} {number(r.best_ms)} of {number(r.bound_ms)}" for r in option.reachable
-    )
+def remark_words(option: Option, others: int) -> str:
+    """Say what rules an option out, how sure its times are, and how many like it there are."""
     remark = option.detail
     if option.log_sd is not None:
         estimated = f"estimated, within {math.expm1(option.log_sd):.0%}"
@@ -87,6 +85,13 @@ def _cells(option: Option, others: int) -> tuple[Text, ...]:
         what += ("es" if option.store is None else "s") if others > 1 else ""
         more = f"{others} more {what} tried, none better"
         remark = f"{remark}; {more}" if remark else more
+    return remark
+
+
+def _cells(option: Option, others: int) -> tuple[Text, ...]:
+    reachable = "\n".join(
+        f"{r.statistic} {number(r.best_ms)} of {number(r.bound_ms)}" for r in option.reachable
+    )
     return (
         Text(_place(option)),
         Text(option.state.value),
@@ -95,7 +100,7 @@ def _cells(option: Option, others: int) -> tuple[Text, ...]:
         Text("-" if option.cards is None else f"{option.cards}"),
         Text("-" if option.cost_per_hour is None else f"{option.cost_per_hour:,.2f}"),
         Text(reachable or "-"),
-        Text(remark),
+        Text(remark_words(option, others)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import threading
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from solvers import MissingExtraError
 
 __all__ = ["inline_svg", "new_figure", "plain", "require_matplotlib"]
+
+_DRAWING = threading.Lock()
 
 
 def require_matplotlib() -> None:
@@ -59,7 +62,8 @@ def inline_svg(figure: Any, title: str) -> str:
     matplotlib = import_module("matplotlib")
     figure.patch.set_visible(False)
     text = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fleetopt"}):
+    # The context is the process's own, whichever thread draws.
+    with _DRAWING, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fleetopt"}):
         figure.savefig(text, format="svg", metadata={"Date": None, "Title": title})
     markup = text.getvalue()
     markup = markup[markup.index("<svg") :]

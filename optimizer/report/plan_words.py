@@ -17,6 +17,7 @@ __all__ = [
     "store_words",
     "target_words",
     "tightest_target",
+    "used_share",
     "verdict_lines",
 ]
 
@@ -27,6 +28,9 @@ Words = tuple[str, str]
 _ROUNDING = 1e-6
 WHOLE_SHARE = 1 - _ROUNDING
 """Shares from here on are all of a load."""
+
+# Share of what is allowed that is shown where a rate must not be 0 and is.
+_NOTHING_KEPT = 10.0
 
 # A service that refuses more than this share of its requests is pointed out.
 _REFUSED = 0.01
@@ -77,6 +81,14 @@ def tightest_target(allocation: Allocation) -> TargetOutcome | None:
         key=lambda target: -math.inf if target.margin is None else target.margin,
         default=None,
     )
+
+
+def used_share(target: TargetOutcome) -> float:
+    """Return how much of what an objective allows is used; rates, which are floors, inverted."""
+    value = target.value or 0.0
+    if target.metric.is_latency:
+        return value / target.bound
+    return target.bound / value if value else _NOTHING_KEPT
 
 
 def replicas_words(a: Allocation) -> str:

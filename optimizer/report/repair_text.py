@@ -14,7 +14,7 @@ from optimizer.fleet.relaxation import Relaxation, RelaxationKind
 from optimizer.fleet.repair import Repair, RepairStudy
 from optimizer.report.figures import number
 
-__all__ = ["repair_view", "repair_words"]
+__all__ = ["conflict_lines", "repair_view", "repair_words"]
 
 _DEMANDS = {
     Demand.OBJECTIVES: "within its objectives",
@@ -47,13 +47,17 @@ def _conflict(conflict: Conflict) -> Iterator[RenderableType]:
     words = "these cannot be kept together"
     words += ", and each matters:" if conflict.irreducible else " (not all may matter):"
     yield Text(words, style="bold")
+    for line in conflict_lines(conflict):
+        yield _indented(f"- {line}", 2)
+
+
+def conflict_lines(conflict: Conflict) -> list[str]:
+    """Word the requirements that contradict each other, one a line."""
     lines = []
     for service in conflict.services:
         how = [_DEMANDS[demand] for name, demand in conflict.demands if name == service]
         lines.append(", ".join([f"{service} is served", *how]))
-    lines += [f"the limit of {row}" for row in conflict.rows]
-    for line in lines:
-        yield _indented(f"- {line}", 2)
+    return [*lines, *(f"the limit of {row}" for row in conflict.rows)]
 
 
 def _indented(words: str, by: int, style: str = "") -> RenderableType:

@@ -97,8 +97,13 @@ def staircase(
     values: Sequence[float],
     proven: Sequence[bool],
     axes_words: tuple[str, str],
+    *,
+    line: tuple[float, str] | None = None,
 ) -> str:
-    """Draw a front: between two points lies what no plan reaches; hollow points are not proven."""
+    """Draw a front: between two points lies what no plan reaches; hollow points are not proven.
+
+    A line, with its name, is drawn across where it is given.
+    """
     figure, axes = _figure()
     axes.step(costs, values, where="post", color=COLOURS[0], linewidth=1.2, alpha=0.6)
     for cost, value, sure in zip(costs, values, proven, strict=True):
@@ -106,6 +111,13 @@ def staircase(
     axes.set_xlabel(plain(axes_words[0]))
     axes.set_ylabel(plain(axes_words[1]))
     axes.set_ylim(bottom=0)
+    if line is not None:
+        axes.axhline(line[0], color=_MISSED, linewidth=1.4, linestyle="--")
+        axes.annotate(
+            line[1], (1.0, line[0]), xycoords=("axes fraction", "data"), ha="right",
+            xytext=(0, 3), textcoords="offset points",
+        )  # fmt: skip
+        axes.set_ylim(top=max(axes.get_ylim()[1], 1.12 * line[0]))
     return inline_svg(figure, f"{axes_words[1]} against {axes_words[0]}")
 
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from optimizer.engine import PlanSimulation
-from optimizer.fleet.difference import Placement, PlanDifference
+from optimizer.fleet.difference import PlanDifference
 from optimizer.fleet.pareto import ParetoFront
 from optimizer.fleet.plan import Allocation, FleetPlan, TargetOutcome
 from optimizer.fleet.shadow_prices import ShadowPrice
-from optimizer.fleet.tornado import Tornado, TornadoBar
-from optimizer.report.html.charts import bar_chart, share_chart, staircase, tornado_chart
+from optimizer.fleet.tornado import Tornado
+from optimizer.report.html.charts import bar_chart, share_chart
+from optimizer.report.html.difference_section import difference_values
+from optimizer.report.html.front_section import front_values
 from optimizer.report.html.pages import rendered
-from optimizer.report.pareto_text import measure_words
+from optimizer.report.html.tornado_section import tornado_values
 from optimizer.report.plan_words import (
     WHOLE_SHARE,
     load_words,
@@ -22,10 +24,11 @@ from optimizer.report.plan_words import (
     replicas_words,
     target_words,
     tightest_target,
+    used_share,
     verdict_lines,
 )
 
-__all__ = ["PlanReport", "plan_fragment", "plan_page"]
+__all__ = ["PlanReport", "plan_body", "plan_fragment", "plan_page"]
 
 # Beyond so many rows a chart is no longer read; tables hold all of them.
 _MOST_ROWS = 40
@@ -67,23 +70,18 @@ def plan_page(report: PlanReport) -> str:
     MissingExtraError
         If jinja2 or matplotlib is not installed.
     """
-    plan = report.plan
-    tightest = _tightest(plan)
-    return rendered(
-        "plan.html.j2",
-        **_verdict(plan),
-        **_front(report.front),
-        **_tornado(report.tornado),
-        **_services(plan),
-        cost_chart=_cost_chart(plan),
-        margins_chart=_margins_chart(tightest),
-        margins_shown=min(len(tightest), _MOST_ROWS),
-        margins_left_out=max(len(tightest) - _MOST_ROWS, 0),
-        prices=_prices(report.prices),
-        simulation=report.simulation,
-        difference=report.previous,
-        placements=_placements,
-    )
+    return rendered("plan.html.j2", **_shown(report))
+
+
+def plan_body(report: PlanReport) -> str:
+    """Return all of the page but its frame, to stand in somebody else's.
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2 or matplotlib is not installed.
+    """
+    return rendered("plan_body.html.j2", **_shown(report))
 
 
 def plan_fragment(plan: FleetPlan) -> str:
@@ -95,6 +93,24 @@ def plan_fragment(plan: FleetPlan) -> str:
         If jinja2 or matplotlib is not installed.
     """
     return rendered("plan_fragment.html.j2", **_verdict(plan), **_services(plan))
+
+
+def _shown(report: PlanReport) -> dict[str, Any]:
+    plan = report.plan
+    tightest = _tightest(plan)
+    return {
+        **_verdict(plan),
+        **(front_values(report.front) if report.front else {"front": None}),
+        **(tornado_values(report.tornado) if report.tornado else {"tornado": None}),
+        **(difference_values(report.previous) if report.previous else {"difference": None}),
+        **_services(plan),
+        "cost_chart": _cost_chart(plan),
+        "margins_chart": _margins_chart(tightest),
+        "margins_shown": min(len(tightest), _MOST_ROWS),
+        "margins_left_out": max(len(tightest) - _MOST_ROWS, 0),
+        "prices": _prices(report.prices),
+        "simulation": report.simulation,
+    }
 
 
 def _verdict(plan: FleetPlan) -> dict[str, Any]:
@@ -163,12 +179,12 @@ def _add(amounts: dict[str, float], name: str, amount: float) -> None:
 def _tightest(plan: FleetPlan) -> list[tuple[Allocation, TargetOutcome]]:
     pairs = ((a, tightest_target(a)) for a in plan.allocations)
     found = [(a, target) for a, target in pairs if target is not None and target.value is not None]
-    return sorted(found, key=lambda pair: -_used(pair[1]))
+    return sorted(found, key=lambda pair: -used_share(pair[1]))
 
 
 def _margins_chart(tightest: Sequence[tuple[Allocation, TargetOutcome]]) -> str:
     rows = [
-        (f"{a.service}: {target_words(target)}", _used(target), target.met)
+        (f"{a.service}: {target_words(target)}", used_share(target), target.met)
         for a, target in tightest[:_MOST_ROWS]
     ]
     if not rows:
@@ -176,70 +192,7 @@ def _margins_chart(tightest: Sequence[tuple[Allocation, TargetOutcome]]) -> str:
     return share_chart(rows, "share of what the objective allows", "objectives and predictions")
 
 
-def _used(target: TargetOutcome) -> float:
-    """Return how much of what an objective allows is used; rates, which are floors, inverted."""
-    value = target.value or 0.0
-    if target.metric.is_latency:
-        return value / target.bound
-    return target.bound / value if value else 10.0
-
-
-def _front(front: ParetoFront | None) -> dict[str, Any]:
-    if front is None:
-        return {"front": None}
-    words = measure_words(front.measure)
-    chart = staircase(
-        [point.cost_per_hour for point in front.points],
-        [point.value for point in front.points],
-        [point.proven for point in front.points],
-        (f"{front.points[0].plan.currency} per hour", words),
-    )
-    return {"front": front, "front_measure": words, "front_chart": chart}
-
-
-def _tornado(found: Tornado | None) -> dict[str, Any]:
-    if found is None:
-        return {"tornado": None}
-    base = found.base.total_cost_per_hour or 0.0
-    rows = [
-        (bar.figure, bar.less.total_cost_per_hour, bar.more.total_cost_per_hour)
-        for bar in found.bars[:_MOST_ROWS]
-    ]
-    ends = (f"{found.share:.0%} less", f"{found.share:.0%} more")
-    unit = f"{found.base.currency} per hour"
-    return {
-        "tornado": found,
-        "tornado_chart": tornado_chart(base, rows, unit, ends) if rows else "",
-        "served_words": [_served_words(bar, found.base) for bar in found.bars],
-    }
-
-
-def _served_words(bar: TornadoBar, base: FleetPlan) -> str:
-    """Say who is served at one end and not in the base, or the other way round."""
-    words = []
-    mine = set(base.services_served)
-    for end, plan in (("less", bar.less), ("more", bar.more)):
-        if plan.found:
-            more = sorted(set(plan.services_served) - mine)
-            fewer = sorted(mine - set(plan.services_served))
-            words += [f"with {end} also {', '.join(more)}"] if more else []
-            words += [f"with {end} not {', '.join(fewer)}"] if fewer else []
-    return "; ".join(words)
-
-
 def _prices(prices: Sequence[ShadowPrice] | None) -> dict[str, float] | None:
     if prices is None:
         return None
     return {str(price.requirement.name): price.price_per_hour for price in prices}
-
-
-def _placements(placements: Sequence[Placement]) -> str:
-    return (
-        ", ".join(
-            f"{p.replicas} x {p.accelerator} {p.configuration}".strip()
-            if p.accelerator is not None
-            else "scaled to zero"
-            for p in placements
-        )
-        or "not served"
-    )

@@ -1,0 +1,105 @@
+// Solving as figures move: the latest wish wins, what is no longer wanted is cancelled.
+
+import { find, make, money, percent, show, showFaults } from "./elements.js";
+import { Refused, follow, get, post, remove } from "./server.js";
+
+const PAUSE_MS = 220;
+
+export class Solving {
+  constructor(desk) {
+    this.desk = desk; // fleet, changes, options(), planned(figures)
+    this.latest = 0;
+    this.job = null;
+    this.timer = null;
+    this.unchanged = null; // cost of the fleet as it was loaded
+    find("solve").addEventListener("click", () => this.solve());
+    find("cancel").addEventListener("click", () => this.job && remove(`/api/jobs/${this.job}`));
+  }
+
+  soon() {
+    find("plan-view").classList.add("stale");
+    clearTimeout(this.timer);
+    if (find("live").checked) this.timer = setTimeout(() => this.solve(), PAUSE_MS);
+  }
+
+  async solve() {
+    clearTimeout(this.timer);
+    if (!this.desk.fleet) return;
+    const mine = (this.latest += 1);
+    const superseded = () => mine !== this.latest;
+    if (this.job) remove(`/api/jobs/${this.job}`).catch(() => {});
+    this.#busy(true);
+    try {
+      const { job } = await post("/api/solves", this.desk.request());
+      if (superseded()) {
+        remove(`/api/jobs/${job}`).catch(() => {});
+        return;
+      }
+      this.job = job;
+      const done = await follow(job, (document) => superseded() || this.#progress(document));
+      if (superseded()) return;
+      showFaults("faults", []);
+      this.#verdict(done.result, done.elapsed_s);
+      this.desk.planned(done.result);
+      const { html } = await get(`/api/plans/${done.result.plan}`);
+      if (superseded()) return;
+      show("plan-view", html);
+      find("plan-view").classList.remove("stale");
+    } catch (error) {
+      if (superseded()) return;
+      if (!(error instanceof Refused)) throw error;
+      showFaults("faults", error.faults);
+      find("progress").textContent = "No plan of these figures";
+    } finally {
+      if (!superseded()) this.#busy(false);
+    }
+  }
+
+  #busy(busy) {
+    find("cancel").disabled = !busy;
+    find("progress").classList.toggle("working", busy);
+    document.body.dataset.solving = busy ? "yes" : "no";
+    if (!busy) this.job = null;
+  }
+
+  #progress(document) {
+    const words = [document.cancelling ? "stopping" : "solving"];
+    const about = document.priority === null ? "cost" : `unserved of priority ${document.priority}`;
+    const known = (value) => (value === null ? "none yet" : money(value));
+    words.push(`${about} ${known(document.incumbent)}`, `bound ${known(document.bound)}`);
+    words.push(`gap ${document.relative_gap === null ? "unknown" : percent(document.relative_gap, 3)}`);
+    words.push(`${document.elapsed_s.toFixed(1)} s`);
+    find("progress").replaceChildren(...words.map((word, place) => make("span", { class: place ? "" : "busy" }, word)));
+  }
+
+  #verdict(plan, elapsed) {
+    const line = [];
+    if (plan.found) {
+      line.push(
+        make("span", { class: "cost", id: "cost", "data-value": plan.cost_per_hour },
+          money(plan.cost_per_hour), " ", make("small", {}, `${plan.currency} per hour`)),
+      );
+      line.push(make("span", { id: "gap-shown" }, proof(plan)));
+      if (!plan.changes.length) this.unchanged = plan.cost_per_hour;
+      else if (this.unchanged !== null) {
+        const more = plan.cost_per_hour - this.unchanged;
+        const share = this.unchanged ? `, ${more < 0 ? "" : "+"}${percent(more / this.unchanged, 1)}` : "";
+        line.push(make("span", {}, `${more < 0 ? "" : "+"}${money(more)}${share} from the fleet as loaded`));
+      }
+    } else line.push(make("span", { class: "cost bad" }, plan.termination.replaceAll("_", " ")));
+    if (plan.unserved.length) line.push(make("span", { class: "bad" }, `${plan.unserved.length} not served`));
+    line.push(make("span", { class: "unit" }, `${plan.solver}, ${elapsed.toFixed(2)} s`));
+    find("progress").replaceChildren(...line);
+  }
+
+  forget() {
+    this.latest += 1;
+    this.unchanged = null;
+  }
+}
+
+function proof(plan) {
+  if (plan.relative_gap === null) return "no bound proven";
+  if (plan.termination === "optimal" && plan.relative_gap < 5e-7) return "proven optimal";
+  return `gap ${percent(plan.relative_gap, 3)}, bound ${money(plan.dual_bound)}`;
+}

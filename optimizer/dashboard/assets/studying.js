@@ -1,0 +1,93 @@
+// Studies that take time, and calculators that take none.
+
+import { find, make, percent, show, showFaults } from "./elements.js";
+import { Refused, follow, post, remove } from "./server.js";
+
+// Figures of a form: numbers where it wants numbers, lists where several can be ticked.
+export function figures(form) {
+  const found = {};
+  for (const field of form.elements) {
+    if (!field.name) continue;
+    if (field.name === "baselines") {
+      found.baselines ??= [];
+      if (field.checked) found.baselines.push(field.value);
+    } else if (field.type === "checkbox") found[field.name] = field.checked;
+    else if (field.type === "number") found[field.name] = Number(field.value);
+    else if (field.name === "context_lengths") found[field.name] = field.value.split(/[ ,]+/).filter(Boolean).map(Number);
+    else found[field.name] = field.value;
+  }
+  return found;
+}
+
+export class Studies {
+  // asked: by kind of study, what to send; found: by kind, what to do with the answer.
+  constructor(asked, found) {
+    this.jobs = {};
+    for (const button of document.querySelectorAll("[data-study]")) {
+      const kind = button.dataset.study;
+      const stop = document.querySelector(`[data-cancel="${kind}"]`);
+      stop.addEventListener("click", () => this.jobs[kind] && remove(`/api/jobs/${this.jobs[kind]}`));
+      button.addEventListener("click", () => this.#run(kind, button, stop, asked[kind](), found[kind]));
+    }
+  }
+
+  async #run(kind, button, stop, body, found) {
+    const status = find(`progress-${kind}`);
+    const steps = new Map();
+    button.disabled = true;
+    stop.disabled = false;
+    status.textContent = "beginning";
+    try {
+      const { job } = await post(`/api/studies/${kind}`, body);
+      this.jobs[kind] = job;
+      const done = await follow(job, (document) => progress(status, steps, document));
+      status.textContent = `found in ${done.elapsed_s.toFixed(1)} s`;
+      show(`view-${kind}`, done.result.html);
+      found?.(done.result);
+      showFaults("faults", []);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      status.textContent = error.message;
+    } finally {
+      button.disabled = false;
+      stop.disabled = true;
+      delete this.jobs[kind];
+    }
+  }
+}
+
+function progress(status, steps, document) {
+  const time = `${document.elapsed_s.toFixed(0)} s`;
+  if (document.step === undefined || document.kind !== "lab") {
+    status.textContent = `working, ${time}`;
+    return;
+  }
+  for (const name of steps.keys()) steps.set(name, 1);
+  steps.set(document.step, document.share);
+  const rows = [...steps].flatMap(([name, share]) => [
+    make("span", {}, name),
+    make("progress", { max: 1, value: share, "aria-label": name }),
+    make("span", {}, percent(share, 0)),
+  ]);
+  status.replaceChildren(make("div", { class: "steps" }, ...rows), time);
+}
+
+export function beginCalculator(name, path) {
+  const form = find(`${name}-form`);
+  const compute = async () => {
+    try {
+      const { html } = await post(path, figures(form));
+      show(`${name}-view`, html);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      find(`${name}-view`).replaceChildren(make("p", { class: "bad", role: "alert" }, error.message));
+    }
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    compute();
+  });
+  document.addEventListener("tab", (event) => {
+    if (event.detail === name && !find(`${name}-view`).children.length) compute();
+  });
+}

@@ -1,0 +1,48 @@
+"""What can be studied of a fleet beside its plan; each is run by `run_study`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from optimizer.control.lab import run_scenario
+from optimizer.control.spec import ScenarioSpec
+from optimizer.fleet import FleetPlan, ParetoMeasure, pareto_front, repair, tornado
+from optimizer.report.html import front_fragment, lab_fragment, repair_fragment, tornado_fragment
+from optimizer.spec import FleetSpec
+
+__all__ = ["front_study", "lab_study", "repair_study", "tornado_study"]
+
+Told = Callable[[str, float], None]
+
+
+def front_study(
+    fleet: FleetSpec, measure: ParetoMeasure, points: int, told: Told
+) -> dict[str, Any]:
+    """Return the front of cost against a measure, with its plans."""
+    told("front", 0.0)
+    front = pareto_front(fleet, measure, points)
+    return {
+        "html": front_fragment(front),
+        "plans": [point.plan.model_dump(mode="json") for point in front.points],
+    }
+
+
+def repair_study(fleet: FleetSpec, told: Told) -> dict[str, Any]:
+    """Return why not everyone can be served, and what would change it."""
+    told("repair", 0.0)
+    return {"html": repair_fragment(repair(fleet), fleet.currency)}
+
+
+def tornado_study(fleet: FleetSpec, plan: FleetPlan, share: float, told: Told) -> dict[str, Any]:
+    """Return what the cost hangs on."""
+    told("every figure less and more", 0.0)
+    # A process that is ended from outside must not have started others.
+    return {"html": tornado_fragment(tornado(fleet, plan, share=share, jobs=1))}
+
+
+def lab_study(scenario: ScenarioSpec, fleet: FleetSpec, folder: str, told: Told) -> dict[str, Any]:
+    """Return a run of the laboratory."""
+    result = run_scenario(scenario, fleet, Path(folder), told)
+    return {"html": lab_fragment(result, fleet.currency)}

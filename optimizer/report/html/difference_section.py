@@ -1,0 +1,67 @@
+"""Plans side by side, as part of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from optimizer.fleet.difference import Placement, PlanDifference
+from optimizer.fleet.plan import FleetPlan
+from optimizer.report.html.charts import bar_chart
+from optimizer.report.html.pages import rendered
+
+__all__ = ["difference_fragment", "difference_values"]
+
+
+def difference_fragment(
+    found: PlanDifference, before: tuple[str, FleetPlan], after: tuple[str, FleetPlan]
+) -> str:
+    """Return two plans side by side to stand in somebody else's page.
+
+    Parameters
+    ----------
+    found
+        What tells them apart.
+    before, after
+        The plans, each with what people call it.
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2 or matplotlib is not installed.
+    """
+    rows = [(name, _by_accelerator(plan)) for name, plan in (before, after)]
+    chart = bar_chart(rows, f"{found.currency} per hour", "cost by accelerator of both plans")
+    return rendered(
+        "comparison_of_plans.html.j2",
+        **difference_values(found),
+        before=before,
+        after=after,
+        chart=chart,
+    )
+
+
+def difference_values(found: PlanDifference) -> dict[str, Any]:
+    """Return what the template speaks of."""
+    return {"difference": found, "placements": _placements}
+
+
+def _by_accelerator(plan: FleetPlan) -> dict[str, float]:
+    costs: dict[str, float] = {}
+    for allocation in plan.allocations:
+        if allocation.cost_per_hour:
+            name = allocation.accelerator or "none"
+            costs[name] = costs.get(name, 0.0) + allocation.cost_per_hour
+    return dict(sorted(costs.items()))
+
+
+def _placements(placements: Sequence[Placement]) -> str:
+    return (
+        ", ".join(
+            f"{p.replicas} x {p.accelerator} {p.configuration}".strip()
+            if p.accelerator is not None
+            else "scaled to zero"
+            for p in placements
+        )
+        or "not served"
+    )
