@@ -36,6 +36,8 @@ dist: $(VENV)/.installed-dev
 schema: $(VENV)/.installed
 	$(BIN)/fleetopt schema -o docs/reference/fleet.schema.json
 	$(BIN)/fleetopt schema --control -o docs/reference/control.schema.json
+	$(BIN)/fleetopt operator crds -o deploy/kubernetes/crds.yaml
+	$(BIN)/fleetopt operator crds -o deploy/helm/fleetopt/crds/crds.yaml
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -22,6 +22,7 @@ from optimizer.cli import (
     import_,
     init,
     kv,
+    operator,
     pareto,
     queue_models,
     report,
@@ -74,6 +75,7 @@ app.add_typer(capacity.app, name="capacity")
 app.add_typer(control.app, name="control")
 app.add_typer(import_.app, name="import")
 app.add_typer(kv.app, name="kv")
+app.add_typer(operator.app, name="operator")
 
 
 @app.callback(invoke_without_command=True)

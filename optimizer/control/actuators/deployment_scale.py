@@ -83,18 +83,26 @@ class DeploymentScaleActuator(Actuator):
 
     def begin(self, variants: Sequence[Variant]) -> None:
         """Find the variant of every entry; refuse deployments of what the fleet does not have."""
+        unmatched = self.match(variants)
+        for words in unmatched.values():
+            raise ControlError(f"actuator '{self.name}': {words}")
+
+    def match(self, variants: Sequence[Variant]) -> dict[Variant, str]:
+        """Find the variant of every entry; return what is wrong with those that have none."""
         known = {_without_batch(variant): variant for variant in variants}
-        found: dict[Variant, str] = {}
+        self._name_of = {}
+        unmatched = {}
         for given, deployment in self._given.items():
             variant = known.get(_without_batch(given))
             if variant is None or given.max_batch not in (None, variant.max_batch):
                 near = [str(v) for v in variants if v.service == given.service]
-                raise ControlError(
-                    f"actuator '{self.name}': deployment {deployment} stands for {given}, which "
-                    f"the fleet does not have; of this service: {'; '.join(near) or 'none'}"
+                unmatched[given] = (
+                    f"deployment {deployment} stands for {given}, which the fleet does not have; "
+                    f"of this service: {'; '.join(near) or 'none'}"
                 )
-            found[variant] = deployment
-        self._name_of = found
+            else:
+                self._name_of[variant] = deployment
+        return unmatched
 
     def deployable(self) -> frozenset[Variant]:
         """Return the variants that have a deployment, less those seen not to be ours to scale."""

@@ -8,6 +8,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from optimizer.control.kubernetes import ApiServer, Credentials, path_of
 from tests.optimizer.control.kubernetes.fake_api_server import FakeApiServer, Request
 from tests.optimizer.control.kubernetes.real_api_server import RealApiServer
@@ -65,6 +67,12 @@ class Cluster:
         return self.admin.create(
             self.path(group_version, plural), {"apiVersion": group_version, **body}
         )
+
+    def delete(self, path: str) -> None:
+        """As an administrator; the product itself never deletes."""
+        with httpx.Client(verify=False, timeout=10, trust_env=False) as client:
+            headers = {"Authorization": "Bearer admintok"}
+            client.delete(self.server.url + path, headers=headers).raise_for_status()
 
     def deployment(self, name: str, replicas: int, **spec: Any) -> Json:
         labels = {"app": name}

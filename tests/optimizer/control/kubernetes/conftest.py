@@ -12,6 +12,7 @@ pytest.importorskip("httpx", reason="needs the extra 'control'")
 
 from tests.optimizer.control.kubernetes.clusters import TOKENS, Cluster
 from tests.optimizer.control.kubernetes.fake_api_server import FakeApiServer
+from tests.optimizer.control.kubernetes.fake_prometheus import FakePrometheus
 from tests.optimizer.control.kubernetes.real_api_server import (
     RealApiServer,
     real_api_server,
@@ -41,6 +42,12 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     server = request.getfixturevalue(f"{request.param}_server")
     with closing(Cluster(server, f"test-{next(_NUMBERS)}")) as made:
         yield made
+
+
+@pytest.fixture
+def prometheus() -> Iterator[FakePrometheus]:
+    with closing(FakePrometheus({"chat": 40.0})) as serving:
+        yield serving
 
 
 @pytest.fixture

@@ -1,0 +1,115 @@
+"""Decisions in a ConfigMap: a restart anywhere in the cluster goes on with them.
+
+Every write names the version that it replaces. Whoever goes on from a state writes it again first;
+one whose lease was taken meanwhile then meets a conflict, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+from collections.abc import Callable
+from typing import Any
+
+from optimizer.control.errors import JournalError
+from optimizer.control.kubernetes import ApiError, ApiServer, path_of
+
+__all__ = ["ConfigMapJournal"]
+
+_SCHEMA_VERSION = 1
+_KEY = "state.json.gz"
+_NOT_FOUND, _CONFLICT = 404, 409
+# Of the API server, for all values of a ConfigMap together [bytes].
+_MOST_BYTES = 2**20
+
+
+class ConfigMapJournal:
+    """The state of one Optimizer, beside it.
+
+    Parameters
+    ----------
+    server
+        The API server.
+    namespace, name
+        Of the ConfigMap.
+    fleet
+        Whose state it is; that of another is not gone on with.
+    confirm
+        Whether we still hold the lease, asked of the API server.
+    """
+
+    def __init__(
+        self,
+        server: ApiServer,
+        namespace: str,
+        name: str,
+        fleet: str,
+        confirm: Callable[[], bool],
+    ) -> None:
+        self._server, self._fleet, self._confirm = server, fleet, confirm
+        self._collection = path_of("api", "v1", "namespaces", namespace, "configmaps")
+        self._path = f"{self._collection}{path_of(name)}"
+        self._name = name
+        self._version: str | None = None
+        self._known = False
+
+    def read(self) -> dict[str, Any] | None:
+        """Return the state; None where there is none of this fleet."""
+        try:
+            found = self._look()
+            if found is None:
+                return None
+            text = found.get("binaryData", {}).get(_KEY)
+            if text is None:
+                return None
+            state = json.loads(gzip.decompress(base64.b64decode(text, validate=True)))
+            if state["schema_version"] != _SCHEMA_VERSION:
+                raise ValueError(f"schema_version {state['schema_version']}")
+        except (ApiError, binascii.Error, OSError, EOFError, ValueError, KeyError, TypeError) as e:
+            raise JournalError(
+                f"ConfigMap {self._name} is no state of a controller: {e}; delete it to begin anew"
+            ) from e
+        return dict(state) if state.get("fleet") == self._fleet else None
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Replace the state, unless somebody else has replaced it since."""
+        text = json.dumps({"schema_version": _SCHEMA_VERSION, **state})
+        packed = base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")
+        if len(packed) > _MOST_BYTES - 4096:
+            raise JournalError(
+                f"the state takes {len(packed) / 2**20:.2f} MiB, and a ConfigMap holds 1: control "
+                "the services with several Optimizers, in namespaces of their own"
+            )
+        try:
+            if not self._known:
+                if not self._confirm():
+                    raise JournalError("the lease is not held: nothing is changed")
+                self._look()
+            self._write({"binaryData": {_KEY: packed}})
+        except ApiError as error:
+            self._known = False
+            why = "was changed by somebody else" if error.status == _CONFLICT else str(error)
+            raise JournalError(f"ConfigMap {self._name}: {why}; nothing is changed") from error
+
+    def _write(self, body: dict[str, Any]) -> None:
+        if self._version is None:
+            whole = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": self._name}}
+            written = self._server.create(self._collection, {**whole, **body})
+        else:
+            against = {"metadata": {"resourceVersion": self._version}}
+            written = self._server.merge(self._path, {**against, **body})
+        self._version = str(written["metadata"]["resourceVersion"])
+
+    def _look(self) -> dict[str, Any] | None:
+        """Take up the version that is there."""
+        try:
+            found = self._server.get(self._path)
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            self._version, self._known = None, True
+            return None
+        self._version, self._known = str(found["metadata"]["resourceVersion"]), True
+        return found
