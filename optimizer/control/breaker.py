@@ -6,21 +6,22 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer.control.spec import BreakerSpec, Variant
+from optimizer.control.spec import BreakerSpec, Order, Variant
 
 __all__ = ["Breaker"]
 
 
 class Breaker:
-    """Sums what changes of the fleet within a time.
+    """Compares what is wanted with the fleet of some time ago.
 
-    An empty fleet may be started as a whole. A tripped breaker holds everything, until it is
+    What was started since then and is stopped again is no change of it. An empty fleet may be
+    started as a whole. A tripped breaker holds everything, until it is
     approved or what is wanted is within the limits again.
     """
 
     def __init__(self, spec: BreakerSpec) -> None:
         self._spec = spec
-        self._changes: list[tuple[float, int, int]] = []  # when, started, stopped
+        self._changes: list[tuple[float, Variant, int]] = []  # when, whose, how many more
         self._approved_until_s = -1.0
         self._starting = False  # from nothing: not counted
         self.tripped: str = ""
@@ -35,10 +36,13 @@ class Breaker:
         self._starting = not any(before.values())
         started, stopped = _change(before, target)
         self._changes = [change for change in self._changes if now_s - change[0] < spec.within_s]
-        ups = started + sum(change[1] for change in self._changes)
-        downs = stopped + sum(change[2] for change in self._changes)
-        size = sum(before.values()) - sum(up - down for _, up, down in self._changes)
-        size = max(size, 0)
+        then = dict(before)
+        for _, variant, more in self._changes:
+            then[variant] = then.get(variant, 0) - more
+        # Replicas that others stopped meanwhile were there then.
+        then = {variant: max(count, 0) for variant, count in then.items()}
+        ups, downs = _change(then, {**before, **target})
+        size = sum(then.values())
         too_many = []
         if size and ups > max(spec.free_replicas, spec.most_started_share * size) and started:
             too_many.append(f"{ups} of {size} replicas started")
@@ -60,16 +64,15 @@ class Breaker:
         self.tripped = self.reason = ""
         return True
 
-    def note(self, now_s: float, before: int, after: int) -> None:
+    def note(self, now_s: float, order: Order) -> None:
         """Remember a change that was ordered."""
-        if self._starting:
-            return
-        self._changes.append((now_s, max(after - before, 0), max(before - after, 0)))
+        if not self._starting:
+            self._changes.append((now_s, order.variant, order.replicas - order.expected))
 
     def state(self) -> dict[str, Any]:
         """Return what to write down."""
         return {
-            "changes": self._changes,
+            "changes": [[at, v.model_dump(mode="json"), n] for at, v, n in self._changes],
             "approved_until_s": self._approved_until_s,
             "tripped": self.tripped,
             "reason": self.reason,
@@ -77,7 +80,10 @@ class Breaker:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what was written down."""
-        self._changes = [(float(t), int(up), int(down)) for t, up, down in state["changes"]]
+        self._changes = [
+            (float(at), Variant.model_validate(variant), int(more))
+            for at, variant, more in state["changes"]
+        ]
         self._approved_until_s = float(state["approved_until_s"])
         self.tripped, self.reason = str(state["tripped"]), str(state["reason"])
 

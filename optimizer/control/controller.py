@@ -7,7 +7,7 @@ sleeps never: whoever runs it says what time it is, a laboratory as fast as it c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from optimizer.control.actuators import Actuator
 from optimizer.control.breaker import Breaker
@@ -18,11 +18,13 @@ from optimizer.control.errors import ActuationError, JournalError
 from optimizer.control.execution import Execution
 from optimizer.control.expectations import Expectations, longest_start_up_s
 from optimizer.control.expected_load import ExpectedLoad
+from optimizer.control.former_variants import FormerVariants
 from optimizer.control.journal import Journal, MemoryJournal
+from optimizer.control.memory import Memory
 from optimizer.control.move_pace import MovePace
 from optimizer.control.planned_load import PlannedLoad, PlannedLoads
 from optimizer.control.planner import Planner
-from optimizer.control.proposal import Proposal
+from optimizer.control.quotas import with_former
 from optimizer.control.scarcity import Scarcity
 from optimizer.control.sequencer import Ledger, Sequencer
 from optimizer.control.spec import (
@@ -37,6 +39,7 @@ from optimizer.control.spec import (
     Variant,
 )
 from optimizer.control.stabilizer import Settled, Stabilizer
+from optimizer.control.steady_clock import SteadyClock
 from optimizer.control.triggers import Triggers
 from optimizer.control.variant_cards import VariantCards
 from optimizer.errors import FleetError
@@ -47,15 +50,10 @@ from solvers import SolverError
 __all__ = ["Controller", "Cycle"]
 
 # What an optimisation can fail with; then the last good plan is held.
-_FAILURES = (FleetError, SolverError, QueueModelError, ArithmeticError, ValueError, RuntimeError)
-
-
-class _Remembering(Protocol):
-    """A part of the controller whose state is written down."""
-
-    def state(self) -> Any: ...
-
-    def restore(self, state: Any) -> None: ...
+_FAILURES = (
+    *(FleetError, SolverError, QueueModelError),
+    *(ArithmeticError, MemoryError, ValueError, RuntimeError),
+)
 
 
 class Controller:
@@ -92,8 +90,8 @@ class Controller:
         self.fleet, self.spec = fleet, spec
         self.collector, self.actuator = collector, actuator
         self.planner = planner or Planner(fleet, spec)
+        actuator.begin(self.planner.variants)
         self._know_fleet()
-        self._journal = journal or MemoryJournal()
         horizon_s = spec.forecast.horizon_s
         if horizon_s is None:
             horizon_s = longest_start_up_s(fleet) + spec.observe_s
@@ -103,20 +101,35 @@ class Controller:
         self._breaker = Breaker(spec.breaker)
         self._ledger = Ledger(settle_s=4.0 * spec.observe_s)
         self._scarcity = Scarcity(
-            spec.stabilization.pending_timeout_s, lambda variant: self._cards_of(variant)
+            spec.stabilization.pending_timeout_s, lambda variant: self._variant_cards.of(variant)
         )
         self._conditions = Conditions()
+        self._clock, self._former = SteadyClock(), FormerVariants()
         self._triggers = Triggers(spec.period_s)
         self._pace = MovePace(spec.stabilization)
         self._execution = Execution(
             actuator, self._ledger, self._breaker, self._stabilizer, self._conditions
         )
-        self._proposal: Proposal | None = None
         self._contended: frozenset[Variant] = frozenset()
-        self._cycle = self._failures = 0
-        self._success_s: float | None = None
+        self._failures = 0
         self._paused = spec.paused
-        self._restore()
+        self._memory = Memory(
+            journal or MemoryJournal(),
+            {
+                "clock": self._clock,
+                "former": self._former,
+                "triggers": self._triggers,
+                "pace": self._pace,
+                "loads": self._planned,
+                "stabilizer": self._stabilizer,
+                "breaker": self._breaker,
+                "ledger": self._ledger,
+                "scarcity": self._scarcity,
+                "conditions": self._conditions,
+                "forecaster": self._expectations,
+            },
+        )
+        self._memory.restore(fleet.name)
 
     def notify(self, event: str) -> None:
         """Ask for a plan at the next step, whatever the time."""
@@ -131,6 +144,8 @@ class Controller:
             If the fleet cannot be controlled; then the one before is kept.
         """
         planner = Planner(fleet, self.spec)
+        self.actuator.begin(planner.variants)  # may refuse them, before anything has changed
+        self._former.replace(self.planner, planner)
         self.planner, self.fleet = planner, fleet
         self._know_fleet()
         self.notify("fleet")
@@ -139,20 +154,19 @@ class Controller:
         """Say that the configuration is valid, or what is wrong with the newest one."""
         reason = "Invalid" if fault else "Valid"
         self._conditions.tell(
-            now_s, ConditionType.CONFIGURATION_VALID, not fault, reason, fault[:500]
+            self._clock.at(now_s), ConditionType.CONFIGURATION_VALID, not fault, reason, fault[:500]
         )
 
     def _know_fleet(self) -> None:
         """Take from the fleet what depends on nothing else."""
         fleet = self.fleet
-        self.actuator.begin(self.planner.variants)
         deployable = self.actuator.deployable()
         if deployable is not None:
             self.planner.keep_to(deployable)
         priority = {c.name: c.priority for c in fleet.classes}
         of_service = {s.name: priority[s.service_class] for s in fleet.services}
         self._sequencer = Sequencer(lambda name: of_service.get(name, 0))
-        self._cards_of = VariantCards(fleet).of
+        self._variant_cards = VariantCards(fleet)
 
     def pause(self, paused: bool = True) -> None:
         """Look and decide, and change nothing; or go on."""
@@ -160,7 +174,7 @@ class Controller:
 
     def approve(self, now_s: float, digest: str) -> bool:
         """Let pass what the circuit breaker holds; whether the digest is that of what it holds."""
-        approved = self._breaker.approve(now_s, digest)
+        approved = self._breaker.approve(self._clock.at(now_s), digest)
         if approved:
             self.notify("approval")
         return approved
@@ -171,9 +185,10 @@ class Controller:
         Parameters
         ----------
         now_s
-            Time [s]; never less than at the step before.
+            Time [s]; one before that of the last step counts as that one.
         """
-        self._cycle += 1
+        now_s = self._clock.at(now_s)
+        self._memory.cycle += 1
         try:
             seen_counts = self.actuator.counts(now_s)
         except ActuationError as error:
@@ -181,6 +196,7 @@ class Controller:
                 now_s, ConditionType.ACTUATED, False, "ReplicasUnknown", str(error)
             )
             return self._blind(now_s)
+        self._former.forget_gone(seen_counts.counts)
         counts = self._ledger.cautious(seen_counts)
         observation = self.collector.collect(now_s, seen_counts)
         loads, forecasts = self._expect(now_s, observation)
@@ -193,17 +209,20 @@ class Controller:
         held = self._held(now_s, before, targets)
         if held is not None:
             targets = dict(before)
+        quotas = with_former(
+            self.planner.quotas(), counts.counts, loads.keys(), self._variant_cards.of
+        )
         orders = self._sequencer.orders(
-            targets, counts, self.planner.quotas(), self._cycle, seen_counts.wanted()
+            targets, counts, quotas, self._memory.cycle, seen_counts.wanted()
         )
         self._contended = orders.contended if held is None else frozenset()
         outcomes = self._execution.carry_out(now_s, orders, counts, lambda: self._write(now_s))
-        proposal = self._proposal
+        proposal = self._memory.proposal
         unserved = () if proposal is None else proposal.unserved
         self._conditions.tell_capacity(now_s, unserved, orders.waiting)
         decision = Decision(
             at_s=now_s,
-            cycle=self._cycle,
+            cycle=self._memory.cycle,
             trigger=trigger or "watch",
             solver="" if proposal is None else proposal.solver,
             cost_per_hour=self.planner.cost_per_hour(targets),
@@ -249,10 +268,11 @@ class Controller:
     ) -> str:
         """Return what makes a plan due; "" where none is."""
         cards = dict(self._scarcity.update(now_s, counts.counts))
-        for kind, there in (observation.cards or {}).items():
+        left = self._variant_cards.left_by_strangers(counts.counts)
+        for kind, there in (*(observation.cards or {}).items(), *left.items()):
             cards[kind] = min(there, cards.get(kind, there))
         self._triggers.notice_cards(cards)
-        return self._triggers.due(now_s, loads, self._proposal, self.planner)
+        return self._triggers.due(now_s, loads, self._memory.proposal, self.planner)
 
     def _plan(
         self,
@@ -261,7 +281,7 @@ class Controller:
         counts: ReplicaCounts,
     ) -> None:
         """Make a new proposal; where that fails, the last good one is held."""
-        moves = self._pace.moves(now_s, first=self._proposal is None)
+        moves = self._pace.moves(now_s, first=self._memory.proposal is None)
         wanted: dict[str, ExpectedLoad] = {
             name: planned.load for name, planned in loads.items() if planned.load is not None
         }
@@ -278,10 +298,10 @@ class Controller:
             return
         self._pace.made(now_s, moves, proposal)
         unseen = {name for name, planned in loads.items() if planned.load is None}
-        self._proposal = proposal.without(unseen, counts.wanted()) if unseen else proposal
+        self._memory.proposal = proposal.without(unseen, counts.wanted()) if unseen else proposal
         self._failures = 0
         if all(load.trusted for load in loads.values()):
-            self._success_s = now_s
+            self._memory.success_s = now_s
         self._conditions.tell(
             now_s, ConditionType.OPTIMIZATION_READY, True, "Optimized", proposal.solver
         )
@@ -290,13 +310,13 @@ class Controller:
     def _settle(
         self, now_s: float, loads: Mapping[str, PlannedLoad], counts: ReplicaCounts
     ) -> dict[str, Settled]:
-        if self._proposal is None:
+        if self._memory.proposal is None:
             return {}
         of_service: dict[str, list[Any]] = {}
         for count in counts.counts:
             of_service.setdefault(count.variant.service, []).append(count)
         proposed: dict[str, dict[Variant, int]] = {}
-        for variant, replicas in self._proposal.replicas.items():
+        for variant, replicas in self._memory.proposal.replicas.items():
             proposed.setdefault(variant.service, {})[variant] = replicas
         settled = {}
         for service in self.fleet.services:
@@ -307,12 +327,16 @@ class Controller:
                 tuple(of_service.get(service.name, ())),
                 proposed.get(service.name, {}),
                 rate_rps=0.0 if planned.load is None else planned.load.rate_rps,
-                rate_of=self.planner.rate_rps,
+                rate_of=self._rate_rps,
                 trusted=planned.trusted and self._failures == 0,
                 contended=self._contended,
             )
         self._conditions.tell_swinging(now_s, self._stabilizer.swinging)
         return settled
+
+    def _rate_rps(self, variant: Variant) -> float:
+        """Return what one replica carries, or did before the fleet's description changed."""
+        return self.planner.rate_rps(variant) or self._former.rate_rps(variant)
 
     def _held(
         self, now_s: float, before: Mapping[Variant, int], targets: Mapping[Variant, int]
@@ -334,8 +358,13 @@ class Controller:
         """Return a cycle in which the replicas could not be counted: nothing is done."""
         self._failures += 1
         empty = ReplicaCounts(at_s=now_s, counts=())
-        decision = Decision(at_s=now_s, cycle=self._cycle, trigger="blind", services=())
+        decision = Decision(at_s=now_s, cycle=self._memory.cycle, trigger="blind", services=())
         return Cycle(self._status(now_s, empty, {}), decision, (), None)
+
+    def _why_not_ready(self) -> str:
+        if self._failures:
+            return f"{self._failures} failures in a row"
+        return "the configuration is not valid, or a large change waits for approval"
 
     def _status(
         self, now_s: float, counts: ReplicaCounts, targets: Mapping[Variant, int]
@@ -344,66 +373,26 @@ class Controller:
             self._conditions.holds(kind)
             for kind in (ConditionType.CONFIGURATION_VALID, ConditionType.APPROVED)
         )
-        words = "" if ready else f"{self._failures} failures in a row"
+        words = "" if ready else self._why_not_ready()
         self._conditions.tell(
             now_s, ConditionType.READY, ready, "Working" if ready else "Degraded", words
         )
         return ControlStatus(
             fleet=self.fleet.name,
             at_s=now_s,
-            cycle=self._cycle,
-            last_success_s=self._success_s,
-            last_digest="" if self._proposal is None else self._proposal.digest,
+            cycle=self._memory.cycle,
+            last_success_s=self._memory.success_s,
+            last_digest="" if self._memory.proposal is None else self._memory.proposal.digest,
             awaiting_approval=self._breaker.tripped,
             conditions=self._conditions.all(),
             services=service_statuses(counts, targets),
         )
 
-    def _remembering(self) -> dict[str, _Remembering]:
-        """Return the parts whose state is written down, by their names there."""
-        return {
-            "triggers": self._triggers,
-            "pace": self._pace,
-            "loads": self._planned,
-            "stabilizer": self._stabilizer,
-            "breaker": self._breaker,
-            "ledger": self._ledger,
-            "scarcity": self._scarcity,
-            "conditions": self._conditions,
-            "forecaster": self._expectations,
-        }
-
     def _write(self, now_s: float) -> bool:
         """Write everything down; where that fails nothing may be changed."""
-        state = {
-            "fleet": self.fleet.name,
-            "at_s": now_s,
-            "cycle": self._cycle,
-            "success_s": self._success_s,
-            "proposal": None if self._proposal is None else self._proposal.state(),
-            **{name: part.state() for name, part in self._remembering().items()},
-        }
         try:
-            self._journal.write(state)
+            self._memory.write(self.fleet.name)
         except JournalError as error:
             self._conditions.tell(now_s, ConditionType.ACTUATED, False, "JournalFailed", str(error))
             return False
         return True
-
-    def _restore(self) -> None:
-        state = self._journal.read()
-        if state is None:
-            return
-        try:
-            if state["fleet"] != self.fleet.name:
-                raise ValueError(f"it is of fleet '{state['fleet']}', not '{self.fleet.name}'")
-            self._cycle, self._success_s = int(state["cycle"]), state["success_s"]
-            if state["proposal"] is not None:
-                self._proposal = Proposal.of_state(state["proposal"])
-            for name, part in self._remembering().items():
-                part.restore(state[name])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise JournalError(
-                f"the state written down cannot be gone on with: {error}; "
-                "move it away to begin anew"
-            ) from error

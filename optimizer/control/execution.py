@@ -88,7 +88,7 @@ class Execution:
         for result in outcomes:
             if result.done:
                 order = result.order
-                self._breaker.note(now_s, order.expected, order.replicas)
+                self._breaker.note(now_s, order)
                 name = order.variant.service
                 changes[name] = changes.get(name, 0) + order.replicas - order.expected
         for name, change in changes.items():

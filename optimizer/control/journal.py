@@ -12,7 +12,7 @@ from optimizer.control.errors import JournalError
 
 __all__ = ["FileJournal", "Journal", "MemoryJournal"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Journal(Protocol):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.control.spec import Variant
+from optimizer.control.spec import ReplicaCount, Variant
 from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.resources import resource_rows
 
-__all__ = ["QuotaRow", "price_of_one", "quotas_of"]
+__all__ = ["QuotaRow", "price_of_one", "quotas_of", "with_former"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -47,6 +47,47 @@ def quotas_of(table: CandidateTable, row_of: Mapping[Variant, int]) -> tuple[Quo
             continue
         taken = {v: float(resource.usage[row]) for v, row in row_of.items() if resource.usage[row]}
         found.append(QuotaRow(resource.name, float(resource.capacity), taken))
+    return tuple(found)
+
+
+def with_former(
+    rows: Sequence[QuotaRow],
+    counts: Iterable[ReplicaCount],
+    services: Collection[str],
+    cards_of: Callable[[Variant], tuple[str, int]],
+) -> tuple[QuotaRow, ...]:
+    """Return the rows with what replicas hold of variants that services of the fleet had before.
+
+    They take as much for every card as the fleet's own variants on the same accelerator.
+
+    Parameters
+    ----------
+    rows
+        As from `quotas_of`.
+    counts
+        Replicas that are there.
+    services
+        Names of the fleet's services; what others hold is taken from the capacities by the plan.
+    cards_of
+        Type of card of a variant, and cards in one replica.
+    """
+    known = {variant for row in rows for variant in row.per_replica}
+    former = [
+        count.variant
+        for count in counts
+        if count.holding and count.variant.service in services and count.variant not in known
+    ]
+    if not former:
+        return tuple(rows)
+    found = []
+    for row in rows:
+        per_card = {v.accelerator: n / cards_of(v)[1] for v, n in row.per_replica.items()}
+        theirs = {
+            variant: per_card[variant.accelerator] * cards_of(variant)[1]
+            for variant in former
+            if variant.accelerator in per_card
+        }
+        found.append(dataclasses.replace(row, per_replica={**row.per_replica, **theirs}))
     return tuple(found)
 
 

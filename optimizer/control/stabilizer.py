@@ -44,6 +44,8 @@ class _Service:
         Changes of the proposal: when, and what; each holds until the next.
     last_up_s, last_down_s
         When its replicas last rose and fell.
+    rising_s
+        When the proposal last rose: what is seen lags behind a load that rises.
     turns
         When its replicas changed direction.
     """
@@ -52,6 +54,7 @@ class _Service:
     proposals: list[tuple[float, dict[Variant, int]]] = field(default_factory=list)
     last_up_s: float = -math.inf
     last_down_s: float = -math.inf
+    rising_s: float = -math.inf
     turns: list[float] = field(default_factory=list)
 
     def within(self, now_s: float, window_s: float, variant: Variant) -> list[int]:
@@ -110,6 +113,10 @@ class Stabilizer:
         kept = self._services.setdefault(service, _Service(since_s=now_s))
         wishes = {variant: count for variant, count in proposed.items() if count > 0}
         if not kept.proposals or kept.proposals[-1][1] != wishes:
+            if kept.proposals and _carried(wishes, rate_of) > _carried(
+                kept.proposals[-1][1], rate_of
+            ):
+                kept.rising_s = now_s
             kept.proposals.append((now_s, wishes))
         window_s = spec.down_window_s * self._caution(kept, now_s)
         self._forget(kept, now_s, max(window_s, spec.up_window_s))
@@ -204,7 +211,7 @@ class Stabilizer:
         contended: frozenset[Variant],
     ) -> None:
         falls = [variant for variant, count in target.items() if count < before.get(variant, 0)]
-        quiet_s = now_s - max(kept.last_up_s, kept.last_down_s)
+        quiet_s = now_s - max(kept.last_up_s, kept.last_down_s, kept.rising_s)
         if quiet_s < self._spec.cooldown_down_s:
             for variant in falls:
                 if variant not in contended:
@@ -231,8 +238,7 @@ class Stabilizer:
 
         What the optimiser itself takes from a service, because others come first, is taken.
         """
-        planned = sum(count * rate_of(variant) for variant, count in wishes.items())
-        must_carry = min(rate_rps, planned)
+        must_carry = min(rate_rps, _carried(wishes, rate_of))
         carried = sum(
             min(count.ready, target.get(count.variant, 0)) * rate_of(count.variant)
             for count in counts
@@ -256,6 +262,7 @@ class Stabilizer:
                 "since_s": kept.since_s,
                 "last_up_s": _or_none(kept.last_up_s),
                 "last_down_s": _or_none(kept.last_down_s),
+                "rising_s": _or_none(kept.rising_s),
                 "turns": kept.turns,
                 "proposals": [
                     [at_s, [[v.model_dump(mode="json"), n] for v, n in proposed.items()]]
@@ -274,12 +281,22 @@ class Stabilizer:
                     (at_s, {Variant.model_validate(v): n for v, n in proposed})
                     for at_s, proposed in kept["proposals"]
                 ],
-                last_up_s=-math.inf if kept["last_up_s"] is None else kept["last_up_s"],
-                last_down_s=-math.inf if kept["last_down_s"] is None else kept["last_down_s"],
+                last_up_s=_or_never(kept["last_up_s"]),
+                last_down_s=_or_never(kept["last_down_s"]),
+                rising_s=_or_never(kept["rising_s"]),
                 turns=list(kept["turns"]),
             )
             for name, kept in state.items()
         }
+
+
+def _carried(replicas: Mapping[Variant, int], rate_of: Callable[[Variant], float]) -> float:
+    """Return what replicas carry [requests/s]."""
+    return sum(count * rate_of(variant) for variant, count in replicas.items())
+
+
+def _or_never(time_s: float | None) -> float:
+    return -math.inf if time_s is None else time_s
 
 
 def _or_none(time_s: float) -> float | None:

@@ -68,9 +68,9 @@ class Triggers:
             return "begin"
         for name, planned in loads.items():
             carried = _ROUNDING * _carried_rps(name, proposal, planner)
-            if planned.load is not None and planned.load.rate_rps > carried:
-                if name not in proposal.unserved:
-                    self._events.add("load")
+            beyond = planned.load is not None and planned.load.rate_rps > carried
+            if beyond and name not in proposal.unserved:
+                self._events.add("load")
                 break
         if self._events:
             trigger = "event: " + ", ".join(sorted(self._events))

@@ -168,7 +168,17 @@ class PrometheusCollector(Collector):
         if isinstance(growth, Reading):
             return growth
         assert completed.value is not None
-        return Reading.of(max(completed.value + growth, 0.0), completed.age_s)
+        assert waiting.value is not None
+        assert running.value is not None
+        rate = completed.value + growth
+        # None of these is a fleet without traffic: engines hang, or requests vanish.
+        if rate <= 0.0 and waiting.value + running.value > 0.0:
+            words = f"{waiting.value + running.value:g} requests are there and none comes or goes"
+            return Reading.none(MissingReason.CONTRADICTORY, words)
+        if rate < 0.0:
+            words = "the queues shrink faster than requests are completed"
+            return Reading.none(MissingReason.CONTRADICTORY, words)
+        return Reading.of(rate, completed.age_s)
 
 
 class _Figures:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from optimizer.control.lab.fluid_fleet import FluidFleet
+from optimizer.control.lab.replicas import Starting
 from optimizer.control.spec import FaultKind, FaultSpec
 
 __all__ = ["Faults"]
@@ -43,7 +45,11 @@ class Faults:
     def apply(self, fleet: FluidFleet) -> None:
         """Let happen to the fleet what its time has come for."""
         now_s = fleet.now_s
-        fleet.may_start = not self.active(FaultKind.START_FAILS, now_s)
+        fleet.starting = Starting(
+            possible=not self.active(FaultKind.START_FAILS, now_s),
+            lasting=not self.active(FaultKind.CRASH_LOOP, now_s),
+            slowness=math.prod(f.factor for f in self.on(FaultKind.SLOW_START, now_s)),
+        )
         fleet.slowness = {}
         for fault in self.on(FaultKind.SLOW_MODEL, now_s):
             for service in fleet.fleet.services:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.control.lab.replicas import VariantReplicas
+from optimizer.control.lab.replicas import Starting, VariantReplicas
 from optimizer.control.lab.service_curves import Curves, ServiceCurves
 from optimizer.control.lab.traffic import Load
 from optimizer.control.spec import ReplicaCounts, Variant
@@ -90,7 +90,7 @@ class FluidFleet:
     ) -> None:
         self.fleet, self.variants = fleet, variants
         self.now_s = 0.0
-        self.may_start = True
+        self.starting = Starting()
         self.slowness: dict[str, float] = {}
         self.ticks: dict[str, ServiceTick] = {}
         self.card_hours = 0.0
@@ -179,7 +179,7 @@ class FluidFleet:
         self.now_s += dt_s
         for one in self._replicas.values():
             if one.wanted or one.holding:
-                one.advance(self.now_s, may_start=self.may_start)
+                one.advance(self.now_s, self.starting)
 
     def _advance_service(
         self, service: str, replicas: list[VariantReplicas], dt_s: float

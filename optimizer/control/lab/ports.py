@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from optimizer.control.actuators.base import Actuator, outcome
 from optimizer.control.collectors.base import Collector
+from optimizer.control.errors import ActuationError
 from optimizer.control.lab.faults import Faults
 from optimizer.control.lab.fluid_fleet import FluidFleet, ServiceTick
 from optimizer.control.spec import (
@@ -116,15 +117,20 @@ class SimulatedActuator(Actuator):
 
     def counts(self, now_s: float) -> ReplicaCounts:
         """Return the replicas that are there."""
-        del now_s
+        if self._faults.active(FaultKind.REPLICAS_UNKNOWN, now_s):
+            raise ActuationError("fault replicas-unknown")
         return self._fleet.counts()
 
     def apply(self, now_s: float, order: Order) -> OrderOutcome:
         """Carry out one order."""
         if self._faults.active(FaultKind.ACTUATION_FAILS, now_s, order.variant.service):
             return outcome(order, OrderResult.FAILED, "fault actuation-fails")
+        if self._faults.active(FaultKind.ORDERS_CONFLICT, now_s, order.variant.service):
+            return outcome(order, OrderResult.CONFLICT, "fault orders-conflict")
         variant: Variant = order.variant
         if variant not in self._known:
             return outcome(order, OrderResult.REFUSED, "there is no such deployment")
         self._fleet.order(variant, order.replicas)
+        if self._faults.active(FaultKind.ANSWERS_LOST, now_s, variant.service):
+            return outcome(order, OrderResult.FAILED, "fault answers-lost")
         return outcome(order, OrderResult.APPLIED)

@@ -6,7 +6,26 @@ from dataclasses import dataclass, field
 
 from optimizer.control.spec import ReplicaCount, Variant
 
-__all__ = ["VariantReplicas"]
+__all__ = ["Starting", "VariantReplicas"]
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """How new replicas come up.
+
+    Parameters
+    ----------
+    possible
+        Whether they do.
+    lasting
+        Whether they stay up; otherwise they die as soon as they serve, and start anew.
+    slowness
+        How many times longer than usual it takes.
+    """
+
+    possible: bool = True
+    lasting: bool = True
+    slowness: float = 1.0
 
 
 @dataclass
@@ -37,6 +56,7 @@ class VariantReplicas:
     starting: list[float] = field(default_factory=list)
     gone_at_s: list[float] = field(default_factory=list)
     requests: float = 0.0
+    _unstable: list[float] = field(default_factory=list)
 
     def want(self, now_s: float, replicas: int) -> None:
         """Ask for a number of replicas."""
@@ -56,13 +76,20 @@ class VariantReplicas:
         # A replica that only starts is gone as fast as one that serves: its cards are held as long.
         self.gone_at_s.extend([now_s + self.stopping_s] * surplus)
 
-    def advance(self, now_s: float, *, may_start: bool) -> None:
+    def advance(self, now_s: float, how: Starting) -> None:
         """Let time pass."""
         self.gone_at_s = [time for time in self.gone_at_s if time > now_s]
-        if may_start:
-            up = [time for time in self.starting if now_s - time >= self.start_up_s]
+        # Those that crash are as old as before: a deployment keeps their pods.
+        crashed = min(len(self._unstable), self.ready)
+        self.ready -= crashed
+        self.starting = self._unstable[:crashed] + self.starting
+        self._unstable = []
+        if how.possible:
+            start_up_s = self.start_up_s * how.slowness
+            up = [time for time in self.starting if now_s - time >= start_up_s]
             self.ready += len(up)
-            self.starting = [time for time in self.starting if now_s - time < self.start_up_s]
+            self.starting = [time for time in self.starting if now_s - time < start_up_s]
+            self._unstable = [] if how.lasting else up
         self.reconcile(now_s)
 
     def lose(self, now_s: float, replicas: int) -> None:

@@ -68,7 +68,9 @@ class StabilizationSpec(SpecModel):
         default=0.0, description="Least time between two rises of a service [s]."
     )
     cooldown_down_s: NonNegative = Field(
-        default=60.0, description="Least time between two falls of a service, or a rise and a fall."
+        default=60.0,
+        description="Least time between two falls of a service, a rise and a fall, or a proposal "
+        "that rises and a fall [s].",
     )
     most_up_share: float = Field(
         default=4.0, gt=0, le=1e6, description="Largest rise at once, as a share of the replicas."

@@ -43,6 +43,7 @@ class MissingReason(StrEnum):
     REFUSED = "refused"  # 401, 403
     SERVER_ERROR = "server-error"  # 5xx, 429
     BAD_ANSWER = "bad-answer"  # not what was asked for
+    CONTRADICTORY = "contradictory"  # figures that cannot be true together
     NO_TRAFFIC = "no-traffic"  # known to be idle, so there is nothing to take a mean of
 
 

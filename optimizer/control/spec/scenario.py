@@ -63,6 +63,11 @@ class FaultKind(StrEnum):
     START_FAILS = "start-fails"  # new replicas stay pending
     SOLVER_FAILS = "solver-fails"  # the optimiser raises
     ACTUATION_FAILS = "actuation-fails"  # orders fail
+    ORDERS_CONFLICT = "orders-conflict"  # orders are refused: somebody else was faster
+    ANSWERS_LOST = "answers-lost"  # orders are carried out, and seem to have failed
+    REPLICAS_UNKNOWN = "replicas-unknown"  # replicas cannot be counted
+    CRASH_LOOP = "crash-loop"  # new replicas come up and die at once, again and again
+    SLOW_START = "slow-start"  # new replicas take `factor` times as long to start
 
 
 class FaultSpec(SpecModel):
@@ -73,7 +78,9 @@ class FaultSpec(SpecModel):
     for_s: Positive | None = Field(default=None, description="How long [s]; by default to the end.")
     service: Name | None = Field(default=None, description="Whose; by default everyone's.")
     type: Name | None = Field(default=None, description="cards-lost: type of card.")
-    factor: Positive = Field(default=2.0, description="slow-model: how many times slower.")
+    factor: Positive = Field(
+        default=2.0, description="slow-model, slow-start: how many times slower."
+    )
     share: float = Field(default=0.5, ge=0, le=1, description="node-loss, cards-lost.")
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from optimizer.control.breaker import Breaker
-from optimizer.control.spec import BreakerSpec
+from optimizer.control.spec import BreakerSpec, Order, OrderKind, Variant
 from tests.optimizer.control.fleets import variant
 
 A, B = variant("a"), variant("b")
+
+
+def order(whose: Variant, before: int, after: int) -> Order:
+    kind = OrderKind.RELEASE if after < before else OrderKind.GRANT
+    return Order(variant=whose, kind=kind, expected=before, replicas=after, cycle=1)
 
 
 def test_a_large_fall_waits_for_approval() -> None:
@@ -31,9 +36,21 @@ def test_many_small_falls_are_one_large_one() -> None:
     for number in range(20):
         if breaker.holds(15.0 * number, {A: size}, {A: size - 1}):
             break
-        breaker.note(15.0 * number, size, size - 1)
+        breaker.note(15.0 * number, order(A, size, size - 1))
         size -= 1
     assert size == 10
+
+
+def test_a_spike_needs_no_approval_to_end() -> None:
+    """Replicas started a moment ago are stopped again: the fleet is as it was."""
+    breaker = Breaker(BreakerSpec(most_stopped_share=0.5, free_replicas=2, within_s=600.0))
+    assert not breaker.holds(0.0, {A: 10}, {A: 60})
+    breaker.note(0.0, order(A, 10, 60))
+    assert not breaker.holds(300.0, {A: 60}, {A: 10})
+    assert breaker.holds(300.0, {A: 60}, {A: 4})
+    again = Breaker(BreakerSpec(most_stopped_share=0.5, free_replicas=2, within_s=600.0))
+    again.restore(breaker.state())
+    assert not again.holds(300.0, {A: 60}, {A: 10})
 
 
 def test_an_empty_fleet_may_start() -> None:

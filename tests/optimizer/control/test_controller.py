@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from optimizer.control.actuators.base import Actuator
 from optimizer.control.controller import Controller
-from optimizer.control.errors import ActuationError, JournalError
+from optimizer.control.errors import ActuationError, ControlError, JournalError
 from optimizer.control.journal import FileJournal, MemoryJournal
 from optimizer.control.planner import Planner, Proposal
 from optimizer.control.spec import (
@@ -20,9 +19,6 @@ from optimizer.control.spec import (
     ControlSpec,
     FaultKind,
     FaultSpec,
-    ForecastSpec,
-    Order,
-    OrderOutcome,
     ReplicaCounts,
     StabilizationSpec,
     Variant,
@@ -226,81 +222,21 @@ def test_cards_that_do_not_come_are_not_waited_for(fleet: FleetSpec) -> None:
     assert world.fleet.ticks["chat"].kept == world.fleet.ticks["chat"].arrived
 
 
-class Killed(BaseException):
-    """As SIGKILL: nothing catches it."""
+def test_a_fleet_that_the_actuator_refuses_is_not_taken(
+    fleet: FleetSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before is kept as a whole."""
+    world = World(fleet, RATES)
+    world.run(60)
+    kept = world.controller.fleet, world.controller.planner
 
+    def refuses(variants: Sequence[Variant]) -> None:
+        raise ControlError("no deployment stands for it")
 
-class Fragile(Actuator):
-    """Dies before or after a write to the outside."""
-
-    name, summary = "fragile", "dies"
-
-    def __init__(self, inner: Actuator) -> None:
-        self.inner, self.deaths = inner, -1
-        self.writes = 0
-
-    def counts(self, now_s: float) -> ReplicaCounts:
-        return self.inner.counts(now_s)
-
-    def apply(self, now_s: float, order: Order) -> OrderOutcome:
-        self.die()
-        done = self.inner.apply(now_s, order)
-        self.die()
-        return done
-
-    def die(self) -> None:
-        self.writes += 1
-        if self.writes == self.deaths:
-            raise Killed
-
-
-class FragileJournal(MemoryJournal):
-    def __init__(self, owner: list[Fragile]) -> None:
-        super().__init__()
-        self.owner = owner
-
-    def write(self, state: dict[str, Any]) -> None:
-        for fragile in self.owner:
-            fragile.die()
-        super().write(state)
-        for fragile in self.owner:
-            fragile.die()
-
-
-def final_state(
-    fleet: FleetSpec, planner: Planner, death: int
-) -> tuple[Mapping[Variant, int], int]:
-    """Run a step of the load with a kill at one write, and a restart."""
-    owner: list[Fragile] = []
-    # What comes does not depend on when it is killed: no noise, no backlog, no spread.
-    spec = ControlSpec(
-        fleet="f",
-        forecast=ForecastSpec(quantile=0.5),
-        stabilization=StabilizationSpec(backlog_drain_s=1e9),
-    )
-    rates = {"chat": 100.0, "tags": 60.0}
-    journal = FragileJournal(owner)
-    world = World(fleet, rates, spec, planner=planner, journal=journal, seed=None)
-    fragile = Fragile(world.actuator)
-    owner.append(fragile)
-    fragile.deaths = death
-    world.actuator = fragile  # type: ignore[assignment]
-    world.controller = world.restarted()
-    for _ in range(30):
-        try:
-            world.run(15)
-        except Killed:
-            world.controller = world.restarted()
-    return world.fleet.counts().wanted(), fragile.writes
-
-
-def test_a_kill_between_any_two_writes_converges(fleet: FleetSpec, planner: Planner) -> None:
-    """Wherever it is killed: after the restart the same replicas, within quota all the time."""
-    whole, writes = final_state(fleet, planner, -1)
-    assert writes >= 8
-    assert sum(whole.values()) > 0
-    for death in range(1, min(writes, 24) + 1):
-        assert final_state(fleet, planner, death)[0] == whole, f"killed at write {death}"
+    monkeypatch.setattr(world.actuator, "begin", refuses)
+    with pytest.raises(ControlError, match="no deployment"):
+        world.controller.adopt(fleet.model_copy(update={"services": fleet.services[:1]}))
+    assert (world.controller.fleet, world.controller.planner) == kept
 
 
 def test_a_state_of_another_fleet_is_refused(fleet: FleetSpec, tmp_path: Path) -> None:

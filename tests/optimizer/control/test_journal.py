@@ -17,7 +17,7 @@ def test_a_state_comes_back(tmp_path: Path) -> None:
     assert journal.read() is None
     journal.write({"cycle": 1})
     journal.write({"cycle": 2})
-    assert journal.read() == {"schema_version": 1, "cycle": 2}
+    assert journal.read() == {"schema_version": 2, "cycle": 2}
     assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
 
 
@@ -35,7 +35,7 @@ def test_a_kill_while_writing_leaves_the_state_before(
     with pytest.raises(KeyboardInterrupt):
         journal.write({"cycle": 2})
     monkeypatch.undo()
-    assert journal.read() == {"schema_version": 1, "cycle": 1}
+    assert journal.read() == {"schema_version": 2, "cycle": 1}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 9}', '{"cycle": 1}'])

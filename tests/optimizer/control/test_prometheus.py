@@ -221,12 +221,30 @@ def test_no_traffic_has_no_mean(fleet: FleetSpec) -> None:
     """Nothing over nothing is neither NaN nor zero, while the rate is a known zero."""
 
     def handler(query: str) -> Any:
-        idle = "rate(" in query or "deriv" in query
+        idle = any(part in query for part in ("rate(", "deriv", "waiting", "running"))
+        idle = idle and not query.startswith(("max by", "count by"))
         return vector(series(0)) if idle else healthy(query)
 
     chat = seen(fleet, handler)
     assert chat.arrival_rate_rps.value == 0.0
     assert chat.ttft_ms.missing is MissingReason.NO_TRAFFIC
+
+
+@pytest.mark.parametrize(("completed", "growth"), [(0, 0), (5, -4), (0, -1)])
+def test_figures_that_contradict_each_other_are_no_rate(
+    fleet: FleetSpec, completed: float, growth: float
+) -> None:
+    """Engines that hang with requests in them, or requests that vanish, are no idle service."""
+
+    def handler(query: str) -> Any:
+        if "deriv" in query:
+            return vector(series(growth))
+        if query.startswith("sum by") and "request_success" in query:
+            return vector(series(completed))
+        return healthy(query)
+
+    rate = seen(fleet, handler).arrival_rate_rps
+    assert rate.missing is MissingReason.CONTRADICTORY
 
 
 HOSTILE = 'x"} or vector(999) or {a="\\\n'
