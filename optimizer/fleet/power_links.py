@@ -20,8 +20,9 @@ FloatArray = NDArray[np.float64]
 class PowerRows:
     """What limits and objectives of power are made of: replicas, loads, and choices of a line.
 
-    Power of a column with one line is idle * n + slope * load. Of two lines the lesser holds: with
-    a further column p and a whole one d,
+    Power of a column with one line is idle * n + slope * load. Of several lines of which the
+    greatest holds a further column p is at least each. Where the lesser of two holds, there is a
+    whole one d too:
 
         p >= line 1 - most d,    p >= line 2 - most (1 - d)
 
@@ -40,7 +41,7 @@ class PowerRows:
         self._bent = {
             column: self._add_bent(column)
             for column, lines in self._power.lines.items()
-            if len(lines) > 1
+            if len(lines.lines) > 1
         }
 
     @classmethod
@@ -119,28 +120,34 @@ class PowerRows:
             if column in self._bent:
                 of_z[self._bent[column]] = float(per_kw[column])
             else:
-                of_x[column] = per_kw[column] * lines[0].idle
-                slope[column] = per_kw[column] * lines[0].slope
+                (line,) = lines.lines
+                of_x[column] = per_kw[column] * line.idle
+                slope[column] = per_kw[column] * line.slope
         return of_x, slope[split.edge_column] / split.edge_rate, of_z
 
     def _add_bent(self, column: int) -> int:
-        """Add the column of power under the lesser of two lines; return its number."""
+        """Add the column of power under several lines; return its number."""
         table, split, linked = self._columns.table, self._split, self._linked
         row = int(self._columns.candidate[column])
+        bound = self._power.lines[column]
         name = f"{table.spec.services[int(table.service[row])].name}: power of {column}"
         drawn = linked.add_column(name, whole=False)
-        second = linked.add_column(f"{name}, high load", upper=1.0)
+        second = -1 if bound.greatest else linked.add_column(f"{name}, high load", upper=1.0)
         replica = np.zeros(len(self._columns.candidate))
         replica[column] = 1.0
         share = (split.edge_column == column) / split.edge_rate
-        for place, line in enumerate(self._power.lines[column]):
-            most = (line.idle + line.slope) * float(max(table.replicas[row], 1))
+        for place, line in enumerate(bound.lines):
+            of_z, upper = {drawn: -1.0}, 0.0
+            if not bound.greatest:
+                most = (line.idle + line.slope) * float(max(table.replicas[row], 1))
+                of_z[second] = -most if place == 0 else most
+                upper = 0.0 if place == 0 else most
             linked.add_row(
                 name,
                 line.idle * replica,
-                {drawn: -1.0, second: -most if place == 0 else most},
+                of_z,
                 of_rates=line.slope * share,
                 by_load=True,
-                upper=0.0 if place == 0 else most,
+                upper=upper,
             )
         return drawn

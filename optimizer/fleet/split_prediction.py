@@ -16,7 +16,7 @@ from optimizer.spec.service import ServiceSpec
 from queue_models import QueueModel, ServiceProcess, Statistic, Target, Targets
 from queue_models import get as get_queue_model
 
-__all__ = ["LengthMoments", "SplitUse", "kept_rates", "predict_split"]
+__all__ = ["LengthMoments", "SplitUse", "carried_rates", "kept_rates", "predict_split"]
 
 FloatArray = NDArray[np.float64]
 
@@ -86,6 +86,18 @@ def kept_rates(table: CandidateTable, uses: Sequence[SplitUse]) -> list[float]:
         for i, rate in zip(members, rates.tolist(), strict=True):
             kept[i] = rate
     return kept
+
+
+def carried_rates(table: CandidateTable, uses: Sequence[SplitUse]) -> list[float]:
+    """Return the largest rate that one replica of each use carries, whatever the latencies.
+
+    0 where rates were measured.
+    """
+    carried = [0.0] * len(uses)
+    for members, model, process, _ in _calls(table, uses):
+        for i, rate in zip(members, model.max_rate(process, Targets()).tolist(), strict=True):
+            carried[i] = rate
+    return carried
 
 
 def _calls(
