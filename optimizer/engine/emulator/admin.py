@@ -90,39 +90,39 @@ class Admin:
 
     async def _replicas(self, request: Request) -> Response:
         self._require_token(request)
-        return self._shown()
+        return await self._shown()
 
     async def _scale(self, request: Request) -> Response:
         self._require_token(request)
         wanted = await _read(_COUNT, request)
+        await self._emulator.catch_up()
         self._require_room(wanted.count)
-        self._emulator.catch_up()
         self._emulator.fleet.scale_to(wanted.count)
-        return self._shown()
+        return await self._shown()
 
     async def _add(self, request: Request) -> Response:
         self._require_token(request)
         wanted = await _read(_ADDED, request)
         fleet = self._emulator.fleet
+        await self._emulator.catch_up()
         self._require_room(fleet.count() + wanted.count)
-        self._emulator.catch_up()
         startup = wanted.startup_s
         fleet.add(wanted.count, startup_ms=None if startup is None else 1e3 * startup)
-        return self._shown(201)
+        return await self._shown(201)
 
     async def _remove(self, request: Request) -> Response:
         self._require_token(request)
         drain = request.query_params.get("drain", "true")
         if drain not in ("true", "false"):
             raise ApiError(400, f"drain = {drain[:20]!r}: must be true or false", param="drain")
-        number = self._known(request)
+        number = await self._known(request)
         self._emulator.fleet.remove(number, drain=drain == "true")
-        return self._shown()
+        return await self._shown()
 
     async def _fault(self, request: Request) -> Response:
         self._require_token(request)
-        number = self._known(request)
         fault = await _read(_FAULT, request)
+        number = await self._known(request)
         fleet = self._emulator.fleet
         match fault:
             case _Slow():
@@ -133,12 +133,12 @@ class Admin:
                 fleet.crash(number, restart_ms=1e3 * fault.restart_s)
             case _Crash():
                 fleet.run_out_of_memory(number, restart_ms=1e3 * fault.restart_s)
-        return self._shown()
+        return await self._shown()
 
     async def _heal(self, request: Request) -> Response:
         self._require_token(request)
-        self._emulator.fleet.heal(self._known(request))
-        return self._shown()
+        self._emulator.fleet.heal(await self._known(request))
+        return await self._shown()
 
     def _require_token(self, request: Request) -> None:
         if self._token is None:
@@ -164,16 +164,16 @@ class Admin:
                 400, f"count: {count} replicas, must be at most {self._most}", param="count"
             )
 
-    def _known(self, request: Request) -> int:
+    async def _known(self, request: Request) -> int:
         """Return the number in the path, once the fleet has worked until now."""
-        self._emulator.catch_up()
+        await self._emulator.catch_up()
         number = int(request.path_params["number"])
         if number not in [one.number for one in self._emulator.fleet.replicas()]:
             raise ApiError(404, f"there is no replica {number}", code="replica_not_found")
         return number
 
-    def _shown(self, status: int = 200) -> Response:
-        self._emulator.catch_up()
+    async def _shown(self, status: int = 200) -> Response:
+        await self._emulator.catch_up()
         self._emulator.changed()
         fleet = self._emulator.fleet
         document: dict[str, Any] = {

@@ -133,7 +133,7 @@ class _Server:
         body = read_body(CompletionBody, raw)
         self._require_model(body.model)
         asked = asked_by_completion(body, *self._bounds())
-        return self._answered(asked, CompletionDocuments)
+        return await self._answered(asked, CompletionDocuments)
 
     async def _chat(self, request: Request) -> Response:
         self._require_key(request)
@@ -141,7 +141,7 @@ class _Server:
         body = read_body(ChatBody, raw)
         self._require_model(body.model)
         asked = asked_by_chat(body, *self._bounds())
-        return self._answered(asked, ChatDocuments)
+        return await self._answered(asked, ChatDocuments)
 
     def _bounds(self) -> tuple[Any, Limits, int]:
         emulator = self._emulator
@@ -151,11 +151,11 @@ class _Server:
             emulator.fleet.config.max_model_len,
         )
 
-    def _answered(self, asked: Asked, kind: type[AbstractDocuments]) -> Response:
+    async def _answered(self, asked: Asked, kind: type[AbstractDocuments]) -> Response:
         emulator = self._emulator
         if emulator.failed:
             raise ApiError(500, "the emulator has failed; start it again", kind="server_error")
-        answer = emulator.submit(
+        answer = await emulator.submit(
             asked.prompts,
             asked.params,
             choices=asked.choices,
@@ -197,7 +197,7 @@ class _Server:
         return _json({"version": version("fleetopt")})
 
     async def _metrics(self, _request: Request) -> Response:
-        self._emulator.catch_up()
+        await self._emulator.catch_up()
         seen = self._emulator.fleet.metrics()
         if not seen and self._emulator.fleet.replicas():
             return Response("no replica answers\n", 503, media_type="text/plain")
@@ -206,7 +206,7 @@ class _Server:
 
     async def _replica_metrics(self, request: Request) -> Response:
         """As the replica would answer if it were a server of its own."""
-        self._emulator.catch_up()
+        await self._emulator.catch_up()
         number = request.path_params["number"]
         if number not in [one.number for one in self._emulator.fleet.replicas()]:
             raise ApiError(404, f"there is no replica {number}", code="replica_not_found")
@@ -218,7 +218,7 @@ class _Server:
 
     async def _targets(self, request: Request) -> Response:
         """As Prometheus' `http_sd_configs` wants it: a target for every replica."""
-        self._emulator.catch_up()
+        await self._emulator.catch_up()
         host = request.url.netloc
         return _json(
             [

@@ -22,8 +22,10 @@ __all__ = ["Answer", "Emulator", "Submitted"]
 
 _LOGGER = logging.getLogger(__name__)
 
-# Iterations that a replica may end between two looks at the texts.
+# Iterations that a replica may end between two looks at the texts, and tokens that may come out of
+# them, about: a few hundredths of a second, in which nobody else has a turn.
 _ITERATIONS = 12
+_TOKENS = 1024
 # What is on its way when a text is found to end must not be beyond it.
 _MARGIN = 3
 
@@ -89,6 +91,9 @@ class Emulator:
         self._on_happened = on_happened
         self._choices: dict[int, Choice] = {}
         self._wake = asyncio.Event()
+        self._catching_up = asyncio.Lock()  # what one has worked off the next need not
+        self._until_ms = 0.0
+        self._is_even = True
         self._speculates = fleet.config.draft_tokens > 0 and not drafts_by_chance
         burst = 1 + fleet.config.draft_tokens
         self._ahead = (_ITERATIONS + _MARGIN) * burst
@@ -98,7 +103,7 @@ class Emulator:
         """Outputs that are not over."""
         return len(self._choices)
 
-    def submit(
+    async def submit(
         self,
         prompts: Sequence[Sequence[int]],
         params: SamplingParams,
@@ -109,9 +114,10 @@ class Emulator:
     ) -> Answer:
         """Hand in prompts, each for so many outputs of at most `params.max_tokens` tokens.
 
-        All arrive at once, at the time of the call.
+        All arrive at once, at the time of the call, or where the fleet is late when it has caught
+        up with that.
         """
-        self.catch_up()
+        await self.catch_up()
         mailbox = Mailbox()
         numbers = []
         for place, prompt in enumerate(prompts):
@@ -124,7 +130,10 @@ class Emulator:
 
     def cancel(self, answer: Answer) -> None:
         """Take back what is left of a request, and free its blocks."""
-        self.catch_up()
+        if not any(number in self._choices for number in answer.numbers):
+            return
+        # At the time of the call, unless the fleet is so late that others would have to wait.
+        self._work(self.clock.now_ms())
         for number in answer.numbers:
             if self._choices.pop(number, None) is not None:
                 self.fleet.abort(number)
@@ -140,15 +149,16 @@ class Emulator:
         """Say that the fleet was changed from outside."""
         self._wake.set()
 
-    def catch_up(self) -> None:
-        """Let the fleet work until the time of the call.
+    async def catch_up(self) -> None:
+        """Let the fleet work until the time of the call; others have their turn meanwhile.
 
-        Time that passes meanwhile is left to `run`: a fleet that is slower than its clock would
-        never catch up, and nobody who goes be noticed.
+        Time that passes by then is left to `run`: a fleet that is slower than its clock would never
+        catch up, and nobody who goes be noticed.
         """
         now_ms = self.clock.now_ms()
-        while not self._work(now_ms):
-            pass
+        async with self._catching_up:
+            while not self._work(now_ms):
+                await asyncio.sleep(0)
 
     async def run(self) -> None:
         """Keep the fleet in step with the clock until cancelled."""
@@ -207,14 +217,22 @@ class Emulator:
         return number
 
     def _work(self, until_ms: float) -> bool:
-        """Let the fleet work for a few iterations; return whether it has worked until then."""
+        """Let the fleet work for a few iterations; return whether all of it has until then.
+
+        Replicas that have begun to work until some time end that first: only then are all of them
+        at the same time, at which requests can come.
+        """
+        if self._is_even:
+            self._until_ms = max(until_ms, self.fleet.now_ms)
         # What ends exactly then has come out.
-        until = np.nextafter(max(until_ms, self.fleet.now_ms), math.inf)
-        happened = self.fleet.advance(until, most_iterations=_ITERATIONS)
+        until = np.nextafter(self._until_ms, math.inf)
+        iterations = min(max(_TOKENS // max(len(self._choices), 1), 1), _ITERATIONS)
+        happened = self.fleet.advance(until, most_iterations=iterations)
         self._deliver(happened)
         if self._on_happened is not None:
             self._on_happened(happened)
-        return happened.reached
+        self._is_even = happened.reached
+        return self._is_even and self._until_ms >= until_ms
 
     def _deliver(self, happened: Happened) -> None:
         emitted = zip(happened.request.tolist(), happened.tokens.tolist(), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 from optimizer.engine.emulator.clock import ScaledClock
@@ -24,8 +25,8 @@ def warm_up(config: EngineConfig, timing: Timing, model: LanguageModel) -> None:
     emulator = Emulator(fleet, model, ScaledClock())
     room = min(config.max_model_len - 1, 40)
     params = SamplingParams(max_tokens=max(room, 1), logprobs=1)
-    emulator.cancel(emulator.submit([[1], [1]], params))
-    emulator.submit([[1]], params)
+    emulator.cancel(asyncio.run(emulator.submit([[1], [1]], params)))
+    asyncio.run(emulator.submit([[1]], params))
     fleet.next_event_ms()
     fleet.advance(math.inf)
     fleet.crash(0)

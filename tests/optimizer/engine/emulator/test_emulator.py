@@ -15,6 +15,7 @@ from queue_models import IterationTiming
 pytest.importorskip("starlette", reason="the extra `serve` is not installed")
 
 from optimizer.engine.emulator import Emulator, ScaledClock
+from optimizer.engine.emulator.emulator import Answer
 from optimizer.engine.emulator.mailbox import Ended, Piece
 
 TIMING = IterationTiming(2.0, 0.01, 0.001, 0.0)
@@ -69,7 +70,7 @@ def test_a_clock_that_jumps_loses_nothing(jump_s: float, drafts: int, by_chance:
 async def _collected(
     emulator: Emulator, prompts: list[list[int]], params: SamplingParams
 ) -> list[list[Emission]]:
-    answer = emulator.submit(prompts, params)
+    answer = await emulator.submit(prompts, params)
     outputs: list[list[Emission]] = [[] for _ in prompts]
     left = len(prompts)
     while left:
@@ -91,15 +92,50 @@ def test_a_fleet_that_is_slower_than_its_clock_still_listens() -> None:
     ticks = itertools.count()
     emulator = _emulator(lambda: 0.1 * next(ticks))
     params = SamplingParams(max_tokens=4000, ignore_eos=True)
-    first = emulator.submit([[300, 301]], params)
-    second = emulator.submit([[302]], params)
-    emulator.catch_up()
+    first = asyncio.run(emulator.submit([[300, 301]], params))
+    second = asyncio.run(emulator.submit([[302]], params))
+    asyncio.run(emulator.catch_up())
     emulator.cancel(second)
     assert emulator.open_outputs == 1
     assert emulator.fleet.has(first.numbers[0])
     emulator.cancel(first)
     assert emulator.fleet.now_ms < 1000.0
     assert int(emulator.fleet.state.replicas[0].free) == 1999
+
+
+def test_streams_go_on_while_a_scrape_waits_for_the_fleet() -> None:
+    """Where a minute of work has piled up, whoever wants the fleet to be at the present (a scrape,
+    a command) waits for it, and nobody else for that: tokens are read, and others have their turn,
+    again and again in the meantime."""
+    seconds = [0.0]
+    emulator = _emulator(lambda: seconds[0])
+    params = SamplingParams(max_tokens=20_000, ignore_eos=True)
+
+    async def read(answer: Answer) -> int:
+        taken = 0
+        while True:
+            items = await answer.mailbox.take()
+            taken += 1
+            if items is None or emulator.fleet.now_ms > 15_000.0:
+                return taken
+
+    async def run() -> tuple[int, int]:
+        answer = await emulator.submit([[300, 301]], params)
+        seconds[0] = 30.0
+        reader = asyncio.create_task(read(answer))
+        scrapes = asyncio.gather(*(emulator.catch_up() for _ in range(3)))
+        turns = 0
+        while not scrapes.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert emulator.fleet.now_ms >= 30_000.0
+        assert reader.done()
+        emulator.cancel(answer)
+        return turns, await reader
+
+    turns, taken = asyncio.run(asyncio.wait_for(run(), 300))
+    assert turns > 1000
+    assert taken > 500
 
 
 def _served_alone(emulator: Emulator, *prompts: list[int], tokens: int) -> list[list[Emission]]:
@@ -180,7 +216,7 @@ def test_when_the_engine_fails_everyone_is_told() -> None:
     emulator = _emulator(itertools.count().__next__)
 
     async def run() -> str:
-        answer = emulator.submit([[1]], SamplingParams(max_tokens=1000, ignore_eos=True))
+        answer = await emulator.submit([[1]], SamplingParams(max_tokens=1000, ignore_eos=True))
         emulator.fleet.advance = None  # type: ignore[assignment,method-assign]
         with pytest.raises(TypeError):
             await emulator.run()
