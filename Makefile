@@ -38,6 +38,7 @@ schema: $(VENV)/.installed
 	$(BIN)/fleetopt schema --control -o docs/reference/control.schema.json
 	$(BIN)/fleetopt operator crds -o deploy/kubernetes/crds.yaml
 	$(BIN)/fleetopt operator crds -o deploy/helm/fleetopt/crds/crds.yaml
+	$(BIN)/fleetopt schema --documents -o docs/reference/documents.schema.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

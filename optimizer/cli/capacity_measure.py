@@ -35,6 +35,8 @@ def measure(
     For example:
 
       fleetopt capacity measure meta-llama/Llama-3.1-8B --device cuda -o measurements.csv
+
+      fleetopt capacity measure Qwen/Qwen3-32B --device cuda --batches 1,16,64
     """
     from optimizer.performance.measurements.measuring import (
         MeasuringGrid,

@@ -189,6 +189,8 @@ def device(
     For example:
 
       fleetopt kv device --model 01-ai/Yi-34B --context-tokens 4096 --prefill-s 3 --duration-h 24
+
+      fleetopt kv device --model 01-ai/Yi-34B --context-tokens 4096 --prefill-s 3 --json
     """
     with faults_by_option():
         from optimizer.kv import KvDemand

@@ -46,7 +46,7 @@ def import_profiles(
 
       fleetopt kv profiles import profiles.db prefill.csv
 
-      cat devices.csv | fleetopt kv profiles import profiles.db -
+      fleetopt kv profiles import profiles.db devices.csv
     """
     with faults_by_option():
         from optimizer.kv.profiles import ProfileDatabase, read_profiles

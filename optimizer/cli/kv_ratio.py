@@ -41,6 +41,9 @@ def ratio(
 
       fleetopt kv ratio --model meta-llama/Llama-3.1-70B --context-tokens 4096 --prefill-s 3.73 \
 --device nvme_paper
+
+      fleetopt kv ratio --model 01-ai/Yi-34B --context-tokens 4096 --prefill-s 3 \
+--bandwidth-gb-s 1.5 --json
     """
     with faults_by_option():
         from optimizer.kv.ranges import Range, refuse_outside

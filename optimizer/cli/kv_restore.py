@@ -79,6 +79,9 @@ def restore(
 
       fleetopt kv restore --model meta-llama/Llama-3.1-8B --prefix-tokens 16384 \
 --suffix-tokens 512 --prefill-s-per-token 1e-4 --prefill-s-per-token2 2e-9 --device nvme_paper
+
+      fleetopt kv restore --model 01-ai/Yi-34B --prefix-tokens 4096 --suffix-tokens 256 \
+--prefill-s 3 --bandwidth-gb-s 2 --json
     """
     with faults_by_option():
         from dataclasses import replace

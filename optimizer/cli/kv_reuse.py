@@ -282,7 +282,7 @@ def reuse(
       fleetopt kv reuse trace.jsonl --capacity 6000 --plot hit-rates.svg
 
       fleetopt kv reuse trace.jsonl --tier gpu=2000 --tier cpu_dram_pcie5=20000 \
---model meta-llama/Llama-3.1-8B --prefill-s-per-token 1e-4 --fleet fleet.yaml --service chat
+--model meta-llama/Llama-3.1-8B --prefill-s-per-token 1e-4 --fleet fleet.yaml --service chat-premium
     """
     fleet.check()
     curve.check()

@@ -70,7 +70,7 @@ def report(
 
     For example:
 
-      fleetopt solve examples/fleet.yaml --json > plan.json
+      fleetopt report plan.json
 
       fleetopt report plan.json --tornado --prices -o report.html
     """

@@ -19,11 +19,15 @@ def schema(
     control: Annotated[
         bool, typer.Option("--control", help="Of all documents of the control loop.")
     ] = False,
+    documents: Annotated[
+        bool,
+        typer.Option("--documents", help="Of all that commands print with --json, by command."),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write to this file.")
     ] = None,
 ) -> None:
-    """Print the JSON Schema of fleet files, SLO sheets or the control loop's documents.
+    """Print the JSON Schema of fleet files, SLO sheets, the control loop's or --json's documents.
 
     For example:
 
@@ -34,12 +38,18 @@ def schema(
       fleetopt schema --slo
 
       fleetopt schema --control -o control.schema.json
+
+      fleetopt schema --documents
     """
     from optimizer.spec import json_schema, slo_json_schema
 
-    if slo and control:
-        raise typer.BadParameter("give --slo or --control, not both")
-    if control:
+    if slo + control + documents > 1:
+        raise typer.BadParameter("give one of --slo, --control and --documents")
+    if documents:
+        from optimizer.cli.documents import documents_json_schema
+
+        described = documents_json_schema()
+    elif control:
         from optimizer.control.spec import control_json_schema
 
         described = control_json_schema()

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from optimizer.engine.errors import SimulationError
 
@@ -120,11 +120,13 @@ class PlanSimulation(_Part):
     interrupted: bool = Field(default=False, description="Whether it was ended before its end.")
     services: tuple[SimulatedService, ...]
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def missing(self) -> tuple[str, ...]:
         """Services that would miss an objective or cannot keep up."""
         return tuple(dict.fromkeys(s.service for s in self.services if s.misses))
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def holds(self) -> bool:
         """Whether every service that was simulated keeps every objective."""
@@ -145,8 +147,7 @@ class PlanSimulation(_Part):
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the result as JSON, and write it to a file when a path is given."""
-        document = self.model_dump(mode="json") | {"missing": self.missing, "holds": self.holds}
-        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text

@@ -16,6 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 from tests.optimizer.cli.in_process import called
+from tests.optimizer.cli.json_documents import check_document
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 _WIDTH = {"COLUMNS": "160"}
@@ -72,6 +73,7 @@ def _run_apart(
         check=False,
         timeout=300,
     )
+    check_document(arguments, done.returncode, done.stdout.decode())
     return subprocess.CompletedProcess(
         done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.optimizer.cli.in_process import Run, called
+from tests.optimizer.cli.json_documents import check_document
 
 
 @pytest.fixture
@@ -16,6 +17,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     def call(*arguments: str | Path, stdin: str = "") -> tuple[int, str, str]:
         status = called(arguments, stdin)
         captured = capsys.readouterr()
+        check_document(arguments, status, captured.out)
         return status, captured.out, captured.err
 
     return call

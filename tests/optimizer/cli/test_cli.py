@@ -213,22 +213,6 @@ def test_import_inferno_writes_a_fleet_and_notes_what_is_lost(
     assert through["allocations"] == direct["allocations"]
 
 
-def test_help_of_every_verb_shows_two_examples_that_run(tmp_path: Path) -> None:
-    """Examples in --help are commands that work from the root of a checkout."""
-    verbs = ["init", "validate", "solve", "explain", "size", "solvers", "queue-models", "schema"]
-    for verb in verbs:
-        text = run(verb, "--help").stdout
-        examples = re.findall(rf"^ +fleetopt ({verb}(?: .*\S)?) *$", text, re.MULTILINE)
-        assert len(examples) >= 2, text
-        for example in examples:
-            arguments = [
-                str(REPOSITORY / word) if word.startswith("examples/") else word
-                for word in example.split()
-            ]
-            done = run(*arguments, cwd=tmp_path)
-            assert done.returncode == ExitCode.OK, (example, done.stderr)
-
-
 def test_names_of_a_fleet_are_data_not_markup(tmp_path: Path) -> None:
     """Square brackets in a name appear as they are."""
     data = two_types()

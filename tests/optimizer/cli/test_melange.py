@@ -11,7 +11,7 @@ from optimizer.cli.exit_codes import ExitCode
 from optimizer.spec import load
 from tests.optimizer.cli.commands import run
 
-_RELEASE_EXAMPLE = {
+RELEASE_EXAMPLE = {
     "gpu_info": {
         "A10G": {"cost": 1.01, "tputs": [[2, 1], [5, 2]]},
         "A100-80GB": {"cost": 3.67, "tputs": [[20, 20], [40, 20]]},
@@ -26,7 +26,7 @@ _RELEASE_EXAMPLE = {
 def workload(tmp_path: Path) -> Path:
     """A file with the example of Mélange's release."""
     path = tmp_path / "workload.json"
-    path.write_text(json.dumps(_RELEASE_EXAMPLE), encoding="utf-8")
+    path.write_text(json.dumps(RELEASE_EXAMPLE), encoding="utf-8")
     return path
 
 
