@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,15 @@ class Linked:
     rows: list[_Row] = field(default_factory=list)
     purchases: list[Bought] = field(default_factory=list)
     by_load: NDArray[np.bool_] | None = None
+
+    def own_copy(self) -> Linked:
+        """Return the same, to which may be added without changing this one."""
+        own = copy(self)
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, list):
+                setattr(own, entry.name, list(value))
+        return own
 
     def add_column(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from enum import StrEnum
 
@@ -70,7 +69,9 @@ def with_measure(problem: FleetProblem, measure: ParetoMeasure) -> tuple[FleetPr
         return problem, LinearSum(of_x, np.zeros(_further(arrays)), np.zeros(0))
     if measure is ParetoMeasure.MOVES:
         _require_deployed(problem.table)
-    linked = _own_copy(problem.linked) or Linked(columns, arrays.split.edges)
+    linked = Linked(columns, arrays.split.edges)
+    if problem.linked is not None:
+        linked = problem.linked.own_copy()
     of_x, of_rates, of_z = np.zeros(arrays.columns), np.zeros(arrays.split.edges), {}
     if measure is ParetoMeasure.MOVES:
         of_x, of_z = columns.spread(Today.of(problem.table).moved), add_moves(linked)
@@ -86,18 +87,6 @@ def with_measure(problem: FleetProblem, measure: ParetoMeasure) -> tuple[FleetPr
 
 def _further(arrays: AllocationProblem) -> int:
     return 0 if arrays.links is None else arrays.links.columns
-
-
-def _own_copy(linked: Linked | None) -> Linked | None:
-    """Return the linked part with lists of its own, to which may be added."""
-    if linked is None:
-        return None
-    own = copy.copy(linked)
-    for entry in dataclasses.fields(own):
-        value = getattr(own, entry.name)
-        if isinstance(value, list):
-            setattr(own, entry.name, list(value))
-    return own
 
 
 def _require_choices(problem: FleetProblem, measure: ParetoMeasure) -> None:

@@ -14,6 +14,7 @@ from optimizer.errors import PlanError
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.optimize import optimize
 from optimizer.fleet.plan import FleetPlan
+from optimizer.fleet.split_services import splits
 from optimizer.fleet.uncertainty.check_spread import check_spread
 from optimizer.fleet.uncertainty.decided import plan_of_columns, plan_with
 from optimizer.fleet.uncertainty.following_replicas import (
@@ -24,6 +25,7 @@ from optimizer.fleet.uncertainty.following_replicas import (
 from optimizer.fleet.uncertainty.loads import ScenarioLoads, peak_rates, with_rates
 from optimizer.fleet.uncertainty.scenario_columns import problems_at
 from optimizer.fleet.uncertainty.served_together import TogetherColumns
+from optimizer.fleet.uncertainty.shares_together import SharesTogether
 from optimizer.fleet.uncertainty.spread_loads import SpreadLoads
 from optimizer.fleet.uncertainty.spread_problem import spread_problem
 from optimizer.fleet.uncertainty.uncertain_plan import ScenarioOutcome, UncertainPlan
@@ -116,16 +118,20 @@ class _Study:
         together = self.uncertainty.probability_of is ProbabilityScope.FLEET
         joint: SolveResult | None = None
         if wanted < 1.0 and together:
-            where = "with serve_probability below 1 of the whole fleet"
-            problems = problems_at(self.spec, loads.rates_rps, where)
-            columns = TogetherColumns(self.spec, problems, loads)
-            problem = columns.problem(wanted)
+            ways: SharesTogether | TogetherColumns
+            if any(splits(self.spec, service) for service in self.spec.services):
+                ways = SharesTogether(self.spec, loads)
+            else:
+                where = "with serve_probability below 1 of the whole fleet"
+                problems = problems_at(self.spec, loads.rates_rps, where)
+                ways = TogetherColumns(self.spec, problems, loads)
+            problem = ways.problem(wanted)
             if problem is None:
-                return self._nothing(columns.ways.cannot)
+                return self._nothing(ways.cannot)
             joint = self._solve(problem)
             if joint.x is None:
                 return self._nothing(joint)
-            levels = columns.levels_of(joint.x)
+            levels = ways.levels_of(joint)
         else:
             levels = loads.quantile(wanted)
         plan = optimize(with_rates(self.spec, levels), progress=self.progress, cancel=self.cancel)
@@ -238,7 +244,7 @@ class _Study:
             **dict(options.solver_options),
         )
         if result.x is not None:
-            report = check(problem, result.x, None, None, result.z)
+            report = check(problem, result.x, None, result.rates, result.z)
             if not report.feasible:
                 raise PlanError(
                     f"the answer of solver '{result.statistics.solver}' fails the independent "

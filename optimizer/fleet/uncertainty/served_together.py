@@ -11,7 +11,7 @@ from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.uncertainty.loads import ScenarioLoads
 from optimizer.fleet.uncertainty.scenario_columns import ScenarioColumns
 from optimizer.spec.fleet_spec import FleetSpec
-from solvers import AllocationProblem, Links, SparseColumns
+from solvers import AllocationProblem, Links, SolveResult, SparseColumns
 
 __all__ = ["TogetherColumns"]
 
@@ -97,8 +97,15 @@ class TogetherColumns:
         )
         return ways.problem(links)
 
-    def levels_of(self, x: IntArray) -> FloatArray:
+    @property
+    def cannot(self) -> str:
+        """Words for what nothing can serve though it must be."""
+        return self.ways.cannot
+
+    def levels_of(self, result: SolveResult) -> FloatArray:
         """Return (services,), the load that each service is sized for; 0 where it is unserved."""
+        x = result.x
+        assert x is not None
         found = np.zeros(self.loads.rates_rps.shape[1])
         taken = np.flatnonzero(x[: len(self.level)] > 0)
         found[self.ways.owner[taken]] = self.level[taken]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -219,12 +220,85 @@ def test_a_plan_of_known_loads_is_refused_and_the_way_is_named() -> None:
         fo.optimize(busy(scenarios=THREE))
 
 
-def test_what_cannot_be_counted_with_split_services_is_refused() -> None:
-    """Joint probabilities need one candidate per service; the message says what does work."""
-    data = busy(scenarios=THREE, serve_probability=0.6).model_dump(mode="json", by_alias=True)
+def splitting(cards: int = 100, spares: int = 0, **uncertainty: Any) -> dict[str, Any]:
+    """`busy`, of which every service splits."""
+    data = busy(cards=cards, **uncertainty).model_dump(mode="json", by_alias=True)
     data["optimizer"]["allocation"] = "split"
-    with pytest.raises(PlanError, match="probability_of: service"):
-        fo.optimize_uncertain(from_data(data))
+    for entry in data["services"]:
+        entry["spares"] = spares
+    return data
+
+
+@pytest.mark.parametrize(
+    ("cards", "spares", "probability", "cost"),
+    [
+        # Usual and double: 2 + 2 replicas of B.
+        (100, 0, 0.6, 20.0),
+        # One card of B less: x and y share 3 of B and one A.
+        (3, 0, 0.6, 25.0),
+        # Usual alone: 1 + 1.
+        (100, 0, 0.3, 10.0),
+        # A spare each, on every accelerator that they use: 3 + 3 on B.
+        (100, 1, 0.6, 30.0),
+        # With 4 cards of B: 3 there for one service, and 3 of A for the other.
+        (4, 1, 0.6, 45.0),
+        # Every scenario: x for 36 (4), y for 18 (2).
+        (100, 0, 1.0, 30.0),
+    ],
+)
+def test_shares_are_the_recourse_of_services_that_split(
+    cards: int, spares: int, probability: float, cost: float
+) -> None:
+    """Replicas for the best scenarios of the probability, shares anew in each; see the comments."""
+    spec = from_data(splitting(cards, spares, scenarios=THREE, serve_probability=probability))
+    plan = fo.optimize_uncertain(spec)
+    assert plan.termination == "optimal"
+    assert plan.total_cost_per_hour == pytest.approx(cost)
+    assert plan.relative_gap == pytest.approx(0.0, abs=1e-6)
+    assert (plan.served_probability or 0.0) >= probability - 1e-9
+    holds(spec, plan)
+
+
+@settings(deadline=None, max_examples=5, derandomize=True)
+@given(
+    rates=st.lists(
+        st.tuples(st.sampled_from([5.0, 14.0, 30.0]), st.sampled_from([5.0, 20.0])),
+        min_size=2, max_size=4,
+    ),
+    cards=st.integers(1, 6),
+    wanted=st.sampled_from([0.5, 0.7]),
+)  # fmt: skip
+def test_shares_as_recourse_are_the_best_of_all_choices(
+    rates: list[tuple[float, float]], cards: int, wanted: float
+) -> None:
+    """Enumerated: each set of scenarios of enough probability, sized for its largest loads."""
+    scenarios = [
+        {"name": f"w{place}", "rates_rps": dict(zip("xy", pair, strict=True))}
+        for place, pair in enumerate(rates)
+    ]
+    spec = from_data(splitting(cards, scenarios=scenarios, serve_probability=wanted))
+    least = float("inf")
+    need = math.ceil(wanted * len(rates) - 1e-9)
+    for kept in itertools.combinations(rates, need):
+        replicas = sum(math.ceil(max(pair[s] for pair in kept) * 0.11) for s in (0, 1))
+        least = min(least, 5.0 * min(replicas, cards) + 10.0 * max(replicas - cards, 0))
+    plan = fo.optimize_uncertain(spec)
+    assert plan.total_cost_per_hour == pytest.approx(least)
+    holds(spec, plan)
+
+
+def test_what_shares_cannot_follow_is_refused() -> None:
+    """Services that choose beside others that split, and power by loads; the message says more."""
+    said: dict[str, Any] = {"scenarios": THREE, "serve_probability": 0.6}
+    mixed = splitting(**said)
+    mixed["services"][0]["allocation"] = "choose"
+    powered = splitting(**said)
+    powered["limits"] = [{"measure": "power_kw", "at_most": 9.0}]
+    for machine in powered["accelerators"]:
+        machine["power"] = {"idle_w": 1, "full_w": 2}
+    for data, message in ((mixed, "'x' chooses"), (powered, "power or carbon is counted")):
+        with pytest.raises(PlanError, match=f"{message}.*probability_of: service"):
+            fo.optimize_uncertain(from_data(data))
 
 
 def test_an_impossible_fleet_is_a_result_with_words() -> None:
