@@ -15,7 +15,7 @@ from optimizer.cli.exit_codes import ExitCode
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["show", "tell", "write_data", "writing_to"]
+__all__ = ["require_writable", "show", "tell", "write_data", "writing_to"]
 
 # Columns of a table that is not shown on a terminal.
 _PLAIN_WIDTH = 160
@@ -57,3 +57,18 @@ def writing_to(path: Path, option: str) -> Iterator[None]:
     except OSError as error:
         tell(f"fleetopt: cannot write {path}: {error.strerror}; give another path to {option}")
         raise typer.Exit(ExitCode.USAGE) from error
+
+
+def require_writable(path: Path | None, option: str) -> None:
+    """Refuse a file that cannot be written before the work whose result it is for; exit code 2.
+
+    What is there stays as it is. Without a path, or with `-`, there is nothing to refuse.
+    """
+    if path is None or str(path) == "-":
+        return
+    is_new = not path.exists()
+    if is_new or path.is_file() or path.is_dir():
+        with writing_to(path, option):
+            path.open("ab").close()
+            if is_new:
+                path.unlink()

@@ -14,6 +14,9 @@ __all__ = ["PlanFile", "read_plan"]
 # Plans for uncertain loads alone have this field.
 _OF_UNCERTAIN_LOADS = '"serve_probability":'
 
+# And this one those of a horizon.
+_OF_A_HORIZON = '"period_hours":'
+
 PlanFile = Annotated[
     str,
     typer.Argument(
@@ -51,6 +54,12 @@ def read_plan(source: str, scenario: str | None = None) -> FleetPlan:
             raise PlanError("a plan of one load has no other; leave --scenario out")
         return FleetPlan.from_json(document.text)
     except PlanError as error:
+        if _OF_A_HORIZON in document.text:
+            raise PlanError(
+                f"{document.name}: a plan of a horizon has a plan for every period, and one is "
+                f"wanted here; solve the fleet at that period's rates: fleetopt solve FLEET -o "
+                f"plan.json"
+            ) from error
         hint = ""
         if "accelerators" in document.text and "services" in document.text:
             hint = f"; if it is a fleet, `fleetopt solve {document.name} -o plan.json` comes first"

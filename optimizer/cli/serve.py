@@ -12,7 +12,7 @@ import typer
 
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.option_groups import panel_option, with_option_groups
-from optimizer.cli.output import tell, writing_to
+from optimizer.cli.output import require_writable, tell, writing_to
 
 if TYPE_CHECKING:
     from optimizer.engine.emulated_replica import EmulatedReplica
@@ -24,6 +24,7 @@ _REPLICA = "The replica"
 _FLEET = "The fleet"
 _SERVER = "The server"
 _LIMITS = "Limits of a request"
+_TRACES = (".jsonl", ".csv")
 _NEEDED = ("starlette", "uvicorn", "prometheus_client")
 
 
@@ -189,7 +190,11 @@ class ServerOptions:
     record: Annotated[
         Path | None,
         panel_option(
-            "--record", "Write what was served as a trace (CSV) at the end.", _SERVER, "FILE"
+            "--record",
+            "Write what was served as a trace at the end: .jsonl with what prompts and outputs "
+            "share, .csv without.",
+            _SERVER,
+            "FILE",
         ),
     ] = None
 
@@ -253,6 +258,12 @@ def serve(
         raise MissingExtraError(
             f"serve needs {', '.join(missing)}, not installed; try: pip install 'fleetopt[serve]'"
         )
+    if server.record is not None and server.record.suffix not in _TRACES:
+        raise typer.BadParameter(
+            f"'{server.record}': the name must end in {' or '.join(_TRACES)}",
+            param_hint="--record",
+        )
+    require_writable(server.record, "--record")
     one = _with_settings(_replica(fleet, model, accelerator, engine), engine, replicas.seed)
     _serve(one, server.served_model_name or model, replicas, server, limits)
 
@@ -433,5 +444,8 @@ def _serve(
     finally:
         if recording is not None and server.record is not None:
             with writing_to(server.record, "--record"), server.record.open("w", newline="") as file:
-                recording.write_csv(file)
+                if server.record.suffix == ".csv":
+                    recording.write_csv(file)
+                else:
+                    recording.write_json_lines(file)
     raise typer.Exit(ExitCode.OK)

@@ -15,7 +15,7 @@ from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.fleet_options import Json, read_fleet
 from optimizer.cli.live_solve import run_interruptibly
 from optimizer.cli.option_groups import with_option_groups
-from optimizer.cli.output import show, tell, write_data, writing_to
+from optimizer.cli.output import require_writable, show, tell, write_data, writing_to
 from optimizer.cli.plan_options import PlanFile, read_plan
 from optimizer.cli.simulation_options import EffortOptions, OfferedLoadOptions
 
@@ -105,6 +105,8 @@ def simulate(
     for option, path in (("--plot", plot), ("--plot-latencies", plot_latencies)):
         if path is not None:
             _require_plots(path, option)
+            require_writable(path, option)
+    require_writable(output, "-o")
     from optimizer.engine import simulate as simulated
     from solvers import CancelFlag
 

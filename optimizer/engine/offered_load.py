@@ -159,7 +159,7 @@ def parse_statistic(text: str) -> Statistic:
     if found is None or found[1] not in _METRICS or not 0 < float(found[3] or 50) < 100:
         raise WorkloadError(
             f"statistic '{text}': wanted one of {', '.join(_METRICS)}, an underscore, and mean or "
-            f"a percentile, as in ttft_p99, itl_mean"
+            f"any percentile above p0 and below p100, as in ttft_p99, itl_mean, e2e_p99.9"
         )
     return Statistic(_METRICS[found[1]], None if found[3] is None else float(found[3]))
 

@@ -183,10 +183,14 @@ def simulate(
 
 
 def _check(precision: float, least: int, most: int, replications: int | None) -> None:
-    if not 0 < precision < 1 or least < 1 or most < least:
+    if not 0 < precision < 1:
         raise SimulationError(
-            f"precision = {precision}, requests from {least} to {most}: the "
-            f"precision must lie between 0 and 1, and the requests rise from 1 on"
+            f"precision = {precision:g}: must lie between 0 and 1, as in 0.01 for a hundredth"
+        )
+    if least < 1 or most < least:
+        raise SimulationError(
+            f"requests from {least} to {most}: must be at least 1, and the most no fewer than the "
+            f"least"
         )
     if replications is not None and not 2 <= replications <= 1000:
         raise SimulationError(

@@ -114,7 +114,8 @@ def read_trace(source: str | os.PathLike[str]) -> Trace:
     """Read a trace from a file.
 
     JSON lines are Mooncake's: `timestamp` (ms), `input_length`, `output_length`, `hash_ids` (one
-    per 512 prompt tokens). CSV files have columns for the arrival (`TIMESTAMP` as a date as in
+    per 512 prompt tokens); with `hash_block_tokens` they are of so many tokens each, and go on in
+    the output. CSV files have columns for the arrival (`TIMESTAMP` as a date as in
     Azure's, or `arrival_s`, `arrival_ms`), the prompt (`ContextTokens`, `input_tokens`) and the
     output (`GeneratedTokens`, `output_tokens`). Rows are sorted by arrival, which then starts at 0.
 
@@ -138,12 +139,14 @@ def read_trace(source: str | os.PathLike[str]) -> Trace:
     return _trace(rows)
 
 
-_Row = tuple[float, int, int, Sequence[int]]
+_Row = tuple[float, int, int, Sequence[int], Sequence[int]]
+"""Arrival, prompt, output, and content: keys and ends of its segments."""
 
 
 def _trace(rows: Sequence[_Row]) -> Trace:
     arrivals = np.array([row[0] for row in rows])
     contents = [row[3] for row in rows]
+    borders = [row[4] for row in rows]
     counts = np.array([len(content) + 1 for content in contents])
     segment_of = np.concatenate([[0], np.cumsum(counts)])
     keys = np.empty(segment_of[-1], np.int64)
@@ -151,9 +154,7 @@ def _trace(rows: Sequence[_Row]) -> Trace:
     for number, content in enumerate(contents):
         start, stop = segment_of[number], segment_of[number + 1]
         keys[start : stop - 1] = content
-        ends[start : stop - 1] = np.minimum(
-            MOONCAKE_BLOCK * np.arange(1, stop - start), rows[number][1]
-        )
+        ends[start : stop - 1] = borders[number]
         keys[stop - 1] = -1 - number  # what follows is of this request alone
     return Trace(
         arrivals - arrivals[0],
@@ -173,12 +174,21 @@ def _mooncake_rows(path: Path, text: str) -> Iterator[_Row]:
             row = json.loads(line)
             content = np.array([int(key) for key in row.get("hash_ids", ())], np.int64).tolist()
             values = row["timestamp"], row["input_length"], row["output_length"]
+            size = row.get("hash_block_tokens")
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise WorkloadError(
                 f"{path}:{number}: not a request with timestamp, input_length, output_length and "
                 f"hash_ids: {type(error).__name__}: {error}"
             ) from error
-        yield (*_checked(path, number, *values), content)
+        time, prompt, output = _checked(path, number, *values)
+        if size is not None and not (isinstance(size, int) and 1 <= size <= _LONGEST):
+            raise WorkloadError(
+                f"{path}:{number}: hash_block_tokens {size}: must be a whole number >= 1"
+            )
+        ends = (size or MOONCAKE_BLOCK) * np.arange(1, len(content) + 1)
+        # Mooncake's last block is as far as the prompt goes; those of a stated size are full.
+        ends = np.minimum(ends, prompt if size is None else prompt + output)
+        yield time, prompt, output, content, ends.tolist()
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[_Row]:
@@ -196,7 +206,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[_Row]:
         )
     for number, row in enumerate(reader, 2):
         values = _time_ms(row[arrival], scale), row[prompt], row[output]
-        yield (*_checked(path, number, *values), ())
+        yield (*_checked(path, number, *values), (), ())
 
 
 def _column(names: Mapping[str, str], wanted: Sequence[str]) -> str | None:

@@ -30,12 +30,14 @@ class Content:
 
     Attributes
     ----------
+    unit
+        Tokens per segment.
     keys, ends
         As in `Traffic`: of the segments that are full, and last of what follows.
     """
 
     def __init__(self, prompt: Iterable[int], unit: int, own: int, salt: str = "") -> None:
-        self._unit = unit
+        self.unit = unit
         self._chain = _hash(b"salt", salt.encode("utf-8", "replace"))
         self._block = array("i")
         self._known = 0
@@ -48,7 +50,7 @@ class Content:
         """Add a token; return the key and the end of the segment that it fills, if it does."""
         self._block.append(token)
         self._known += 1
-        if len(self._block) < self._unit:
+        if len(self._block) < self.unit:
             return None
         self._chain = _hash(self._chain, self._block.tobytes())
         self._block = array("i")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from typing import TextIO
 
 import numpy as np
@@ -60,8 +61,24 @@ class Recording:
     def _kept(self) -> list[Submitted]:
         return [self._submitted[n] for n in sorted(self._submitted) if self._emitted.get(n, 0) > 0]
 
+    def write_json_lines(self, file: TextIO) -> None:
+        """Write arrivals, lengths and content as a trace, which `read_trace` reads.
+
+        Simulated at the same arrivals, requests then find in the prefix cache what they found here.
+        """
+        kept = self._kept()
+        for one in kept:
+            row = {
+                "timestamp": one.arrival_ms - kept[0].arrival_ms,
+                "input_length": one.prompt,
+                "output_length": self._emitted[one.number],
+                "hash_block_tokens": one.content.unit,
+                "hash_ids": list(one.content.keys[:-1]),
+            }
+            file.write(json.dumps(row) + "\n")
+
     def write_csv(self, file: TextIO) -> None:
-        """Write arrival and lengths as a trace, which `read_trace` reads."""
+        """Write arrivals and lengths as a trace, which `read_trace` reads."""
         traffic = self.traffic()
         writer = csv.writer(file)
         writer.writerow(["arrival_s", "input_tokens", "output_tokens"])

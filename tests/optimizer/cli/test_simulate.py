@@ -80,6 +80,9 @@ def test_a_plan_is_held_to_an_slo_sheet(plan: Path) -> None:
         (("--most-requests", "0"), "requests"),
         (("--seed", "-1"), "seed"),
         (("--plot", "a.txt"), "must end in"),
+        (("--plot", "absent/a.png"), "cannot write absent/a.png"),
+        (("--plot-latencies", "absent/a.svg"), "give another path to --plot-latencies"),
+        (("-o", "absent/a.json"), "cannot write absent/a.json"),
         (("--fleet", "absent.yaml"), "absent.yaml"),
         (("--slo", "absent.yaml"), "absent.yaml"),
         (("--presicion", "1"), "--presicion"),
@@ -195,3 +198,14 @@ def test_ctrl_c_has_words(plan: Path, stage: str) -> None:
     assert "Traceback" not in ended.stderr
     if stage == "simulate":
         assert "chat" in ended.stdout
+
+
+def test_a_plan_of_a_horizon_says_what_to_do(tmp_path: Path) -> None:
+    """It is named for what it is, with the command that makes a plan of one period."""
+    file = tmp_path / "horizon.json"
+    done = run("horizon", REPOSITORY / "examples" / "horizon.yaml", "-o", file)
+    assert done.returncode == 0, done.stderr
+    refused = run("simulate", file)
+    assert refused.returncode == 2
+    assert "a plan of a horizon has a plan for every period" in refused.stderr
+    assert "fleetopt solve FLEET" in refused.stderr

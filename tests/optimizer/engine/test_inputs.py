@@ -178,6 +178,19 @@ def test_public_traces_are_those_described() -> None:
             assert trace.output.mean() == pytest.approx(float(row["out_mean"]), rel=2e-3)
 
 
+def test_blocks_of_a_stated_size_go_on_in_the_output(tmp_path: Path) -> None:
+    """Hashes of full blocks of 4 tokens cover prompt and output; the rest is the request's own."""
+    file = tmp_path / "a.jsonl"
+    row = {"timestamp": 5, "input_length": 6, "output_length": 5, "hash_block_tokens": 4}
+    file.write_text(json.dumps({**row, "hash_ids": [7, 8]}) + "\n")
+    trace = read_trace(file)
+    assert trace.keys.tolist() == [7, 8, -1]
+    assert trace.ends[:2].tolist() == [4, 8]
+    file.write_text(json.dumps({**row, "hash_block_tokens": 0, "hash_ids": [7]}))
+    with pytest.raises(WorkloadError, match=r"a.jsonl:1: hash_block_tokens 0: must be a whole"):
+        read_trace(file)
+
+
 @pytest.mark.skipif(not TRACES.exists(), reason="the shared traces are not here")
 def test_prefixes_of_a_trace_are_found() -> None:
     """With a cache that forgets nothing, one replica finds of Mooncake's conversations all but

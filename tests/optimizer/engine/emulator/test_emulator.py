@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from optimizer.engine import EngineConfig, LiveFleet
+from optimizer.engine import EngineConfig, LiveFleet, read_trace
 from optimizer.engine.language import Emission, Generation, SamplingParams, built_in_model
+from optimizer.engine.replica_pool import Pool, RunningPool
 from queue_models import IterationTiming
 
 pytest.importorskip("starlette", reason="the extra `serve` is not installed")
@@ -17,6 +19,7 @@ pytest.importorskip("starlette", reason="the extra `serve` is not installed")
 from optimizer.engine.emulator import Emulator, ScaledClock
 from optimizer.engine.emulator.emulator import Answer
 from optimizer.engine.emulator.mailbox import Ended, Piece
+from optimizer.engine.emulator.recording import Recording
 
 TIMING = IterationTiming(2.0, 0.01, 0.001, 0.0)
 
@@ -226,3 +229,49 @@ def test_when_the_engine_fails_everyone_is_told() -> None:
 
     assert asyncio.run(run()) == "failed"
     assert emulator.failed
+
+
+@pytest.mark.parametrize("unit", [None, 4])
+def test_what_was_recorded_is_simulated_with_the_same_prefix_hits(
+    unit: int | None, tmp_path: Path
+) -> None:
+    """Chats whose prompts hold what was said before, written down, read as a trace and simulated,
+    find the same tokens in the prefix cache and are preempted as often; without what they share
+    they find nothing."""
+    config = EngineConfig(num_blocks=30, max_num_seqs=8, max_model_len=400, prefix_match_unit=unit)
+    ticks, recording = itertools.count(), Recording()
+    emulator = Emulator(
+        LiveFleet(config, TIMING, tells_tokens=True),
+        built_in_model(),
+        ScaledClock(1.0, lambda: 1e-3 * next(ticks)),
+        on_submitted=recording.submitted,
+        on_happened=recording.happened,
+    )
+
+    async def chat(seed: int) -> None:
+        prompt = list(range(300, 320 + seed % 2))
+        for turn in range(3):
+            params = SamplingParams(max_tokens=30 + seed, seed=seed, ignore_eos=True)
+            (output,) = await _collected(emulator, [prompt], params)
+            prompt += [emission.token for emission in output] + [400 + turn]
+
+    async def run() -> None:
+        pump = asyncio.create_task(emulator.run())
+        await asyncio.gather(*(chat(seed) for seed in range(6)))
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(run(), 300))
+    served = emulator.fleet.state.replicas[0]
+    assert served.hit_tokens > 500
+    found = {}
+    for name, write in (("a.jsonl", recording.write_json_lines), ("a.csv", recording.write_csv)):
+        with (tmp_path / name).open("w", newline="") as file:
+            write(file)
+        pool = RunningPool(Pool(config=config, timing=TIMING), seed=0)
+        pool.serve(read_trace(tmp_path / name).traffic(), 0, lambda _done: None)
+        pool.finish(lambda _done: None)
+        (found[name],) = pool.totals()
+    for counted in ("queried_tokens", "hit_tokens", "preemptions", "iterations"):
+        assert found["a.jsonl"][counted] == getattr(served, counted), counted
+    assert found["a.csv"]["hit_tokens"] == 0
