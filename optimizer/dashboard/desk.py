@@ -18,7 +18,7 @@ __all__ = ["Desk", "LoadedFleet", "MadePlan"]
 T = TypeVar("T")
 
 _MOST_FLEETS = 16
-_MOST_PLANS = 64
+_MOST_PLANS = 32
 
 
 @dataclass(frozen=True, slots=True)

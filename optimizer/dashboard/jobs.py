@@ -19,7 +19,7 @@ from solvers import CancelFlag, Progress, SolverError
 __all__ = ["Job", "Jobs", "Work"]
 
 _MOST_JOBS = 64
-_AT_ONCE = 4
+_AT_ONCE = 8
 # What may be wrong with a fleet, a plug-in or an answer: told to the person who asked.
 _TOLD = (FleetError, SolverError, QueueModelError)
 

@@ -11,6 +11,7 @@ from optimizer.report.figures import number
 __all__ = [
     "WHOLE_SHARE",
     "Words",
+    "accelerators_known",
     "load_words",
     "place_words",
     "replicas_words",
@@ -81,6 +82,13 @@ def tightest_target(allocation: Allocation) -> TargetOutcome | None:
         key=lambda target: -math.inf if target.margin is None else target.margin,
         default=None,
     )
+
+
+def accelerators_known(plan: FleetPlan) -> list[str]:
+    """Return the accelerators of the plan's fleet, in its order, or those that it uses."""
+    fleet = plan.fleet_document or {}
+    listed = [str(one["name"]) for one in fleet.get("accelerators", ())]
+    return listed or sorted({a.accelerator for a in plan.allocations if a.accelerator})
 
 
 def used_share(target: TargetOutcome) -> float:

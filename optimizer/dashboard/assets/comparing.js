@@ -6,24 +6,31 @@ import { Refused, post } from "./server.js";
 export class Comparing {
   constructor() {
     this.pins = [];
+    this.count = 0;
     find("compare").addEventListener("click", () => this.#compare());
   }
 
   pin(plan) {
     if (this.pins.some((pin) => pin.plan === plan.plan)) return;
-    const name = `Plan ${this.pins.length + 1}`;
+    const name = `Plan ${(this.count += 1)}`;
     this.pins.push({ ...plan, name });
+    this.draw();
+  }
+
+  #unpin(pin) {
+    this.pins = this.pins.filter((other) => other !== pin);
     this.draw();
   }
 
   clear() {
     this.pins = [];
+    this.count = 0;
     this.draw();
     find("compare-view").replaceChildren();
   }
 
   draw() {
-    const heads = ["", "cost per hour", "proven gap", "not served", "changes"];
+    const heads = ["", "cost per hour", "proven gap", "not served", "changes", ""];
     const rows = this.pins.map((pin) =>
       make("tr", {},
         make("th", {}, pin.name),
@@ -31,6 +38,9 @@ export class Comparing {
         make("td", { class: "n" }, pin.relative_gap === null ? "-" : percent(pin.relative_gap, 4)),
         make("td", { class: "n" }, `${pin.unserved.length}`),
         make("td", {}, pin.changes.join(", ") || "as loaded"),
+        make("td", {}, make("button", {
+          type: "button", class: "small", "aria-label": `Unpin ${pin.name}`, onclick: () => this.#unpin(pin),
+        }, "×")),
       ),
     );
     const head = make("tr", {}, ...heads.map((words, place) => make("th", { class: place > 0 && place < 4 ? "n" : "" }, words)));

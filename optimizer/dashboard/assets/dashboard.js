@@ -92,6 +92,12 @@ class Desk {
     this.solving.solve();
   }
 
+  ask(service) {
+    openTab("why");
+    find("why-service").value = service;
+    this.explain();
+  }
+
   async explain() {
     const service = encodeURIComponent(find("why-service").value);
     try {
@@ -180,6 +186,7 @@ async function begin() {
     desk.controls.draw();
     desk.moved();
   });
+  find("copy").hidden = !navigator.clipboard; // browsers keep it from pages that are not secure
   find("copy").addEventListener("click", () => navigator.clipboard.writeText(find("command").textContent));
   for (const id of ["solver", "time-limit", "gap"]) find(id).addEventListener("change", () => desk.solving.soon());
   document.addEventListener("click", (event) => {

@@ -4,6 +4,7 @@ import { find, make, money, percent, show, showFaults } from "./elements.js";
 import { Refused, follow, get, post, remove } from "./server.js";
 
 const PAUSE_MS = 220;
+const HALF_A_CENT = 0.005;
 
 export class Solving {
   constructor(desk) {
@@ -81,13 +82,12 @@ export class Solving {
       );
       line.push(make("span", { id: "gap-shown" }, proof(plan)));
       if (!plan.changes.length) this.unchanged = plan.cost_per_hour;
-      else if (this.unchanged !== null) {
-        const more = plan.cost_per_hour - this.unchanged;
-        const share = this.unchanged ? `, ${more < 0 ? "" : "+"}${percent(more / this.unchanged, 1)}` : "";
-        line.push(make("span", {}, `${more < 0 ? "" : "+"}${money(more)}${share} from the fleet as loaded`));
-      }
+      else if (this.unchanged !== null) line.push(make("span", {}, change(this.unchanged, plan.cost_per_hour)));
     } else line.push(make("span", { class: "cost bad" }, plan.termination.replaceAll("_", " ")));
-    if (plan.unserved.length) line.push(make("span", { class: "bad" }, `${plan.unserved.length} not served`));
+    if (plan.unserved.length) {
+      const why = () => this.desk.ask(plan.unserved[0]);
+      line.push(make("button", { type: "button", class: "bad plain", onclick: why }, `${plan.unserved.length} not served: why?`));
+    }
     line.push(make("span", { class: "unit" }, `${plan.solver}, ${elapsed.toFixed(2)} s`));
     find("progress").replaceChildren(...line);
   }
@@ -96,6 +96,14 @@ export class Solving {
     this.latest += 1;
     this.unchanged = null;
   }
+}
+
+function change(before, after) {
+  const more = after - before;
+  if (Math.abs(more) < HALF_A_CENT) return "no change from the fleet as loaded";
+  const sign = more < 0 ? "" : "+";
+  const share = before ? `, ${sign}${percent(more / before, 1)}` : "";
+  return `${sign}${money(more)}${share} from the fleet as loaded`;
 }
 
 function proof(plan) {

@@ -41,7 +41,7 @@ export class Studies {
       const { job } = await post(`/api/studies/${kind}`, body);
       this.jobs[kind] = job;
       const done = await follow(job, (document) => progress(status, steps, document));
-      status.textContent = `found in ${done.elapsed_s.toFixed(1)} s`;
+      status.textContent = `found in ${done.elapsed_s.toFixed(1)} s, ${whose(body)}`;
       show(`view-${kind}`, done.result.html);
       found?.(done.result);
       showFaults("faults", []);
@@ -54,6 +54,12 @@ export class Studies {
       delete this.jobs[kind];
     }
   }
+}
+
+function whose(body) {
+  if (body.given) return "of the scenario's own fleet";
+  if (body.changes === undefined) return "of the plan as it was then";
+  return body.changes.length ? `of the fleet with ${body.changes.join(", ")}` : "of the fleet as loaded";
 }
 
 function progress(status, steps, document) {

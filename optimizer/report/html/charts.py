@@ -31,7 +31,13 @@ Swing = tuple[str, float | None, float | None]
 """A figure in words, and what comes of less and of more of it."""
 
 
-def bar_chart(rows: Sequence[tuple[str, Mapping[str, float]]], unit: str, title: str) -> str:
+def bar_chart(
+    rows: Sequence[tuple[str, Mapping[str, float]]],
+    unit: str,
+    title: str,
+    *,
+    known: Sequence[str] = (),
+) -> str:
     """Draw a stacked bar per row; parts have a colour and a hatch each.
 
     Parameters
@@ -42,11 +48,16 @@ def bar_chart(rows: Sequence[tuple[str, Mapping[str, float]]], unit: str, title:
         Of the amounts.
     title
         Read out instead of the picture.
+    known
+        Parts that have the first colours in any chart, whether they are in this one or not.
     """
     figure, axes = _rows_figure(len(rows))
-    parts = list(dict.fromkeys(part for _, amounts in rows for part in amounts))
+    there = dict.fromkeys(part for _, amounts in rows for part in amounts)
+    parts = list(dict.fromkeys((*known, *there)))
     lefts = [0.0] * len(rows)
     for place, part in enumerate(parts):
+        if part not in there:
+            continue
         widths = [amounts.get(part, 0.0) for _, amounts in rows]
         axes.barh(
             range(len(rows)), widths, left=lefts, height=0.62, label=plain(part),
@@ -56,8 +67,8 @@ def bar_chart(rows: Sequence[tuple[str, Mapping[str, float]]], unit: str, title:
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
     _name_rows(axes, [name for name, _ in rows])
     axes.set_xlabel(plain(unit))
-    if len(parts) > 1:
-        figure.legend(loc="outside upper left", ncols=min(len(parts), 5), frameon=False)
+    if len(there) > 1:
+        figure.legend(loc="outside upper left", ncols=min(len(there), 5), frameon=False)
     return inline_svg(figure, title)
 
 

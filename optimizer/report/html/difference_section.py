@@ -9,6 +9,7 @@ from optimizer.fleet.difference import Placement, PlanDifference
 from optimizer.fleet.plan import FleetPlan
 from optimizer.report.html.charts import bar_chart
 from optimizer.report.html.pages import rendered
+from optimizer.report.plan_words import accelerators_known
 
 __all__ = ["difference_fragment", "difference_values"]
 
@@ -31,7 +32,12 @@ def difference_fragment(
         If jinja2 or matplotlib is not installed.
     """
     rows = [(name, _by_accelerator(plan)) for name, plan in (before, after)]
-    chart = bar_chart(rows, f"{found.currency} per hour", "cost by accelerator of both plans")
+    chart = bar_chart(
+        rows,
+        f"{found.currency} per hour",
+        "cost by accelerator of both plans",
+        known=accelerators_known(after[1]),
+    )
     return rendered(
         "comparison_of_plans.html.j2",
         **difference_values(found),
@@ -52,7 +58,7 @@ def _by_accelerator(plan: FleetPlan) -> dict[str, float]:
         if allocation.cost_per_hour:
             name = allocation.accelerator or "none"
             costs[name] = costs.get(name, 0.0) + allocation.cost_per_hour
-    return dict(sorted(costs.items()))
+    return costs
 
 
 def _placements(placements: Sequence[Placement]) -> str:

@@ -19,6 +19,7 @@ from optimizer.report.html.pages import rendered
 from optimizer.report.html.tornado_section import tornado_values
 from optimizer.report.plan_words import (
     WHOLE_SHARE,
+    accelerators_known,
     load_words,
     place_words,
     replicas_words,
@@ -169,7 +170,12 @@ def _cost_chart(plan: FleetPlan) -> str:
     shown = [*rows[:_MOST_ROWS], *([(f"{len(rest)} others", others)] if rest else [])]
     if not shown:
         return ""
-    return bar_chart(shown, f"{plan.currency} per hour", "cost by service and accelerator")
+    return bar_chart(
+        shown,
+        f"{plan.currency} per hour",
+        "cost by service and accelerator",
+        known=accelerators_known(plan),
+    )
 
 
 def _add(amounts: dict[str, float], name: str, amount: float) -> None:
