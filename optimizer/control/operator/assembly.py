@@ -128,6 +128,7 @@ class _Attempt:
         document |= {key: said[key] for key in FLEET_KEYS if said.get(key) is not None}
         document |= {name: [] for name in (*_LISTS.values(), "performance")}
         self.deployments: dict[str, tuple[DeploymentEntrySpec, ...]] = {}
+        self.actuation = Actuation(said.get("actuation") or Actuation.SCALE)
         for key, spec in specs.items():
             if key[0] in _LISTS:
                 self._add(document, key, dict(spec))
@@ -137,7 +138,6 @@ class _Attempt:
         metrics = _given(said, "metrics")
         self._checked(PrometheusOptions, {"url": _URL, **metrics}, "metrics")
         self.metrics: Json = metrics
-        self.actuation = Actuation(said.get("actuation") or Actuation.SCALE)
         try:
             fleet = from_data(document)
         except SpecError as error:
@@ -164,7 +164,12 @@ class _Attempt:
                 self._checked(DeploymentEntrySpec, given, f"deployments[{place}]", key)
                 for place, given in enumerate(listed)
             ]
-            self.deployments[str(entry["name"])] = tuple(one for one in found if one is not None)
+            valid = tuple(one for one in found if one is not None)
+            self.deployments[str(entry["name"])] = valid
+            batches = {one.max_batch for one in valid} - {None}
+            if self.actuation is not Actuation.TEMPLATE and len(batches) == 1:
+                # Pinned: engines go on with the batch that they were started with.
+                entry["max_batch"] = entry.get("max_batch") or batches.pop()
         self._append(document, _LISTS[kind], entry, (key, "spec."))
 
     def _append(

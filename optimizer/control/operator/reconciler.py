@@ -188,8 +188,7 @@ class Reconciler:
         )
         options = {**assembled.metrics, **self._prometheus}
         collector = PrometheusCollector(fleet, options)
-        actuator.take(assembled.deployments)
-        actuator.actuation = assembled.actuation
+        actuator.take(fleet, assembled.deployments, assembled.actuation)
         try:
             actuator.counts(now_s)  # so that no plan is made with what is not ours to scale
         except ActuationError as error:
@@ -225,7 +224,18 @@ class Reconciler:
         if actuator.deployable() != self._deployable:
             self._deployable = actuator.deployable()
             controller.adopt(controller.fleet)
+        if not (_paused(acting) or cycle.status.awaiting_approval):
+            self._align(items, now_s)
         return cycle
+
+    def _align(self, items: Sequence[Json], now_s: float) -> None:
+        """Keep the settings of engines, where the Optimizer says so."""
+        assert self._actuator is not None
+        for service, (words, well) in self._actuator.align().items():
+            for item in items:
+                if item["kind"] == "Server" and _service(item) == service:
+                    reason = "SettingsChanged" if well else "SettingsRefused"
+                    self._objects.event(item, reason, words, now_s, well=well)
 
     def _tell(
         self, acting: Json, items: Sequence[Json], cycle: Cycle | None, now_s: float

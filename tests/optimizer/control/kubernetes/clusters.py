@@ -131,14 +131,14 @@ class Cluster:
         found = self.admin.get(self.path("apps/v1", "deployments", deployment))
         return int(found["spec"]["replicas"])
 
-    def grant(self, user: str, rules: Sequence[Json]) -> None:
+    def grant(self, user: str, rules: Sequence[Json], name: str = "all") -> None:
         """Bind a role of these rules to a user, and wait until it holds."""
-        role = {"kind": "Role", "metadata": {"name": f"of-{user}"}, "rules": list(rules)}
+        role = {"kind": "Role", "metadata": {"name": f"{user}-{name}"}, "rules": list(rules)}
         binding = {
             "kind": "RoleBinding",
-            "metadata": {"name": f"of-{user}"},
+            "metadata": {"name": f"{user}-{name}"},
             "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": f"of-{user}"},
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": f"{user}-{name}"},
         }
         self.create(f"{RBAC}/v1", "roles", role)
         self.create(f"{RBAC}/v1", "rolebindings", binding)

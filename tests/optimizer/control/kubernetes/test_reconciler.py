@@ -307,3 +307,61 @@ def test_without_an_optimizer_nothing_is_done(operator: Operator, cluster: Clust
     look = operator.look(2)
     assert (look.holds_lease, look.cycle) == (True, None)
     assert total(cluster) == 0
+
+
+def _with_templates(cluster: Cluster, actuation: str) -> None:
+    """Engines that run with 8 requests at a time, and where that stands."""
+    container = {"name": "engine", "image": "engine", "args": ["--max-num-seqs=8"]}
+    for name in ("chat-h100", "chat-a100"):
+        template = {"spec": {"containers": [container]}}
+        strategy = {"type": "Recreate", "rollingUpdate": None}
+        cluster.admin.merge(
+            cluster.path("apps/v1", "deployments", name),
+            {"spec": {"template": template, "strategy": strategy}},
+            strategic=True,
+        )
+    places = {"container": "engine", "arguments": {"max_batch": "--max-num-seqs"}}
+    entries = [
+        {**entry, "max_batch": 8, "template": places}
+        for entry in SPECS["Server", "chat"]["deployments"]
+    ]
+    change(cluster, "Server", "chat", spec={"deployments": entries})
+    change(cluster, "Optimizer", "fleet", spec={"actuation": actuation})
+
+
+def _arguments(cluster: Cluster, name: str) -> list[str]:
+    found = cluster.admin.get(cluster.path("apps/v1", "deployments", name))
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    return list(container["args"])
+
+
+def test_settings_are_pinned_unless_templates_may_change(
+    operator: Operator, cluster: Cluster
+) -> None:
+    """With actuation scale the plan is made with the batch that runs, and no template changes."""
+    _with_templates(cluster, "scale")
+    operator.look(3)
+    (one, *_) = status(cluster, "Server", "chat")["variants"]
+    assert one["maxBatch"] == 8
+    assert _arguments(cluster, "chat-h100") == ["--max-num-seqs=8"]
+
+
+def test_settings_follow_the_plan_with_the_role_for_it(
+    operator: Operator, cluster: Cluster
+) -> None:
+    """Without the second role the server refuses, and an event says so; with it they change."""
+    _with_templates(cluster, "template")
+    operator.look(3)
+    assert _arguments(cluster, "chat-h100") == ["--max-num-seqs=8"]
+    events = cluster.admin.items(cluster.path("v1", "events"))
+    refused = [e["message"] for e in events if e["reason"] == "SettingsRefused"]
+    assert refused
+    assert "403 Forbidden" in refused[0]
+    cluster.grant("operator", roles("template"), "template")
+    (one, *_) = status(cluster, "Server", "chat")["variants"]
+    wanted = [f"--max-num-seqs={one['maxBatch']}"]
+    running = next(n for n in ("chat-h100", "chat-a100") if cluster.replicas(n))
+    for number in range(cluster.replicas(running)):
+        cluster.pod(running, number, ready=True)
+    assert eventually(lambda: bool(operator.look() and _arguments(cluster, running) == wanted))
+    assert one["maxBatch"] > 8
