@@ -17,7 +17,17 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from tests.optimizer.control.kubernetes.fake_store import Json, Place, RefusedError, Store, place_of
 
 _BUILT_IN = {
-    "": {"v1": ("pods", "configmaps", "events", "namespaces", "secrets")},
+    "": {
+        "v1": (
+            "pods",
+            "configmaps",
+            "events",
+            "namespaces",
+            "secrets",
+            "services",
+            "serviceaccounts",
+        )
+    },
     "apps": {"v1": ("deployments",)},
     "autoscaling": {"v1": ("horizontalpodautoscalers",)},
     "coordination.k8s.io": {"v1": ("leases",)},

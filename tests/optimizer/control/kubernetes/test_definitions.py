@@ -132,3 +132,14 @@ def test_statuses_are_apart(cluster: Cluster) -> None:
     changed = cluster.admin.merge(path, {"spec": {"model": "n"}, "status": {"wanted": 9}})
     assert changed["status"]["wanted"] == 3
     assert changed["metadata"]["generation"] == 2
+
+
+def test_a_server_takes_the_manifests(cluster: Cluster) -> None:
+    """Roles, binding, Deployment and Service, as they are shipped."""
+    for name in ("role-scale.yaml", "role-template.yaml", "operator.yaml"):
+        for document in yaml_documents(DEPLOY / "kubernetes" / name):
+            for subject in document.get("subjects", ()):
+                subject["namespace"] = cluster.namespace  # as kustomize does
+            plural = document["kind"].lower() + "s"
+            made = cluster.create(document["apiVersion"], plural, document)
+            assert made["metadata"]["namespace"] == cluster.namespace
