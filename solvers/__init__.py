@@ -29,6 +29,7 @@ from solvers.linear_sum import minimising as minimising
 from solvers.linear_sum import with_limit as with_limit
 from solvers.links import LINK_TOLERANCE as LINK_TOLERANCE
 from solvers.links import Links as Links
+from solvers.model_names import ModelNames as ModelNames
 from solvers.problem import CAPACITY_TOLERANCE as CAPACITY_TOLERANCE
 from solvers.problem import AllocationProblem as AllocationProblem
 from solvers.problem_io import problem_from_json as problem_from_json
@@ -75,6 +76,7 @@ __all__ = [
     "LinearSum",
     "Links",
     "MissingExtraError",
+    "ModelNames",
     "NoOptions",
     "PluginInfo",
     "PriceMeaning",

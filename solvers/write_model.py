@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from solvers.frozen_stages import with_stages_frozen
 from solvers.highs_arrays import choice_programme
 from solvers.integer_scaling import ScaledObjective
 from solvers.mixed_programme import highs_programme
+from solvers.model_names import ModelNames, escaped
 from solvers.problem import AllocationProblem
 from solvers.split_items import SplitItems
 from solvers.split_programme import SplitProgramme
@@ -22,22 +23,27 @@ _SUFFIXES = (".mps", ".lp")
 
 
 def write_model(
-    problem: AllocationProblem, path: str | Path, reached: Mapping[int, float] | None = None
+    problem: AllocationProblem,
+    path: str | Path,
+    reached: Mapping[int, float] | None = None,
+    names: ModelNames | None = None,
 ) -> None:
     """Write the binary programme as free-format MPS or as LP, by the path's suffix.
 
     Parameters
     ----------
     problem
-        Columns are named C0, C1, ..., capacity rows R0, R1, ... and groups
-        G0, G1, ...; numbers are the caller's, to 15 digits. With a split or a linked
-        part, the variables after the columns are V0, V1, ... and rows R0, R1, ..., see
-        `solvers.split_programme`; rows may be scaled.
+        Numbers are the caller's, to 15 digits; with a split or a linked part rows may be scaled,
+        and there are further variables and rows, see `solvers.split_programme`.
     path
         Ends in ".mps" or ".lp"; an existing file is replaced.
     reached
         With strict priorities: by priority, the unserved weight that may not be passed, as in
         `StageResult.value`. The model is then that of the cost.
+    names
+        What to call columns, rows and groups, as far as the formats allow; by default columns are
+        C0, C1, ..., capacity rows R0, R1, ..., groups G0, G1, ..., further columns Z0, Z1, ... and
+        rows of links L0, L1, .... Other variables and rows are V and R with their number.
 
     Raises
     ------
@@ -68,7 +74,7 @@ def write_model(
         raise MissingExtraError(
             "writing models needs HiGHS; try: pip install 'highspy<1.15'"
         ) from error
-    programme = _named_programme(problem, reached or {})
+    programme = _named_programme(problem, reached or {}, names or ModelNames())
     programme.model_name_ = "allocation"
     highs = highspy.Highs()
     highs.setOptionValue("output_flag", False)
@@ -79,17 +85,24 @@ def write_model(
         raise OSError(f"{target}: HiGHS could not write the model")
 
 
-def _named_programme(problem: AllocationProblem, reached: Mapping[int, float]) -> Any:
+def _named_programme(
+    problem: AllocationProblem, reached: Mapping[int, float], names: ModelNames
+) -> Any:
+    stages = [f"unserved of priority {level}" for level in reached]
+    links = 0 if problem.links is None else problem.links.rows
+    further = 0 if problem.links is None else problem.links.columns
+    rows = [*_given(names.rows, "R", problem.rows)]
+    linked = [*_given(names.links, "L", links)]
+    (rows if problem.split is None else linked).extend(stages)
+    columns = escaped(_given(names.columns, "C", problem.columns))
+    groups = _given(names.groups, "G", problem.groups)
     problem = with_stages_frozen(problem, reached)
-    columns = [f"C{column}" for column in range(problem.columns)]
     if problem.split is None and problem.links is None:
         programme: Any = choice_programme(
             problem.cost, problem.usage, problem.capacity, problem.group, binary=True
         )
         programme.col_names_ = columns
-        programme.row_names_ = [f"R{row}" for row in range(problem.rows)] + [
-            f"G{group}" for group in range(problem.groups)
-        ]
+        programme.row_names_ = escaped([*rows, *groups])
         return programme
     builder = SplitProgramme(problem, SplitItems(problem))
     objective = builder.cost_objective()
@@ -98,6 +111,20 @@ def _named_programme(problem: AllocationProblem, reached: Mapping[int, float]) -
         objective=ScaledObjective(objective, 1.0, 0.0, exact=False),
     )
     programme = highs_programme(mixed)
-    programme.col_names_ = columns + [f"V{i}" for i in range(mixed.variables - len(columns))]
-    programme.row_names_ = [f"R{row}" for row in range(len(mixed.row_lower))]
+    of_variable = [*columns, *(f"V{i}" for i in range(len(columns), mixed.variables))]
+    for place, name in zip(builder.z.tolist(), _given(names.further, "Z", further), strict=True):
+        of_variable[place] = name
+    of_row = [f"R{row}" for row in range(len(mixed.row_lower))]
+    for row, name in zip(builder.capacity_row.tolist(), rows, strict=True):
+        if row >= 0:
+            of_row[row] = name
+    for place, name in enumerate(linked):
+        of_row[builder.first_link + place] = name
+    programme.col_names_ = escaped(of_variable)
+    programme.row_names_ = escaped(of_row)
     return programme
+
+
+def _given(names: Sequence[str], letter: str, count: int) -> Sequence[str]:
+    """Return the names, or letters with numbers."""
+    return names or [f"{letter}{number}" for number in range(count)]

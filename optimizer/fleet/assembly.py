@@ -25,6 +25,7 @@ from optimizer.fleet.pool_allocations import pool_allocations
 from optimizer.fleet.prediction import predict_partial, predict_whole, target_outcomes
 from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.purchases import purchases_of, with_tiers
+from optimizer.fleet.replica_pools import sharing_words
 from optimizer.fleet.resources import KINDS, Scope, resource_uses
 from optimizer.fleet.shared_allocations import shared_allocation
 from optimizer.fleet.split_assembly import split_allocations
@@ -127,7 +128,8 @@ def _total(facts: FleetFacts, allocations: tuple[Allocation, ...], kind: str) ->
 def _notes(problem: FleetProblem) -> tuple[str, ...]:
     spec = problem.table.spec
     policy = spec.optimizer.saturation_policy
-    notes = (*spec.notes, *problem.notes)
+    pools = sharing_words(spec, problem.table.targets)
+    notes = (*spec.notes, *problem.notes, *pools)
     arrays = problem.arrays
     if arrays is None or policy is SaturationPolicy.NONE:
         return notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from optimizer.errors import InfeasibleError
+from optimizer.fleet.model_names import model_names
 from optimizer.fleet.problem import FleetProblem, build_problem
 from optimizer.spec.fleet_spec import FleetSpec
 from solvers import AllocationProblem, solve, with_stages_frozen, write_model
@@ -41,6 +42,8 @@ def cost_stage_of(problem: FleetProblem) -> AllocationProblem:
 def write_cost_stage(spec: FleetSpec, path: str | Path) -> None:
     """Write the problem of the cost as MPS or LP, by the path's suffix; services may split.
 
+    Columns and rows have the names of services, accelerators and resources, see `model_names`.
+
     Parameters
     ----------
     spec
@@ -53,8 +56,10 @@ def write_cost_stage(spec: FleetSpec, path: str | Path) -> None:
     InfeasibleError
         If something that must be served cannot be, or nothing was found within the limits.
     """
-    arrays = arrays_of(build_problem(spec))
-    write_model(arrays, path, None if arrays.priority is None else _reached(arrays, spec))
+    problem = build_problem(spec)
+    arrays = arrays_of(problem)
+    reached = None if arrays.priority is None else _reached(arrays, spec)
+    write_model(arrays, path, reached, model_names(problem))
 
 
 def arrays_of(problem: FleetProblem) -> AllocationProblem:

@@ -265,6 +265,7 @@ def _verdict(
         return "no load and no replica required: scaled to zero"
     money = f"{allocation.cost_per_hour:.4g} {plan.currency}/h"
     what = f"{allocation.replicas} replica(s) on {_place(allocation)} at {money}"
+    what += _in_tiers(plan, allocation)
     if allocation.partial:
         return (
             f"best effort: {what}, {allocation.replicas_needed} would keep its objectives at "
@@ -280,8 +281,31 @@ def _verdict(
     ]
     if not cheaper:
         return f"{what}: no candidate that fits the fleet's capacity costs less"
-    names = ", ".join(f"{_place(o)} ({o.cost_per_hour:.4g})" for o in cheaper[:3])
+    tiered = {purchase.accelerator for purchase in plan.purchases}
+    listed = [" outside of tiers" if o.accelerator in tiered else "" for o in cheaper[:3]]
+    names = ", ".join(
+        f"{_place(o)} ({o.cost_per_hour:.4g}{words})"
+        for o, words in zip(cheaper, listed, strict=False)
+    )
     return f"{what}; cheaper for it alone would be {names}, but {_why_dearer(plan)}"
+
+
+def _in_tiers(plan: FleetPlan, allocation: Allocation) -> str:
+    """Say in which tiers its instances are bought, and which of the accelerator's are full."""
+    if not allocation.tiers:
+        return ""
+    bought = ", ".join(f"{count} {tier}" for tier, count in allocation.tiers.items())
+    full = [
+        purchase.tier
+        for purchase in plan.purchases
+        if purchase.accelerator == allocation.accelerator
+        and purchase.quota is not None
+        and purchase.instances >= purchase.quota
+    ]
+    words = f", bought as {bought}"
+    if full:
+        words += f" (all the fleet has of {', '.join(full)} is bought)"
+    return words
 
 
 def _shared_verdict(plan: FleetPlan, allocation: Allocation) -> str:

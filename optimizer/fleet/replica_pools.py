@@ -12,7 +12,7 @@ from optimizer.fleet.targets import ServiceTargets
 from optimizer.spec.fleet_spec import FleetSpec
 from queue_models import Metric
 
-__all__ = ["SharingSet", "sharing_sets"]
+__all__ = ["SharingSet", "sharing_sets", "sharing_words"]
 
 # Of up to so many services every set is tried, of more only sets of neighbours in tightness.
 _ALL_SETS_UP_TO = 4
@@ -59,10 +59,7 @@ def sharing_sets(spec: FleetSpec, targets: ServiceTargets) -> tuple[SharingSet, 
     neighbours in the order of how tight their objectives are, k (k - 1)/2 of them: a loose class
     among tight ones is served at their price, a tight one among loose ones makes all of them fast.
     """
-    pools: dict[str, list[int]] = {}
-    for index, service in enumerate(spec.services):
-        if service.replica_pool is not None and targets.rate_rps[index] > 0:
-            pools.setdefault(service.replica_pool, []).append(index)
+    pools = _pools(spec, targets)
     priority = {group.name: group.priority for group in spec.classes}
     return tuple(
         SharingSet(
@@ -72,6 +69,26 @@ def sharing_sets(spec: FleetSpec, targets: ServiceTargets) -> tuple[SharingSet, 
         for pool, services in pools.items()
         for chosen in _sets(services, targets)
     )
+
+
+def sharing_words(spec: FleetSpec, targets: ServiceTargets) -> tuple[str, ...]:
+    """Say of which pools not every set of services was tried."""
+    return tuple(
+        f"replica_pool {pool}: of its {len(services)} services those next to one another in "
+        f"tightness were tried together, {len(services) * (len(services) - 1) // 2} sets; the "
+        f"proof is of these"
+        for pool, services in _pools(spec, targets).items()
+        if len(services) > _ALL_SETS_UP_TO
+    )
+
+
+def _pools(spec: FleetSpec, targets: ServiceTargets) -> dict[str, list[int]]:
+    """Return the services with a load of each pool, by index."""
+    pools: dict[str, list[int]] = {}
+    for index, service in enumerate(spec.services):
+        if service.replica_pool is not None and targets.rate_rps[index] > 0:
+            pools.setdefault(service.replica_pool, []).append(index)
+    return pools
 
 
 def _sets(services: list[int], targets: ServiceTargets) -> Iterator[tuple[int, ...]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from solvers import AllocationProblem, ProblemError, solve, write_model
+from solvers import AllocationProblem, Links, ModelNames, ProblemError, solve, write_model
 from solvers.highs import HighsSolver
 from tests.solvers.problems import dense_problem, regret_trap, strict_problem
 
@@ -51,6 +52,35 @@ def test_the_file_read_back_has_the_same_optimum(
     highs.run()
     best = solve(problem, HighsSolver()).primal_bound
     assert highs.getInfo().objective_function_value == pytest.approx(best, rel=1e-9)
+
+
+def test_names_are_kept_as_far_as_the_formats_allow(tmp_path: Path) -> None:
+    """Spaces, operators, numbers, words of LP files, names given twice; in both formats."""
+    problem = AllocationProblem(
+        [5, 1, 5, 1], [[0, 1, 0, 1]], [1], [0, 0, 1, 1],
+        links=Links([0], [0], [[1, 0, -1, 0]], [[0]], cost=[1.0]),
+    )  # fmt: skip
+    names = ModelNames(
+        columns=("chat on A+B", "chat.unserved", "1e5", "chat on A+B"),
+        rows=("H100@us-east",),
+        groups=("free", "x"),
+        further=("bought: 1",),
+        links=("bought",),
+    )
+    for suffix in (".mps", ".lp"):
+        path = tmp_path / f"model{suffix}"
+        write_model(problem, path, names=names)
+        highs = read(path)
+        found = {highs.getColName(column)[1] for column in range(highs.getNumCol())}
+        assert found == {"chat_on_A_B", "chat.unserved", "_1e5", "chat_on_A_B#2", "bought__1"}
+        rows = {highs.getRowName(row)[1] for row in range(highs.getNumRow())}
+        assert {"H100@us_east", "bought"} <= rows
+        highs.run()
+        assert highs.getInfo().objective_function_value == pytest.approx(10.0)
+    plain = dataclasses.replace(problem, links=None)
+    write_model(plain, tmp_path / "plain.lp", names=names)
+    text = (tmp_path / "plain.lp").read_text()
+    assert "_free:" in text
 
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -60,6 +60,10 @@ def test_the_array_problem_has_the_plans_optimum(
     highs = highspy.Highs()
     highs.setOptionValue("output_flag", False)
     highs.readModel(str(target))
+    names = {highs.getColName(column)[1] for column in range(highs.getNumCol())}
+    assert {"x.unserved", "y.unserved", "z.unserved"} <= names
+    assert any(name.startswith("x@B.batch") for name in names)
+    assert "B" in {highs.getRowName(row)[1] for row in range(highs.getNumRow())}
     highs.run()
     assert highs.getInfo().objective_function_value == pytest.approx(10)
 

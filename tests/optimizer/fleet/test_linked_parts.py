@@ -91,6 +91,22 @@ def test_a_tenants_budget_counts_the_tier_it_is_given() -> None:
     assert plan.resources[-1].used == pytest.approx(6.0)
 
 
+def test_explanations_name_tiers_and_which_are_full() -> None:
+    """The reserved are all bought for one service; a cheaper place is priced outside of tiers."""
+    plan = fo.optimize(from_data(tiered()))
+    found = {service: plan.explain(service).verdict for service in ("s0", "s1")}
+    on_a = next(words for words in found.values() if " on A" in words)
+    assert "bought as 2 reserved (all the fleet has of reserved is bought)" in on_a
+    on_b = next(words for words in found.values() if " on B" in words)
+    assert "bought as" not in on_b
+    data = tiered()
+    data["accelerators"][1]["cost_per_hour"] = 20.0
+    data["capacities"] = [{"type": "A", "cards": 2}]
+    plan = fo.optimize(from_data(data))
+    dear = next(a.service for a in plan.allocations if a.accelerator == "B")
+    assert "outside of tiers), but what they need" in plan.explain(dear).verdict
+
+
 def test_tiers_are_shown_where_there_are_any() -> None:
     """A table of purchases; without tiers neither text nor document has a word of them."""
     console = Console(width=120)

@@ -213,6 +213,15 @@ def test_large_pools_try_neighbours_in_tightness() -> None:
         assert len(sets) == len(set(sets)) == expected
 
 
+def test_a_plan_says_where_not_every_set_was_tried() -> None:
+    """Of a pool of five, ten sets of neighbours; of one of two, all there are."""
+    for size, said in ((5, 1), (2, 0)):
+        plan = solved(fleet(*(service(f"s{i}", 0.5) for i in range(size))))
+        notes = [note for note in plan.notes if "next to one another in tightness" in note]
+        assert len(notes) == said
+        assert all("5 services" in note and "10 sets" in note for note in notes)
+
+
 @given(
     rates=st.lists(st.floats(0.2, 9.0), min_size=2, max_size=4),
     tight=st.lists(st.booleans(), min_size=4, max_size=4),
