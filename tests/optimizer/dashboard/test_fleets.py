@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from optimizer.dashboard.controls import controls_of
 from optimizer.spec import load, loads
 from optimizer.spec.assignment import assigned, parse_assignment
 from tests.optimizer.dashboard.conftest import REPOSITORY, SMALL, ended
@@ -76,6 +75,8 @@ def test_uncertain_loads_give_way_and_it_is_said(client: Any) -> None:
 @pytest.mark.parametrize("folder", ["control", "."])
 def test_every_figure_can_be_moved_where_it_says(folder: str) -> None:
     """Its path leads to its value, and another value is a valid fleet."""
+    from optimizer.dashboard.controls import controls_of
+
     spec = load(REPOSITORY / "examples" / folder / "fleet.yaml")
     controls = controls_of(spec)
     assert {control.group for control in controls} == {"loads", "objectives", "prices", "quotas"}
@@ -89,6 +90,8 @@ def test_every_figure_can_be_moved_where_it_says(folder: str) -> None:
 
 def test_names_that_paths_are_made_of_lead_back_to_them() -> None:
     """A service may be called what it likes."""
+    from optimizer.dashboard.controls import controls_of
+
     text = SMALL.read_text(encoding="utf-8")
     strange = 'a]b.c=d "e" <b>'
     name = load(SMALL).services[0].name

@@ -9,10 +9,6 @@ from typing import Any
 
 import pytest
 
-from optimizer.dashboard.bodies import LabBody
-from optimizer.dashboard.scenario import scenario_of
-from optimizer.dashboard.studies import front_study, repair_study, tornado_study
-from optimizer.dashboard.study_process import run_study
 from optimizer.errors import PlanError
 from optimizer.fleet import ParetoMeasure, optimize, pareto_front, repair
 from optimizer.spec import assigned, load, parse_assignment
@@ -31,6 +27,8 @@ def untold(_what: str, _share: float) -> None:
 
 def test_a_front_is_that_of_pareto_with_the_line_of_the_objectives() -> None:
     """The same points; each with how much of the tightest objective its plan uses."""
+    from optimizer.dashboard.studies import front_study
+
     spec = load(SMALL)
     found = front_study(spec, ParetoMeasure.E2E_MS, 4, untold)
     costs = [plan["total_cost_per_hour"] for plan in found["plans"]]
@@ -44,6 +42,8 @@ def test_a_front_is_that_of_pareto_with_the_line_of_the_objectives() -> None:
 
 def test_a_repair_can_be_tried_and_is_enough() -> None:
     """The button holds the changes; with them everyone can be served."""
+    from optimizer.dashboard.studies import repair_study
+
     spec = assigned(load(SMALL), [parse_assignment(text) for text in SCARCE])
     page = Page(repair_study(spec, untold)["html"])
     assert "cannot be kept together" in page.text
@@ -55,6 +55,8 @@ def test_a_repair_can_be_tried_and_is_enough() -> None:
 @pytest.mark.slow
 def test_what_the_cost_hangs_on_is_told() -> None:
     """A row per figure that matters."""
+    from optimizer.dashboard.studies import tornado_study
+
     spec = load(SMALL)
     page = Page(tornado_study(spec, optimize(spec), 0.5, untold)["html"])
     assert "all loads" in page.text
@@ -64,6 +66,9 @@ def test_what_the_cost_hangs_on_is_told() -> None:
 @pytest.mark.slow
 def test_a_study_is_another_process_and_ends_when_it_is_cancelled() -> None:
     """It answers as here, tells of its progress, and is ended at once by the flag."""
+    from optimizer.dashboard.studies import front_study
+    from optimizer.dashboard.study_process import run_study
+
     told: list[str] = []
     spec = load(SMALL)
     answer = run_study(
@@ -95,6 +100,9 @@ def test_cancelling_a_job_is_heeded(client: Any, fleet: str) -> None:
 
 def test_the_laboratory_s_scenario_is_of_the_fleet() -> None:
     """Every service has its load; what is not wanted is left out."""
+    from optimizer.dashboard.bodies import LabBody
+    from optimizer.dashboard.scenario import scenario_of
+
     spec = load(SMALL)
     asked = LabBody(fleet="x", hours=1.0, spike=1.0, node_loss=0.0, baselines=["hpa"])
     scenario = scenario_of(asked, spec)
