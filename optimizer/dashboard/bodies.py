@@ -100,7 +100,7 @@ class CompareBody(Body):
 class LabBody(_OfFleet):
     """A run of the laboratory."""
 
-    hours: float = Field(default=2.0, gt=0, le=48)
+    hours: float = Field(default=2.0, ge=0.1, le=48)
     pattern: Literal["constant", "diurnal"] = "diurnal"
     trough: float = Field(default=0.3, ge=0, le=1)
     spike: float = Field(default=2.0, ge=0, le=100)

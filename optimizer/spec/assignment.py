@@ -137,18 +137,16 @@ def assigned(fleet: FleetSpec, assignments: Iterable[Assignment]) -> FleetSpec:
     data = fleet.model_dump(mode="json", by_alias=True)
     made = list(assignments)
     for assignment in made:
-        data = _with(data, assignment)
+        _change(data, assignment)
     return from_data(data, "with " + ", ".join(map(str, made)) if made else "<data>")
 
 
-def _with(data: dict[str, Any], assignment: Assignment) -> dict[str, Any]:
-    changed = deepcopy(data)
+def _change(data: dict[str, Any], assignment: Assignment) -> None:
     source = str(assignment)
     *way, last = _steps(assignment.path, source)
-    for place in _places(changed, way, source):
+    for place in _places(data, way, source):
         for key in _keys_at(place, last, source):
             place[key] = _value(place, key, assignment, source)
-    return changed
 
 
 def _value(place: Any, key: Any, assignment: Assignment, source: str) -> Any:

@@ -7,6 +7,8 @@ export class Refused extends Error {
   }
 }
 
+const INTERNAL = 500;
+
 async function answered(request) {
   let response;
   try {
@@ -14,7 +16,9 @@ async function answered(request) {
   } catch {
     throw new Refused([{ text: "the dashboard does not answer; is it still running?" }]);
   }
-  const document = await response.json();
+  const text = await response.text();
+  if (response.status >= INTERNAL) throw new Refused([{ text: "internal error, a fault of fleetopt: its traceback is where the dashboard runs" }]);
+  const document = JSON.parse(text);
   if (!response.ok) throw new Refused(document.faults);
   return document;
 }

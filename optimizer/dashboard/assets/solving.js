@@ -59,6 +59,7 @@ export class Solving {
   #busy(busy) {
     find("cancel").disabled = !busy;
     find("progress").classList.toggle("working", busy);
+    find("progress").setAttribute("aria-busy", busy); // screen readers wait for the plan
     document.body.dataset.solving = busy ? "yes" : "no";
     if (!busy) this.job = null;
   }
@@ -90,6 +91,7 @@ export class Solving {
     }
     line.push(make("span", { class: "unit" }, `${plan.solver}, ${elapsed.toFixed(2)} s`));
     find("progress").replaceChildren(...line);
+    document.title = plan.found ? `${money(plan.cost_per_hour)} ${plan.currency}/h: fleetopt` : "no plan: fleetopt";
   }
 
   forget() {

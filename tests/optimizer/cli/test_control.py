@@ -18,6 +18,8 @@ CONTROL = REPOSITORY / "examples" / "control" / "control.yaml"
 
 def test_the_laboratory_shows_every_policy(tmp_path: Path) -> None:
     """A row for each, the same figures as JSON, and a page that needs nothing else."""
+    pytest.importorskip("jinja2", reason="the extra report is not installed")
+    pytest.importorskip("matplotlib", reason="the extra report is not installed")
     page, document = tmp_path / "lab.html", tmp_path / "lab.json"
     done = run("control", "lab", LAB, "--html", page, "-o", document)
     assert done.returncode == ExitCode.OK, done.stderr

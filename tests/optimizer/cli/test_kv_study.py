@@ -30,6 +30,8 @@ def test_text_and_document_have_the_same_tables(run: Run) -> None:
 
 def test_a_page_needs_nothing_else_and_a_folder_has_every_table(run: Run, tmp_path: Path) -> None:
     """A picture per table, no link to anything; CSV that a spreadsheet reads."""
+    pytest.importorskip("jinja2", reason="the extra report is not installed")
+    pytest.importorskip("matplotlib", reason="the extra report is not installed")
     page = tmp_path / "study.html"
     status, out, err = run(*ONE, "-o", page, "--csv", tmp_path / "tables")
     assert status == ExitCode.OK, err

@@ -33,6 +33,15 @@ def test_what_is_no_fleet_is_refused_in_words(client: Any, text: str) -> None:
     assert answer.json()["faults"][0]["text"]
 
 
+def test_a_text_that_unfolds_into_more_than_there_is_is_refused(client: Any) -> None:
+    """Aliases of aliases of aliases: a fault, at once."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    answer = client.post("/api/fleets", json={"text": "\n".join(lines)})
+    assert answer.status_code == 422
+    assert len(answer.content) < 100_000
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"[]", b'{"text": 5}', b'{"text": "x", "path": "/etc/passwd"}', b'{"text": NaN}'],

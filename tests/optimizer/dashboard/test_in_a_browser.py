@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,13 +64,17 @@ def address() -> Iterator[str]:
             stdout=subprocess.PIPE, stderr=errors, text=True,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )  # fmt: skip
+        slow = threading.Timer(_PATIENCE_S, process.kill)
+        slow.start()
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
+            slow.cancel()
             errors.seek(0)
             assert line, errors.read()
             yield str(json.loads(line)["url"])
         finally:
+            slow.cancel()
             process.terminate()
             try:
                 process.wait(20)
