@@ -244,7 +244,7 @@ class Store:
             return
         schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
         pruned(value, schema)
-        checker = jsonschema.Draft4Validator(_nullable(schema))
+        checker = jsonschema.Draft4Validator(nullable(schema))
         errors = sorted(checker.iter_errors(value), key=lambda e: list(e.path))
         if errors:
             words = [f"{'.'.join(map(str, e.path))}: {e.message}" for e in errors[:5]]
@@ -268,13 +268,13 @@ def pruned(value: Any, schema: Json) -> None:
             pruned(entry, schema["items"])
 
 
-def _nullable(schema: Any) -> Any:
+def nullable(schema: Any) -> Any:
     """The same schema for a validator that does not know `nullable`."""
     if isinstance(schema, list):
-        return [_nullable(entry) for entry in schema]
+        return [nullable(entry) for entry in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {key: _nullable(value) for key, value in schema.items()}
+    found = {key: nullable(value) for key, value in schema.items()}
     if found.pop("nullable", False) is True and "type" in found:
         found["type"] = [found["type"], "null"]
     return found
