@@ -102,18 +102,20 @@ def _describe(name: str) -> PluginInfo:
 
 def _entries(name: str) -> list[EntryPoint]:
     """Return the distinct registrations of a name, one per distribution and object."""
-    found = {
-        (entry.dist.name if entry.dist else "", entry.value): entry
-        for entry in _all_entries(tuple(sys.path))
-        if entry.name == name
-    }
-    return [found[key] for key in sorted(found)]
+    return [entry for entry in _all_entries(tuple(sys.path)) if entry.name == name]
 
 
 @lru_cache(maxsize=16)
 def _all_entries(_path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Return the group's entry points on a module path: reading them takes 10 ms each time."""
-    return tuple(entry_points(group=_GROUP))
+    """Return the group's distinct entry points on a module path.
+
+    Reading them takes 10 ms, and asking one for its distribution's name 2 ms.
+    """
+    found = {
+        (entry.name, entry.dist.name if entry.dist else "", entry.value): entry
+        for entry in entry_points(group=_GROUP)
+    }
+    return tuple(found[key] for key in sorted(found))
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -76,6 +76,8 @@ class FluidFleet:
         Of replicas, where the fleet says nothing [s].
     stopping_s
         How long replicas on their way out hold their cards [s].
+    curves
+        Of the same fleet and variants; by default new ones.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class FluidFleet:
         seed: int | None,
         start_up_s: float,
         stopping_s: float,
+        curves: ServiceCurves | None = None,
     ) -> None:
         self.fleet, self.variants = fleet, variants
         self.now_s = 0.0
@@ -97,7 +100,7 @@ class FluidFleet:
         self.cost = 0.0
         self._load_at = load_at
         self._rng = None if seed is None else np.random.default_rng(seed)
-        self._curves = ServiceCurves(fleet, variants)
+        self._curves = curves or ServiceCurves(fleet, variants)
         entries = {(p.model, p.accelerator, p.configuration): p for p in fleet.performance}
         self._machines = {a.name: a for a in fleet.accelerators}
         prices = dict(

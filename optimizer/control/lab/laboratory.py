@@ -238,6 +238,7 @@ class _Laboratory:
             seed=scenario.seed,
             start_up_s=scenario.start_up_s,
             stopping_s=scenario.stopping_s,
+            curves=self._curves,
         )
         faults = Faults(scenario.faults)
         return fleet, faults, SimulatedCollector(fleet, faults)
