@@ -10,12 +10,15 @@ from optimizer.control.spec import BreakerSpec, Order, Variant
 
 __all__ = ["Breaker"]
 
+_HOUR_S, _HOURS = 3600.0, 24
+
 
 class Breaker:
     """Compares what is wanted with the fleet of some time ago.
 
-    What was started since then and is stopped again is no change of it. An empty fleet may be
-    started as a whole. A tripped breaker holds everything, until it is
+    What was started since then and is stopped again is no change of it. What is started is compared
+    with the largest fleet of the last day: one that slept through a lull wakes up as a whole. An
+    empty fleet may be started as a whole. A tripped breaker holds everything, until it is
     approved or what is wanted is within the limits again.
     """
 
@@ -24,6 +27,7 @@ class Breaker:
         self._changes: list[tuple[float, Variant, int]] = []  # when, whose, how many more
         self._approved_until_s = -1.0
         self._starting = False  # from nothing: not counted
+        self._largest: dict[int, int] = {}  # by the hour
         self.tripped: str = ""
         """What a person has to approve; "" while it is closed."""
         self.reason = ""
@@ -43,9 +47,10 @@ class Breaker:
         then = {variant: max(count, 0) for variant, count in then.items()}
         ups, downs = _change(then, {**before, **target})
         size = sum(then.values())
+        largest = self._largest_of_a_day(now_s, size)
         too_many = []
-        if size and ups > max(spec.free_replicas, spec.most_started_share * size) and started:
-            too_many.append(f"{ups} of {size} replicas started")
+        if size and ups > max(spec.free_replicas, spec.most_started_share * largest) and started:
+            too_many.append(f"{ups} replicas started, of {largest} at most in a day")
         if size and downs > max(spec.free_replicas, spec.most_stopped_share * size) and stopped:
             too_many.append(f"{downs} of {size} replicas stopped")
         if not too_many or now_s < self._approved_until_s:
@@ -55,6 +60,12 @@ class Breaker:
         if not self.tripped:
             self.tripped = hashlib.sha256(f"{now_s}{self.reason}".encode()).hexdigest()[:12]
         return True
+
+    def _largest_of_a_day(self, now_s: float, size: int) -> int:
+        hour = int(now_s // _HOUR_S)
+        self._largest = {at: n for at, n in self._largest.items() if hour - at < _HOURS}
+        self._largest[hour] = max(size, self._largest.get(hour, 0))
+        return max(self._largest.values())
 
     def approve(self, now_s: float, digest: str) -> bool:
         """Let pass what is held, and what else is wanted for a time; whether the digest is it."""
@@ -76,6 +87,7 @@ class Breaker:
             "approved_until_s": self._approved_until_s,
             "tripped": self.tripped,
             "reason": self.reason,
+            "largest": [[hour, size] for hour, size in self._largest.items()],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -86,6 +98,7 @@ class Breaker:
         ]
         self._approved_until_s = float(state["approved_until_s"])
         self.tripped, self.reason = str(state["tripped"]), str(state["reason"])
+        self._largest = {int(hour): int(size) for hour, size in state["largest"]}
 
 
 def _change(before: Mapping[Variant, int], target: Mapping[Variant, int]) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from optimizer.control.breaker import Breaker
 from optimizer.control.collectors import Collector
 from optimizer.control.conditions import Conditions
 from optimizer.control.cycle import Cycle, service_decisions, service_statuses
+from optimizer.control.effort import Efforts
 from optimizer.control.errors import ActuationError, JournalError
 from optimizer.control.execution import Execution
 from optimizer.control.expectations import Expectations, longest_start_up_s
@@ -41,6 +42,7 @@ from optimizer.control.spec import (
 from optimizer.control.stabilizer import Settled, Stabilizer
 from optimizer.control.steady_clock import SteadyClock
 from optimizer.control.triggers import Triggers
+from optimizer.control.tuning import Tuning
 from optimizer.control.variant_cards import VariantCards
 from optimizer.errors import FleetError
 from optimizer.spec.fleet_spec import FleetSpec
@@ -95,8 +97,11 @@ class Controller:
         horizon_s = spec.forecast.horizon_s
         if horizon_s is None:
             horizon_s = longest_start_up_s(fleet) + spec.observe_s
-        self._expectations = Expectations(spec.forecast, horizon_s, collector.window_s)
-        self._planned = PlannedLoads(spec.stabilization, spec.forecast)
+        self._expectations = Expectations(
+            spec.forecast, horizon_s, collector.window_s, collector.recent_s, self._effort
+        )
+        self._tuning = Tuning(spec.tuning, fleet, collector.window_s)
+        self._planned = PlannedLoads(spec.stabilization, spec.forecast, self._effort)
         self._stabilizer = Stabilizer(spec.stabilization)
         self._breaker = Breaker(spec.breaker)
         self._ledger = Ledger(settle_s=4.0 * spec.observe_s)
@@ -127,6 +132,7 @@ class Controller:
                 "scarcity": self._scarcity,
                 "conditions": self._conditions,
                 "forecaster": self._expectations,
+                "tuning": self._tuning,
             },
         )
         self._memory.restore(fleet.name)
@@ -148,6 +154,7 @@ class Controller:
         self._former.replace(self.planner, planner)
         self.planner, self.fleet = planner, fleet
         self._know_fleet()
+        self._tuning.adopt(fleet)
         self.notify("fleet")
 
     def tell_configuration(self, now_s: float, fault: str) -> None:
@@ -167,6 +174,12 @@ class Controller:
         of_service = {s.name: priority[s.service_class] for s in fleet.services}
         self._sequencer = Sequencer(lambda name: of_service.get(name, 0))
         self._variant_cards = VariantCards(fleet)
+        self._efforts = Efforts(fleet)
+
+    def _effort(
+        self, service: str, input_tokens: float | None, output_tokens: float | None
+    ) -> float:
+        return self._efforts.of(service, input_tokens, output_tokens)
 
     def pause(self, paused: bool = True) -> None:
         """Look and decide, and change nothing; or go on."""
@@ -199,6 +212,7 @@ class Controller:
         self._former.forget_gone(seen_counts.counts)
         counts = self._ledger.cautious(seen_counts)
         observation = self.collector.collect(now_s, seen_counts)
+        self._learn(observation, seen_counts)
         loads, forecasts = self._expect(now_s, observation)
         trigger = self._trigger(now_s, loads, seen_counts, observation)
         if trigger:
@@ -240,6 +254,22 @@ class Controller:
             ),
         )
         return Cycle(self._status(now_s, seen_counts, targets), decision, outcomes, observation)
+
+    def _learn(self, observation: FleetObservation, counts: ReplicaCounts) -> None:
+        """Learn how fast replicas are, and plan anew where that is otherwise than thought."""
+        self._tuning.learn(observation, counts)
+        entries = self._tuning.entries()
+        if entries is None:
+            return
+        try:
+            self.planner.retune(entries)
+        except _FAILURES as error:
+            words = f"{type(error).__name__}: {error}"
+            self._conditions.tell(
+                observation.at_s, ConditionType.OPTIMIZATION_READY, False, "RetuneFailed", words
+            )
+        else:
+            self.notify("speed")
 
     def _expect(
         self, now_s: float, observation: FleetObservation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from optimizer.control.forecast import ForecastSettings, LoadForecaster, ObservedLoad
@@ -12,8 +12,11 @@ from optimizer.spec.fleet_spec import FleetSpec
 
 __all__ = ["Expectations", "longest_start_up_s"]
 
-# Standard deviations of a count that what is seen must lie above a forecast to replace it.
-_SURPRISE_SD = 1.0
+# Standard deviations of a count that what is seen must lie above a forecast to replace it: within
+# the window, and within the last moments, which are looked at more often.
+_SURPRISE_SD, _GLIMPSE_SD = 1.0, 3.0
+# Forecasts are judged as far ahead as replicas need to start, but not further than so many steps.
+_MOST_SCORED = 15
 # Fewer requests than this in a day are none [1/s].
 _NEXT_TO_NOTHING_RPS = 1.0 / 86_400.0
 
@@ -27,16 +30,30 @@ class Expectations:
         Method, quantile, step, season.
     horizon_s
         How far ahead replicas have to be there [s].
-    window_s
-        Time over which rates are counted [s].
+    window_s, recent_s
+        Time over which rates and recent rates are counted [s].
+    effort
+        Of a service's request with these mean lengths; see `Efforts`.
     """
 
-    def __init__(self, spec: ForecastSpec, horizon_s: float, window_s: float) -> None:
+    def __init__(
+        self,
+        spec: ForecastSpec,
+        horizon_s: float,
+        window_s: float,
+        recent_s: float,
+        effort: Callable[[str, float | None, float | None], float],
+    ) -> None:
         season = None if spec.season_s is None else max(round(spec.season_s / spec.step_s), 2)
-        self._spec, self._horizon_s, self._window_s = spec, horizon_s, window_s
+        ahead = min(max(math.ceil(horizon_s / spec.step_s - 1e-9), 1), _MOST_SCORED)
+        self._spec, self._horizon_s = spec, horizon_s
+        self._window_s, self._recent_s, self._effort = window_s, recent_s, effort
         self._busy_s: dict[str, float] = {}
+        self._lengths: dict[str, tuple[float | None, float | None]] = {}
         self._forecaster = LoadForecaster(
-            spec.step_s, spec.method, ForecastSettings(season_steps=season)
+            spec.step_s,
+            spec.method,
+            ForecastSettings(season_steps=season, scored_steps=ahead),
         )
 
     def observe(self, seen: FleetObservation) -> None:
@@ -44,6 +61,11 @@ class Expectations:
         for service in seen.services:
             if service.arrival_rate_rps.value != 0.0:
                 self._busy_s[service.service] = seen.at_s
+            before = self._lengths.get(service.service, (None, None))
+            self._lengths[service.service] = (
+                service.input_tokens.value or before[0],
+                service.output_tokens.value or before[1],
+            )
         self._forecaster.observe(
             seen.at_s,
             {
@@ -51,10 +73,28 @@ class Expectations:
                     rate_rps=service.arrival_rate_rps.value,
                     input_tokens=service.input_tokens.value,
                     output_tokens=service.output_tokens.value,
+                    work=self._work(service.service, service.arrival_rate_rps.value),
                 )
                 for service in seen.services
             },
         )
+        self._forecaster.glimpse(
+            {
+                service.service: ObservedLoad(
+                    work=self._work(
+                        service.service,
+                        _surely(service.recent_rate_rps.value, _GLIMPSE_SD, self._recent_s),
+                    )
+                )
+                for service in seen.services
+            }
+        )
+
+    def _work(self, service: str, rate_rps: float | None) -> float | None:
+        """Return the work that a rate of requests is, at the lengths that were seen last."""
+        if rate_rps is None:
+            return None
+        return rate_rps * self._effort(service, *self._lengths.get(service, (None, None)))
 
     def forecasts(self, seen: FleetObservation) -> dict[str, LoadForecast]:
         """Return what is expected of every service of which something was ever seen."""
@@ -62,30 +102,34 @@ class Expectations:
         now = {service.service: service for service in seen.services}
         found = {}
         for name, forecast in expected.items():
-            upper = forecast.peak_rate_rps
+            upper = forecast.peak_work
             if math.isnan(upper):
                 continue
-            mean = float(forecast.mean_rate_rps[-1])
             if seen.at_s - self._busy_s.get(name, -math.inf) >= self._spec.idle_s:
-                upper = mean  # the spread remembers times that are over
+                upper = float(forecast.mean_work[-1])  # the spread remembers times that are over
             upper = max(upper, self._surprise(now.get(name)))
+            prompt = _number(forecast.mean_input_tokens[0])
+            output = _number(forecast.mean_output_tokens[0])
             found[name] = LoadForecast(
                 service=name,
                 horizon_s=self._horizon_s,
-                arrival_rate_rps=_above_nothing(mean),
-                upper_rate_rps=_above_nothing(upper),
-                input_tokens=_number(forecast.mean_input_tokens[0]),
-                output_tokens=_number(forecast.mean_output_tokens[0]),
+                arrival_rate_rps=_above_nothing(float(forecast.mean_rate_rps[-1])),
+                upper_rate_rps=_above_nothing(upper / self._effort(name, prompt, output)),
+                input_tokens=prompt,
+                output_tokens=output,
                 method=self._spec.method,
             )
         return found
 
     def _surprise(self, seen: ServiceObservation | None) -> float:
-        """Return the rate that is surely there now, which no forecast may be below."""
-        if seen is None or seen.arrival_rate_rps.value is None:
+        """Return the work that is surely there now, which no forecast may be below."""
+        if seen is None:
             return 0.0
-        rate = seen.arrival_rate_rps.value
-        return max(rate - _SURPRISE_SD * math.sqrt(rate / self._window_s), 0.0)
+        rates = (
+            _surely(seen.arrival_rate_rps.value, _SURPRISE_SD, self._window_s),
+            _surely(seen.recent_rate_rps.value, _GLIMPSE_SD, self._recent_s),
+        )
+        return max(self._work(seen.service, rate) or 0.0 for rate in rates)
 
     def state(self) -> dict[str, Any]:
         """Return what to write down."""
@@ -103,6 +147,13 @@ def longest_start_up_s(fleet: FleetSpec) -> float:
     default = fleet.optimizer.transition.start_up_s
     times = (default if p.start_up_s is None else p.start_up_s for p in fleet.performance)
     return max(times, default=default)
+
+
+def _surely(rate_rps: float | None, deviations: float, counted_s: float) -> float | None:
+    """Return a rate less what chance may have added to the count that it comes from."""
+    if rate_rps is None:
+        return None
+    return max(rate_rps - deviations * math.sqrt(rate_rps / counted_s), 0.0)
 
 
 def _above_nothing(rate_rps: float) -> float:

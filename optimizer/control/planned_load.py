@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from optimizer.control.expected_load import ExpectedLoad
@@ -35,11 +36,25 @@ class PlannedLoads:
 
     The rate rises with the forecast at once. It falls when the forecast is below it by more than
     the tolerance, or by more than the noise of the count of requests, where these are few; and then
-    to the middle of the band, so that noise does not raise it again.
+    to the middle of the band, so that noise does not raise it again. Rates are those of requests of
+    the lengths that are planned for: fewer but longer requests are no smaller load.
+
+    Parameters
+    ----------
+    stabilization, forecast
+        Tolerances.
+    effort
+        Of a service's request with these mean lengths; see `Efforts`.
     """
 
-    def __init__(self, stabilization: StabilizationSpec, forecast: ForecastSpec) -> None:
+    def __init__(
+        self,
+        stabilization: StabilizationSpec,
+        forecast: ForecastSpec,
+        effort: Callable[[str, float | None, float | None], float],
+    ) -> None:
         self._spec, self._lengths = stabilization, forecast.length_tolerance
+        self._effort = effort
         self._planned: dict[str, ExpectedLoad] = {}
 
     def __getitem__(self, service: str) -> ExpectedLoad | None:
@@ -66,17 +81,21 @@ class PlannedLoads:
         known = seen is not None and seen.arrival_rate_rps.known
         if forecast is None:
             return PlannedLoad(before, trusted=False)
-        wanted = forecast.upper_rate_rps
+        was = before or ExpectedLoad(0.0)
+        prompt = self._length(was.input_tokens, forecast.input_tokens)
+        output = self._length(was.output_tokens, forecast.output_tokens)
+        # Rates are compared as rates of requests of these lengths.
+        each = self._effort(service, prompt, output)
+        expected = self._effort(service, forecast.input_tokens, forecast.output_tokens)
+        wanted = rate = forecast.upper_rate_rps * expected / each
         if seen is not None:
-            wanted += self._drain_rps(seen, wanted)
-        rate = wanted if before is None else self._behind(before.rate_rps, wanted, window_s)
-        if not known and before is not None:
-            rate = max(rate, before.rate_rps)
-        load = ExpectedLoad(
-            rate,
-            self._length(None if before is None else before.input_tokens, forecast.input_tokens),
-            self._length(None if before is None else before.output_tokens, forecast.output_tokens),
-        )
+            wanted = rate = wanted + self._drain_rps(seen, wanted)
+        if before is not None:
+            planned = self._effort(service, before.input_tokens, before.output_tokens)
+            rate = self._behind(before.rate_rps * planned / each, wanted, window_s)
+            if not known:
+                rate = max(rate, before.rate_rps * planned / each)
+        load = ExpectedLoad(rate, prompt, output)
         self._planned[service] = load
         return PlannedLoad(load, trusted=known)
 

@@ -8,7 +8,7 @@ or one of them is not served otherwise.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from optimizer.fleet.resizing import resized, with_rates
 from optimizer.fleet.sizing import build_candidates
 from optimizer.fleet.split_services import by_counts
 from optimizer.spec.fleet_spec import FleetSpec
+from optimizer.spec.model import PerformanceSpec
 from optimizer.spec.options import SaturationPolicy, UnservedPolicy
 from optimizer.spec.overriding import with_options
 from solvers import AllocationProblem, SolveResult, check, saturate, solve
@@ -38,6 +39,8 @@ IntArray = NDArray[np.int64]
 _DESIGN_RPS = 0.01
 # Moves that are needed are made where they carry so many times as much.
 _WORTH_MOVING = 1.05
+# A service keeps its place where what runs carries this share of its load.
+_KEEPS_PLACE = 0.5
 
 
 class Planner:
@@ -66,6 +69,9 @@ class Planner:
         }
         if fleet.optimizer.saturation_policy is SaturationPolicy.NONE:
             options["saturation_policy"] = SaturationPolicy.PRIORITY_EXHAUSTIVE
+        if control.tuning.method is not None:
+            confidence = max(control.tuning.confidence, fleet.optimizer.performance_confidence)
+            options["performance_confidence"] = confidence
         if control.solver is not None:
             options["solver"] = control.solver
         self._capacities = fleet.capacities
@@ -122,11 +128,11 @@ class Planner:
                 verdict[row] = Verdict.PINNED
         self._table = dataclasses.replace(self._table, verdict=verdict)
 
-    def retune(self, fleet: FleetSpec) -> None:
+    def retune(self, performance: Sequence[PerformanceSpec]) -> None:
         """Go on with other times in the performance entries, as a tuner learns them."""
-        if len(fleet.performance) != len(self._table.spec.performance):
+        if len(performance) != len(self._table.spec.performance):
             raise ControlError("retune: the fleet has other performance entries; start anew")
-        spec = self._table.spec.model_copy(update={"performance": fleet.performance})
+        spec = self._table.spec.model_copy(update={"performance": tuple(performance)})
         self._table = resized(self._table, spec)
 
     def plan(
@@ -176,7 +182,7 @@ class Planner:
     ) -> Proposal:
         if moves is Moves.ALLOWED:
             return self._solved(table, moves_allowed=True)
-        pinned = self._solved(self._pinned(table, running), moves_allowed=False)
+        pinned = self._solved(self._pinned(table, running, moves), moves_allowed=False)
         if moves is Moves.IF_NEEDED and pinned.unserved:
             moved = self._solved(table, moves_allowed=True)
             fewer = len(moved.unserved) < len(pinned.unserved)
@@ -224,11 +230,24 @@ class Planner:
             for service in self._table.spec.services
         )
 
-    def _pinned(self, table: CandidateTable, running: Mapping[Variant, int]) -> CandidateTable:
-        """Return the table with services that run kept to the variants that they run on."""
+    def _pinned(
+        self, table: CandidateTable, running: Mapping[Variant, int], moves: Moves
+    ) -> CandidateTable:
+        """Return the table with services that run kept to the variants that they run on.
+
+        Unless they are never to move, those of which most is to be started anew are where it is
+        best: little of them would move.
+        """
         verdict = table.verdict.copy()
-        runs = {variant.service for variant, count in running.items() if count > 0}
-        for service in runs:
+        loads = {s.name: s.load.arrival_rate_rps for s in table.spec.services}
+        carried: dict[str, float] = {}
+        for variant, count in running.items():
+            if count > 0:
+                rate = count * self.rate_rps(variant)
+                carried[variant.service] = carried.get(variant.service, 0.0) + rate
+        for service, rate in carried.items():
+            if moves is not Moves.NEVER and rate < _KEEPS_PLACE * loads.get(service, 0.0):
+                continue
             for variant in self._of_service.get(service, ()):
                 row = self._row_of[variant]
                 if running.get(variant, 0) == 0 and verdict[row] == Verdict.POSSIBLE:

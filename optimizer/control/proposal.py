@@ -18,7 +18,7 @@ class Moves(StrEnum):
     """Whether services may go to variants that they do not run on."""
 
     NEVER = "never"
-    IF_NEEDED = "if-needed"  # where otherwise fewer are served whole, or less load
+    IF_NEEDED = "if-needed"  # where otherwise fewer are served whole or less load, or most is new
     ALLOWED = "allowed"
 
 

@@ -24,13 +24,14 @@ class Collector(ABC):
     ----------
     name, summary
         Name in the registry, and one line on what it reads.
-    window_s
-        Time over which rates are counted [s].
+    window_s, recent_s
+        Time over which rates, and recent rates, are counted [s].
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     window_s: float = 60.0
+    recent_s: float = 30.0
 
     def __init__(self, fleet: FleetSpec, options: Mapping[str, Any]) -> None:
         """Refuse options that it does not have; subclasses read their own first."""

@@ -139,9 +139,26 @@ class Forecaster(ABC):
                     f"forecast: probability = {probability}: must lie between 0 and 1"
                 )
         mean = self._bounded_path(steps)
-        quantiles = self._errors.quantiles(mean, probabilities)
+        quantiles = self.quantiles_of(mean, probabilities)
         least = self.settings.least
         return Forecast(mean, {p: np.maximum(q, least) for p, q in quantiles.items()})
+
+    def glimpse(self, values: FloatArray) -> None:
+        """Look at the step that is not over yet, (series,); NaN where nothing is known.
+
+        A forecaster that follows at once replaces it; others wait for the step's end. What was
+        glimpsed is forgotten at the next `update`.
+        """
+        del values
+
+    def quantiles_of(
+        self, mean: FloatArray, probabilities: Sequence[float]
+    ) -> Mapping[float, FloatArray]:
+        """Return quantiles about expected values (steps, series), by how far those were off.
+
+        A forecaster that knows better replaces it.
+        """
+        return self._errors.quantiles(mean, probabilities)
 
     @property
     def mean_absolute_error(self) -> FloatArray:

@@ -19,7 +19,7 @@ __all__ = ["LoadForecast", "LoadForecaster", "ObservedLoad"]
 
 FloatArray = NDArray[np.float64]
 
-_SERIES = ("rate_rps", "input_tokens", "output_tokens")
+_SERIES = ("rate_rps", "input_tokens", "output_tokens", "work")
 # Missing steps of a silence that are counted one by one: seasons go on meanwhile.
 _MOST_MISSING_STEPS = 10_000
 
@@ -34,11 +34,14 @@ class ObservedLoad:
         Offered requests per second, >= 0. Zero is a known absence of requests, None is ignorance.
     input_tokens, output_tokens
         Mean lengths of the step's requests; None also where there were none.
+    work
+        The load in one figure, in any unit, such as the engine time that is asked for per second.
     """
 
     rate_rps: float | None = None
     input_tokens: float | None = None
     output_tokens: float | None = None
+    work: float | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -49,9 +52,9 @@ class LoadForecast:
     ----------
     ahead_s
         (steps,): how far ahead [s].
-    rate_rps, input_tokens, output_tokens
+    rate_rps, input_tokens, output_tokens, work
         (steps,): the quantile asked for; NaN where nothing was ever seen.
-    mean_rate_rps, mean_input_tokens, mean_output_tokens
+    mean_rate_rps, mean_input_tokens, mean_output_tokens, mean_work
         (steps,): expected values.
     """
 
@@ -59,14 +62,21 @@ class LoadForecast:
     rate_rps: FloatArray
     input_tokens: FloatArray
     output_tokens: FloatArray
+    work: FloatArray
     mean_rate_rps: FloatArray
     mean_input_tokens: FloatArray
     mean_output_tokens: FloatArray
+    mean_work: FloatArray
 
     @property
     def peak_rate_rps(self) -> float:
         """Largest rate of the steps; NaN where nothing was ever seen."""
         return float(np.max(self.rate_rps))
+
+    @property
+    def peak_work(self) -> float:
+        """Largest work of the steps; NaN where nothing was ever seen."""
+        return float(np.max(self.work))
 
 
 class LoadForecaster:
@@ -135,6 +145,14 @@ class LoadForecaster:
         self._step = step
         return True
 
+    def glimpse(self, loads: Mapping[str, ObservedLoad]) -> None:
+        """Look at the step that is not over yet; see `Forecaster.glimpse`."""
+        if self.services:
+            nothing = np.full(len(_SERIES), np.nan)
+            values = {name: _values(name, load) for name, load in loads.items()}
+            seen = [values.get(name, nothing) for name in self.services]
+            self._forecaster.glimpse(np.concatenate(seen))
+
     def forecast(self, ahead_s: float, probability: float = 0.5) -> dict[str, LoadForecast]:
         """Return what is expected of every service, up to so far ahead, and at least one step.
 
@@ -160,7 +178,9 @@ class LoadForecaster:
                 **{f"mean_{n}": found.mean[:, at + i] for i, n in enumerate(_SERIES)},
             )
             for service, at in zip(
-                self.services, range(0, len(_SERIES) * len(self.services), 3), strict=True
+                self.services,
+                range(0, len(_SERIES) * len(self.services), len(_SERIES)),
+                strict=True,
             )
         }
 
@@ -172,7 +192,7 @@ class LoadForecaster:
         place = {name: i for i, name in enumerate(self.services)}
         self._forecaster.keep(
             [
-                3 * place[name] + i if name in place else -1
+                len(_SERIES) * place[name] + i if name in place else -1
                 for name in wanted
                 for i in range(len(_SERIES))
             ]

@@ -43,15 +43,17 @@ class SimulatedCollector(Collector):
         The simulated fleet.
     faults
         What goes wrong.
-    window_s
-        Time over which rates are counted [s].
+    window_s, recent_s
+        Time over which rates and recent rates are counted [s].
     """
 
     name = "simulated"
     summary = "the simulated fleet of the laboratory, in process"
 
-    def __init__(self, fleet: FluidFleet, faults: Faults, window_s: float = 60.0) -> None:
-        self.window_s = window_s
+    def __init__(
+        self, fleet: FluidFleet, faults: Faults, window_s: float = 60.0, recent_s: float = 15.0
+    ) -> None:
+        self.window_s, self.recent_s = window_s, recent_s
         self._fleet, self._faults = fleet, faults
         self._past: deque[tuple[float, dict[str, ServiceTick]]] = deque()
 
@@ -95,6 +97,7 @@ class SimulatedCollector(Collector):
         return ServiceObservation(
             service=service,
             arrival_rate_rps=Reading.of(sum(tick.arrived for _, tick in ticks) / span_s),
+            recent_rate_rps=self._recent(ticks),
             completed_rate_rps=Reading.of(sum(tick.completed for _, tick in ticks) / span_s),
             input_tokens=mean([tick.load.input_tokens for tick in came]),
             output_tokens=mean([tick.load.output_tokens for tick in came]),
@@ -103,6 +106,14 @@ class SimulatedCollector(Collector):
             ttft_ms=mean([tick.ttft_ms for tick in came]),
             itl_ms=mean([tick.itl_ms for tick in came]),
         )
+
+    def _recent(self, ticks: Sequence[tuple[float, ServiceTick]]) -> Reading:
+        came = span_s = 0.0
+        for step, tick in reversed(ticks):
+            if span_s >= self.recent_s - 1e-9:
+                break
+            came, span_s = came + tick.arrived, span_s + step
+        return Reading.of(came / span_s)
 
 
 class SimulatedActuator(Actuator):

@@ -13,6 +13,7 @@ from optimizer.control.spec.configuration import (
     ControlSpec,
     ForecastSpec,
     StabilizationSpec,
+    TuningSpec,
 )
 from optimizer.control.spec.decision import (
     Clamp,
@@ -78,6 +79,7 @@ __all__ = [
     "ServiceStatus",
     "ServiceTrafficSpec",
     "StabilizationSpec",
+    "TuningSpec",
     "Variant",
     "VariantTarget",
     "control_json_schema",

@@ -15,6 +15,7 @@ __all__ = [
     "ControlSpec",
     "ForecastSpec",
     "StabilizationSpec",
+    "TuningSpec",
 ]
 
 
@@ -45,6 +46,30 @@ class ForecastSpec(SpecModel):
         gt=0,
         le=1,
         description="Relative change of mean lengths from which replicas are sized anew.",
+    )
+
+
+class TuningSpec(SpecModel):
+    """Whether the speed of replicas is learnt while they serve."""
+
+    method: Name | None = Field(
+        default=None, description="A registered tuner, such as extended-kalman; by default none."
+    )
+    confidence: float = Field(
+        default=0.8,
+        ge=0.5,
+        lt=1,
+        description="Confidence with which learnt times are no slower than is reckoned with: the "
+        "less is known, the more is left free.",
+    )
+    least_change: float = Field(
+        default=0.05, gt=0, le=1, description="Relative change of times that is planned with."
+    )
+    start_log_sd: float = Field(
+        default=0.3,
+        gt=0,
+        le=3,
+        description="How far off the described times may be: standard deviation of the logarithm.",
     )
 
 
@@ -166,6 +191,7 @@ class ControlSpec(SpecModel):
     )
     paused: bool = Field(default=False, description="Look and decide, and change nothing.")
     forecast: ForecastSpec = Field(default_factory=ForecastSpec)
+    tuning: TuningSpec = Field(default_factory=TuningSpec)
     stabilization: StabilizationSpec = Field(default_factory=StabilizationSpec)
     breaker: BreakerSpec = Field(default_factory=BreakerSpec)
     collector: CollectorSpec = Field(default_factory=CollectorSpec)

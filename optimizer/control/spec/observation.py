@@ -100,6 +100,10 @@ class ServiceObservation(SpecModel):
         default=NOT_ASKED,
         description="Requests that come [requests/s], whether they are completed or not.",
     )
+    recent_rate_rps: Reading = Field(
+        default=NOT_ASKED,
+        description="The same over the last moments: less exact, and there sooner.",
+    )
     completed_rate_rps: Reading = Field(default=NOT_ASKED, description="Requests completed.")
     input_tokens: Reading = Field(default=NOT_ASKED, description="Mean prompt length [tokens].")
     output_tokens: Reading = Field(default=NOT_ASKED, description="Mean output length [tokens].")

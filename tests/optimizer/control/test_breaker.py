@@ -74,3 +74,12 @@ def test_it_closes_when_what_is_wanted_is_small_again() -> None:
     assert breaker.holds(0.0, {A: 10}, {A: 1})
     assert not breaker.holds(15.0, {A: 10}, {A: 9})
     assert breaker.tripped == ""
+
+
+def test_a_fleet_that_slept_may_wake_up() -> None:
+    """After a lull it may grow to what it was in the last day, and no further than the limit."""
+    breaker = Breaker(BreakerSpec(most_started_share=2.0, free_replicas=4))
+    assert not breaker.holds(0.0, {A: 40}, {A: 40})
+    assert not breaker.holds(4 * 3600.0, {A: 1}, {A: 60})
+    assert breaker.holds(4 * 3600.0, {A: 1}, {A: 90})
+    assert breaker.holds(30 * 3600.0, {A: 1}, {A: 60})

@@ -43,6 +43,17 @@ def test_a_service_moves_where_it_is_not_served_otherwise(planner: Planner) -> N
     assert moved.unserved == ()
 
 
+def test_a_service_that_slept_wakes_up_where_it_is_best(planner: Planner) -> None:
+    """One replica on the lesser card does not keep the other twenty there."""
+    loads = {"chat": ExpectedLoad(40.0), "tags": ExpectedLoad(1.0)}
+    here = {variant("chat", "A100", 32): 1}
+    awake = planner.plan(loads, here, moves=Moves.IF_NEEDED)
+    assert [v.accelerator for v in awake.replicas if v.service == "chat"] == ["H100"]
+    most = {variant("chat", "A100", 32): 8}
+    stays = planner.plan(loads, most, moves=Moves.IF_NEEDED)
+    assert [v.accelerator for v in stays.replicas if v.service == "chat"] == ["A100"]
+
+
 def test_what_cannot_be_served_whole_gets_what_there_is(planner: Planner) -> None:
     """Under more load than the cards carry, the important service gets all of a type."""
     loads = {"chat": ExpectedLoad(5000.0), "tags": ExpectedLoad(5.0)}

@@ -9,7 +9,7 @@ import pytest
 from optimizer.control.forecast import describe, get, names
 from optimizer.control.forecast.testing import CHECKS, Kind
 
-OURS = ("auto", "damped-holt", "holt-winters", "last-value", "local-level")
+OURS = ("auto", "damped-holt", "headroom", "holt-winters", "last-value", "local-level")
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -16,7 +16,7 @@ from optimizer.control.forecast.season_detection import detect_season
 from optimizer.control.forecast.testing import CHECKS
 
 FloatArray = NDArray[np.float64]
-RECURSIVE = ("auto", "damped-holt", "holt-winters", "last-value", "local-level")
+RECURSIVE = ("auto", "damped-holt", "headroom", "holt-winters", "last-value", "local-level")
 
 values = st.lists(st.one_of(st.floats(0, 1e6), st.just(float("nan"))), min_size=2, max_size=40)
 
