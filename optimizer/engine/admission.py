@@ -85,16 +85,18 @@ def _allocate(
         return -1
     seat = state.free_seats[state.free_seats[-1] - 1]
     given = request.given
+    # From a prefill replica, its first token included; it does not look for a local prefix.
+    is_decoding = given > 0 and request.known > request.prompt
     watermark = rules.watermark_blocks if others_scheduled else 0
     hits = idle = source = part = 0
-    if rules.prefix_caching and given == 0:
+    if rules.prefix_caching and not is_decoding:
         hits, idle = _prefix(state, rules, r, slot, seat)
         if rules.prefix_match_unit < rules.block_size:
             source, part = _part(state, rules, r, slot, hits, replica.free - idle - watermark)
             idle += source != 0 and state.blocks[r, source].references == 0
     found = max(hits * rules.block_size + part, given)
     need = request.known - found
-    if given > 0:
+    if is_decoding:
         need += rules.draft_tokens
     need = _limited(rules, need, replica.running + replica.waiting > 1)
     if not rules.chunked_prefill and need > budget:
@@ -123,7 +125,7 @@ def _allocate(
     if rules.prefix_caching:
         cache_blocks(state, rules, r, slot, min(request.computed, request.known))
         _count_hits(state, r, slot, hits * size + part)
-    request.decoding = given > 0
+    request.decoding = is_decoding
     return need
 
 

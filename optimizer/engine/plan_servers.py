@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optimizer.engine.errors import SimulationError
 from optimizer.engine.mixed_workload import MixedWorkload
 from optimizer.engine.offered_load import OfferedLoad
 from optimizer.engine.queue_model import SimulationModel
@@ -15,6 +16,7 @@ from optimizer.engine.rules import KvAccounting, ReplicaRole
 from optimizer.engine.run import Run
 from optimizer.engine.simulated_pair import LONGEST, SimulatedPair
 from optimizer.engine.simulation import simulate_pools
+from optimizer.engine.store_loading import StoreLoading
 from optimizer.engine.workload import (
     AbstractWorkload,
     DrawnWorkload,
@@ -23,10 +25,14 @@ from optimizer.engine.workload import (
     TraceWorkload,
 )
 from optimizer.fleet.plan import Allocation, FleetPlan
+from optimizer.fleet.prefill_time import prefill_ms
 from optimizer.fleet.processes import PairProcesses
 from optimizer.fleet.reuse import cached_gb
+from optimizer.fleet.stores import stores_of
+from optimizer.kv.delays import RECOMPUTE_OVERHEAD
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.service import ServiceSpec
+from optimizer.spec.storage import ReuseKind
 from queue_models import Metric, Role, Statistic
 
 __all__ = ["PlanServers", "ServiceSimulation"]
@@ -40,6 +46,7 @@ class ServiceSimulation:
     workload: AbstractWorkload
     notes: tuple[str, ...]
     kind: int = 0
+    loading: StoreLoading | None = None
 
     def run(
         self,
@@ -66,6 +73,7 @@ class ServiceSimulation:
             most_requests=most_requests,
             seed=seed,
             kind=self.kind,
+            loading=self.loading,
             progress=progress,
             stopped=stopped,
         )
@@ -93,8 +101,11 @@ class PlanServers:
             return "the fleet has no performance figures for it"
         if any(self._processes.clock[entry] < 0 for entry in entries):
             return "its times are by phase (prefill_decode); a simulation takes iteration times"
-        if any(allocation.storage is not None for allocation in unit):
-            return "it loads KV caches from a store; loading is not simulated"
+        if first.storage is not None and (len(unit) > 1 or first.shared_with):
+            return (
+                "it loads KV caches from a store, which is simulated of replicas that serve one "
+                "service, prefill and decode"
+            )
         if len(unit) > 1 and self._spec.kv_transfer is None:
             return "the fleet has no kv_transfer, the way from its prefill to its decode pool"
         if first.shared_with and load.trace is not None:
@@ -166,7 +177,43 @@ class PlanServers:
             notes.append("gaps between tokens and use are those of all that share the replicas")
             return ServiceSimulation(tuple(pools), workload, tuple(notes), kind)
         alone = self._workload(first, load, pairs[0], in_blocks=in_blocks)
-        return ServiceSimulation(tuple(pools), alone, tuple(notes))
+        loading = None if first.storage is None else self._loading(first)
+        return ServiceSimulation(tuple(pools), alone, tuple(notes), loading=loading)
+
+    def _loading(self, allocation: Allocation) -> StoreLoading:
+        """Return what requests load: from a store that others of the plan read from, too."""
+        said, service = allocation.storage, self._spec_of(allocation)
+        assert said is not None
+        reuse = service.kv_reuse
+        if reuse is None or said.store not in (names := [one.name for one in self._spec.stores]):
+            raise SimulationError(
+                f"service {service.name!r} loads KV caches from {said.store!r} in this plan, and "
+                f"in the fleet it has no kv_reuse, or there is no such store"
+            )
+        place, index = names.index(said.store), self._performance(allocation)
+        store = stores_of(self._spec)[place]
+        overhead = 0.0 if reuse.kind is ReuseKind.PREFIX else RECOMPUTE_OVERHEAD
+        loaded = 1.0 - said.recompute_ratio if reuse.kind is ReuseKind.PREFIX else 1.0
+        entry = self._spec.performance[index]
+        model = next(model for model in self._spec.models if model.name == entry.model)
+        size_gb = cached_gb(model, entry.kv_precision, reuse.cached_tokens) / reuse.compression
+        recomputed = said.recompute_ratio * (1.0 + overhead)
+        # The whole of the device, less what the plan's other services read of it on average.
+        whole = store.device.bandwidth_gb_s / self._spec.stores[place].bandwidth_share
+        others = 0.0
+        if store.is_shared:
+            stored = [a.storage for a in self._plan.allocations if a is not allocation]
+            others = sum(s.read_gb_s for s in stored if s is not None and s.store == said.store)
+        bandwidth = max(whole - others, said.read_gb_s)
+        return StoreLoading(
+            hit_rate=reuse.hit_rate if loaded > 0 else 0.0,
+            tokens=int(reuse.cached_tokens * max(1.0 - recomputed, 0.0)),
+            own_share=service.load.prefix_hit_rate,
+            latency_ms=float(store.device.latency_ms),
+            transfer_ms=1e3 * size_gb * loaded / bandwidth if loaded > 0 else 0.0,
+            hidden_ms=recomputed * prefill_ms(entry, reuse.cached_tokens),
+            stores=1 if store.is_shared else self.carrying(allocation),
+        )
 
     def _mixed(
         self, allocation: Allocation, load: OfferedLoad, loads: Mapping[str, OfferedLoad]

@@ -364,6 +364,8 @@ def _usage(usage: RunUsage) -> Usage:
         output_tokens_per_s=usage.output_tokens_per_s,
         preemptions=usage.preemptions,
         prefix_hit_share=usage.prefix_hit_share,
+        loading_ms=usage.loading_ms,
+        store_busy=usage.store_busy,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.engine.errors import SimulationError
+from optimizer.engine.numbered import NumberedRecords
 from optimizer.engine.replica_pool import AbstractServers, Pool, RunningPool, Sink, Totals
 from optimizer.engine.rules import ReplicaRole
 from optimizer.engine.state import COMPLETED, DONE
@@ -50,8 +51,7 @@ class PoolChain(AbstractServers):
         self._first, self._second = RunningPool(prefill, seed), RunningPool(decode, seed)
         self._outputs = _Outputs()
         self._ready = _NOBODY  # prefilled, but one more may come before them
-        self._moved = _Moved()
-        self._sent = 0
+        self._moved = NumberedRecords(DONE)
 
     def serve(self, traffic: Traffic, number: int, sink: Sink) -> None:
         """Take requests; see `AbstractServers.serve`."""
@@ -110,7 +110,7 @@ class PoolChain(AbstractServers):
             return
         self._ready = self._ready[~there]
         ready = ready[np.argsort(ready["finished"], kind="stable")]
-        count, numbers = ready.size, self._sent + np.arange(ready.size)
+        count, first = ready.size, self._moved.add(ready)
         traffic = Traffic(
             arrival_ms=np.ascontiguousarray(ready["finished"]),
             prompt=np.ascontiguousarray(ready["prompt"]),
@@ -120,13 +120,11 @@ class PoolChain(AbstractServers):
             deadline_ms=np.full(count, np.inf),
             first_ms=np.ascontiguousarray(ready["first"]),
             segment_of=np.arange(count + 1),
-            keys=-1 - numbers,
+            keys=-1 - first - np.arange(count),
             ends=np.full(count, _ENDLESS, np.int32),
         )
         self._outputs.forget(ready["id"])
-        self._moved.add(ready)
-        self._sent += count
-        self._second.serve(traffic, int(numbers[0]), lambda done: self._decoded(done, sink))
+        self._second.serve(traffic, first, lambda done: self._decoded(done, sink))
 
     def _decoded(self, done: Any, sink: Sink) -> None:
         """Tell of requests as their senders saw them."""
@@ -161,30 +159,3 @@ class _Outputs:
         keep = np.ones(self._number.size, np.bool_)
         keep[np.searchsorted(self._number, numbers)] = False
         self._number, self._output = self._number[keep], self._output[keep]
-
-
-class _Moved:
-    """What the prefill pool told of requests that the decode pool has, by the latter's number."""
-
-    def __init__(self) -> None:
-        self._record = _NOBODY
-        self._number = np.zeros(0, np.int64)
-        self._next = 0
-
-    @property
-    def size(self) -> int:
-        return int(self._number.size)
-
-    def add(self, record: Any) -> None:
-        numbers = self._next + np.arange(record.size)
-        self._next += record.size
-        self._record = np.concatenate([self._record, record])
-        self._number = np.concatenate([self._number, numbers])
-
-    def take(self, numbers: IntArray) -> Any:
-        place = np.searchsorted(self._number, numbers)
-        found = self._record[place]
-        keep = np.ones(self._number.size, np.bool_)
-        keep[place] = False
-        self._record, self._number = self._record[keep], self._number[keep]
-        return found

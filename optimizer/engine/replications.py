@@ -119,5 +119,6 @@ def _mean_usage(usages: Sequence[RunUsage]) -> RunUsage:
     whole: dict[str, Any] = {
         name: int(sum(column)) if name in _TOTALS else float(np.mean(column))
         for name, column in values.items()
+        if None not in column
     }
     return RunUsage(**whole)

@@ -23,7 +23,8 @@ class RunUsage:
 
     Shares are of 1; `busy` is time with an iteration in flight, `batch` the mean number running as
     a share of `max_num_seqs`, `kv` blocks in use, `fragmentation` slots of allocated blocks that
-    hold no token.
+    hold no token. Where requests load from a store, `loading_ms` is the mean time of a load, with
+    its wait for the store, and `store_busy` the share of the time that the store reads for them.
     """
 
     busy: float
@@ -38,6 +39,8 @@ class RunUsage:
     swaps: int
     prefix_hit_share: float
     accepted_draft_share: float
+    loading_ms: float | None = None
+    store_busy: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,14 @@ class Usage(_Part):
     output_tokens_per_s: float = Field(description="All replicas together.")
     preemptions: int = Field(description="Over the requests that count.")
     prefix_hit_share: float = Field(description="Prompt tokens found in the cache.")
+    loading_ms: float | None = Field(
+        default=None,
+        description="Mean time of loading a KV cache from the store, the wait for it included "
+        "[ms]; null where nothing is loaded.",
+    )
+    store_busy: float | None = Field(
+        default=None, description="Time that the store reads for these requests."
+    )
 
 
 class LatencyDistribution(_Part):

@@ -26,6 +26,7 @@ from optimizer.engine.routing import Router
 from optimizer.engine.rules import EngineConfig, KvAccounting
 from optimizer.engine.run import DISTRIBUTIONS, Run, RunUsage
 from optimizer.engine.state import DROPPED, REFUSED, TOO_LONG
+from optimizer.engine.store_loading import LoadingPool, StoreLoading
 from optimizer.engine.workload import AbstractWorkload
 from queue_models import Metric, Statistic, Timing
 
@@ -123,6 +124,7 @@ def simulate_pools(
     most_requests: int = 2_000_000,
     seed: int = 0,
     kind: int = 0,
+    loading: StoreLoading | None = None,
     progress: Progress | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Run:
@@ -136,6 +138,8 @@ def simulate_pools(
     pools
         One; or two with the roles PREFILL and DECODE: requests go from one to the other over the
         links of the prefill replicas.
+    loading
+        Of a single pool: what its requests load from a store first.
 
     Raises
     ------
@@ -146,7 +150,8 @@ def simulate_pools(
     """
     servers: AbstractServers
     if len(pools) == 1:
-        servers = RunningPool(pools[0], seed)
+        (pool,) = pools
+        servers = RunningPool(pool, seed) if loading is None else LoadingPool(pool, loading, seed)
     else:
         prefill, decode = pools
         servers = PoolChain(prefill, decode, seed)
@@ -322,6 +327,8 @@ def _usage(pool: Pool, total: Totals, duration_s: float) -> RunUsage:
         swaps=int(total["swaps"]),
         prefix_hit_share=per("hit_tokens", total["queried_tokens"]),
         accepted_draft_share=per("accepted_drafts", total["drafts"]),
+        loading_ms=per("loading_ms", total["loads"]) if "loads" in total else None,
+        store_busy=total["store_ms"] / (1e3 * duration_s) if "loads" in total else None,
     )
 
 

@@ -80,6 +80,25 @@ class Traffic(NamedTuple):
             ends=self.ends[first:last],
         )
 
+    def followed_by(self, other: Traffic) -> Traffic:
+        """Return these requests and then others."""
+        columns = [np.concatenate(pair) for pair in zip(self, other, strict=True)]
+        joined = Traffic(*columns)
+        borders = np.concatenate([self.segment_of, other.segment_of[1:] + self.segment_of[-1]])
+        return joined._replace(segment_of=borders)
+
+    def in_order(self, order: NDArray[np.int64]) -> Traffic:
+        """Return the requests at these places, (C,), in their order."""
+        counts = np.diff(self.segment_of)[order]
+        borders = np.concatenate([[0], np.cumsum(counts)])
+        shift = np.repeat(self.segment_of[:-1][order] - borders[:-1], counts)
+        segments = np.arange(borders[-1]) + shift
+        own = ("segment_of", "keys", "ends")
+        columns = {n: getattr(self, n)[order] for n in self._fields if n not in own}
+        return Traffic(
+            **columns, segment_of=borders, keys=self.keys[segments], ends=self.ends[segments]
+        )
+
     def chosen(self, mask: NDArray[np.bool_]) -> Traffic:
         """Return the requests where the mask, (C,), is true."""
         counts = np.diff(self.segment_of)

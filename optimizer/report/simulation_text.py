@@ -119,4 +119,6 @@ def _used(usage: Usage) -> list[str]:
         parts.append(f"{usage.preemptions:,} preemptions")
     if usage.prefix_hit_share:
         parts.append(f"prefix hits {usage.prefix_hit_share:.0%}")
+    if usage.loading_ms is not None:
+        parts.append(f"loads of {number(usage.loading_ms)} ms, store {usage.store_busy:.0%} busy")
     return parts

@@ -163,14 +163,26 @@ def test_spares_are_left_out_as_in_the_prediction() -> None:
     assert found.notes == ("1 spare replica left out",)
 
 
-def test_what_is_loaded_from_a_store_is_refused() -> None:
-    """Loading KV caches is not simulated, and that is said instead of a figure."""
-    plan = optimize(load(EXAMPLES / "kv-storage.yaml"))
-    stored = [a.service for a in plan.allocations if a.storage is not None]
-    assert stored
-    skipped = simulate(plan, services=stored[:1], **QUICK).services[0].skipped
-    assert skipped is not None
-    assert "loads KV caches" in skipped
+def test_what_is_loaded_from_a_store_takes_its_time() -> None:
+    """A store that each replica has keeps the plan's promise; the one that two services share is
+    busy for longer, and whoever loads from it waits for the others."""
+    fleet = load(EXAMPLES / "kv-storage.yaml")
+    plan = optimize(fleet)
+    own, shared = (plan.allocation(name) for name in ("support", "assistant"))
+    assert own.storage is not None
+    assert shared.storage is not None
+    assert (own.storage.store, shared.storage.store) == ("nvme", "cache")
+    simulated = simulate(plan, services=["support", "assistant"], **QUICK).services
+    found = {one.service: one for one in simulated}
+    ttft = {name: one.statistics[0] for name, one in found.items()}
+    assert ttft["support"].simulated == pytest.approx(own.ttft_ms, rel=0.1)
+    assert ttft["assistant"].simulated > shared.ttft_ms + 20.0
+    usages = [one.usage for one in found.values()]
+    assert usages[0].store_busy < 0.3 < usages[1].store_busy < 0.8
+    assert usages[0].loading_ms < usages[1].loading_ms
+    changed = fleet.model_copy(update={"stores": ()})
+    with pytest.raises(SimulationError, match="loads KV caches from 'nvme' in this plan"):
+        simulate(plan, changed, services=["support"], **QUICK)
 
 
 @pytest.fixture(scope="module")
