@@ -31,6 +31,12 @@ def _pair(
     facts: FleetFacts, model: QueueModel, prefill: Allocation, decode: dict[str, Allocation]
 ) -> Iterator[Violation]:
     service, second = facts.service(prefill), decode[prefill.service]
+    carrying = [pool.replicas - service.spares for pool in (prefill, second)]
+    if min(carrying) < 1:
+        yield Violation(
+            "service", service.name, f"no replica carries load beside {service.spares} spare(s)"
+        )
+        return
     alone = facts.spec.model_copy(update={"services": (service,)})
     group = next(c for c in facts.spec.classes if c.name == service.service_class)
     entries = [_entry(facts, pool) for pool in (prefill, second)]
@@ -38,7 +44,7 @@ def _pair(
         allocation=prefill,
         service=service,
         entry=entries[0],
-        carrying=prefill.replicas,
+        carrying=carrying[0],
         rate_rps=0.0,
         reuse=None,
         targets=targets_of(group, service.model),
@@ -50,19 +56,19 @@ def _pair(
             here,
             np.array([entry]),
             np.array([pool.max_batch or 1]),
-            np.array([pool.replicas if processes.replicas_matter[0] else 1]),
+            np.array([count if processes.replicas_matter[0] else 1]),
             role=role,
         )
-        for entry, pool, role in zip(
-            entries, (prefill, second), (Role.PREFILL, Role.DECODE), strict=True
+        for entry, pool, count, role in zip(
+            entries, (prefill, second), carrying, (Role.PREFILL, Role.DECODE), strict=True
         )
     ]
     tandem = Tandem(
         halves[0],
         halves[1],
         np.array([transfer_ms(alone, 0, entries[0])]),
-        prefill_replicas=np.array([prefill.replicas]),
-        decode_replicas=np.array([second.replicas]),
+        prefill_replicas=np.array(carrying[:1]),
+        decode_replicas=np.array(carrying[1:]),
     )
     rate = ServiceTargets.of(alone).rate_rps
     found = evaluate_tandem(model, tandem, rate, tuple(asked.bounds))

@@ -398,5 +398,6 @@ def _within(pairs: PoolPairs) -> PoolPairs:
     most = np.array(
         [np.inf if s.replicas.max is None else s.replicas.max for s in pairs.table.spec.services]
     )
-    total = pairs.prefill_replicas + pairs.decode_replicas
+    spares = np.array([service.spares for service in pairs.table.spec.services])
+    total = pairs.prefill_replicas + pairs.decode_replicas + 2 * spares[pairs.service]
     return pairs.take(np.flatnonzero(total <= most[pairs.service]))

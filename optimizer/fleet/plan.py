@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -20,6 +19,7 @@ from pydantic import (
 
 from optimizer.errors import PlanError
 from optimizer.fleet.answer import Answer
+from optimizer.spec.options import PoolRole
 from optimizer.spec.service_class import SloMetric
 from solvers import Limit, MissingExtraError, Reason, SolveStatistics
 
@@ -81,14 +81,6 @@ class BucketRoute(_PlanPart):
     output_column: int = Field(description="Column of the histogram: output lengths, from 0.")
     rate_rps: float = Field(description="Requests of the bucket that come here [requests/s].")
     share: float = Field(description="Share of the bucket's requests, 0 to 1.")
-
-
-class PoolRole(StrEnum):
-    """What replicas do of a request."""
-
-    AGGREGATED = "aggregated"  # all of it
-    PREFILL = "prefill"  # up to the first token
-    DECODE = "decode"  # from the second token on
 
 
 class StorageUse(_PlanPart):

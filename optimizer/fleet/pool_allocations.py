@@ -22,7 +22,8 @@ def pool_allocations(table: CandidateTable, row: int) -> tuple[Allocation, Alloc
     # What the rate search leaves within its tolerance: the pair was found to keep its load.
     most = max(most, float(table.targets.rate_rps[service]))
     prediction = predict_whole(table, row)
-    targets = target_outcomes(table, row, counts[0], prediction, carried_rps=most)
+    carrying = counts[0] - table.spec.services[service].spares
+    targets = target_outcomes(table, row, carrying, prediction, carried_rps=most)
     sent = transfer_ms(table.spec, service, int(table.performance[row]))
     pools = []
     for half, count, role in zip(
@@ -49,8 +50,9 @@ def pool_allocations(table: CandidateTable, row: int) -> tuple[Allocation, Alloc
 
 
 def _as_pair(table: CandidateTable, row: int) -> PoolPairs:
-    """Return the row as a pair of pools."""
+    """Return the row as a pair of pools, less the spares of each."""
     here = np.array([row])
+    spares = table.spec.services[int(table.service[row])].spares
     return PoolPairs(
         table,
         table.service[here],
@@ -58,6 +60,6 @@ def _as_pair(table: CandidateTable, row: int) -> PoolPairs:
         table.decode.performance[here],
         table.max_batch[here],
         table.decode.max_batch[here],
-        table.replicas[here],
-        table.decode.replicas[here],
+        table.replicas[here] - spares,
+        table.decode.replicas[here] - spares,
     )

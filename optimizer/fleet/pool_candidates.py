@@ -51,9 +51,11 @@ def _rows(
     halves = []
     names = {name: place for place, name in enumerate(inventory.names)}
     of_entry = np.array([names[entry.accelerator] for entry in spec.performance], dtype=np.int64)
+    # Each pool keeps its own: either may lose a replica.
+    spares = np.array([service.spares for service in spec.services])[pairs.service]
     for entry, batch, replicas in (
-        (pairs.prefill, pairs.prefill_batch, pairs.prefill_replicas),
-        (pairs.decode, pairs.decode_batch, pairs.decode_replicas),
+        (pairs.prefill, pairs.prefill_batch, pairs.prefill_replicas + spares),
+        (pairs.decode, pairs.decode_batch, pairs.decode_replicas + spares),
     ):
         place = of_entry[entry]
         instances = per_replica[entry] * replicas

@@ -114,7 +114,8 @@ def _change(
 
 def _continued(service: ServiceSpec, allocation: Allocation) -> CurrentAllocationSpec | None:
     """Return today's allocation that goes on as this one; the same batch before any batch."""
-    here = [c for c in service.deployed if c.accelerator == allocation.accelerator]
+    place = (allocation.accelerator, allocation.role)
+    here = [c for c in service.deployed if (c.accelerator, c.role) == place]
     for batch in (allocation.max_batch, None):
         for current in here:
             if current.max_batch == batch:

@@ -20,6 +20,7 @@ __all__ = [
     "EstimatesPolicy",
     "OptimizerSpec",
     "PartialService",
+    "PoolRole",
     "PriorityMode",
     "SaturationPolicy",
     "Serving",
@@ -41,6 +42,14 @@ class Serving(StrEnum):
     AGGREGATED = "aggregated"  # they do
     DISAGGREGATED = "disaggregated"  # pools of their own, the KV cache is sent between
     EITHER = "either"  # whichever serves the fleet better
+
+
+class PoolRole(StrEnum):
+    """What replicas do of a request."""
+
+    AGGREGATED = "aggregated"  # all of it
+    PREFILL = "prefill"  # up to the first token
+    DECODE = "decode"  # from the second token on
 
 
 class PriorityMode(StrEnum):

@@ -10,6 +10,7 @@ from optimizer.spec.consistency import check_consistency
 from optimizer.spec.coverage import check_coverage
 from optimizer.spec.finding import Finding
 from optimizer.spec.horizon_checks import check_horizon
+from optimizer.spec.options import PoolRole
 from optimizer.spec.parts import Part
 from optimizer.spec.place_checks import check_places
 from optimizer.spec.replica_pool_checks import check_replica_pools
@@ -117,11 +118,18 @@ def _repeated_names(fleet: Part) -> Iterator[Finding]:
     for service in fleet.entries("services"):
         yield from _repeated(
             (
-                (entry, (entry.text("accelerator"), entry.number("max_batch")))
+                (
+                    entry,
+                    (
+                        entry.text("accelerator"),
+                        entry.number("max_batch"),
+                        entry.text("role") or PoolRole.AGGREGATED,
+                    ),
+                )
                 for entry in service.entries("current")
                 if entry.text("accelerator") is not None
             ),
-            "another entry is for this accelerator and maximum batch",
+            "another entry is for this accelerator, maximum batch and role",
             "accelerator",
         )
         measured = service.part("length_buckets").entries("measured")

@@ -10,7 +10,7 @@ from pydantic import Field
 from optimizer.spec.base import Name, NonNegative, SpecModel, Tokens, Variability
 from optimizer.spec.length_buckets import LengthBucketsSpec
 from optimizer.spec.lengths import LengthDistributionSpec, mean_length
-from optimizer.spec.options import AllocationMode, Serving
+from optimizer.spec.options import AllocationMode, PoolRole, Serving
 from optimizer.spec.precision import AllowedPrecision
 from optimizer.spec.storage import KvReuseSpec
 
@@ -116,6 +116,12 @@ class CurrentAllocationSpec(SpecModel):
     accelerator: Name | None = Field(default=None, description="Accelerator in use.")
     replicas: int = Field(default=0, ge=0, le=10**6, description="Replicas in use.")
     max_batch: int | None = Field(default=None, ge=1, description="Maximum batch in use.")
+    role: PoolRole = Field(
+        default=PoolRole.AGGREGATED,
+        strict=False,
+        description="aggregated: its replicas prefill and decode; prefill or decode: they are that "
+        "pool of a service that is served by two.",
+    )
     cost_per_hour: NonNegative | None = Field(
         default=None, description="What it costs; by default computed from the accelerator."
     )

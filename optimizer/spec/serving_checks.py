@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from optimizer.spec.finding import Finding
-from optimizer.spec.options import AllocationMode, Serving
+from optimizer.spec.options import AllocationMode, PoolRole, Serving
 from optimizer.spec.parts import Part
 
 __all__ = ["check_serving"]
@@ -28,12 +28,6 @@ def check_serving(fleet: Part) -> Iterator[Finding]:
             f"pools",
             hint="give {bandwidth_gb_s: ...} of one transfer of a KV cache between them",
         )
-    if apart and options.has("transition"):
-        yield options.find(
-            "transition",
-            "does not know what changes where prefill and decode stand apart",
-            "set serving: aggregated, or remove transition",
-        )
     for accelerator in fleet.entries("accelerators") if apart else ():
         if accelerator.has("tiers") and not accelerator.is_empty_list("tiers"):
             yield accelerator.find(
@@ -41,6 +35,14 @@ def check_serving(fleet: Part) -> Iterator[Finding]:
                 f"are not counted where prefill and decode stand apart, as they may for service "
                 f"{apart[0].text('name')!r}",
                 "set serving: aggregated, or give each tier as an accelerator of its own",
+            )
+    whole = [service for service in fleet.entries("services") if service not in apart]
+    for current in (entry for service in whole for entry in service.one_or_more("current")):
+        if current.text("role") in (PoolRole.PREFILL, PoolRole.DECODE):
+            yield current.find(
+                "role",
+                "is that of a pool, and the service is served by one that does both",
+                "set serving: either or disaggregated for it, or leave role out",
             )
     for service in apart:
         model = models.get(service.text("model"))
@@ -52,13 +54,7 @@ def check_serving(fleet: Part) -> Iterator[Finding]:
                 "id",
             )
         mode = service.text("allocation") or options.text("allocation")
-        beside = [
-            key
-            for key in ("length_buckets", "kv_reuse", "max_queue", "current")
-            if service.has(key)
-        ]
-        if (service.number("spares") or 0) > 0:
-            beside.append("spares")
+        beside = [key for key in ("length_buckets", "kv_reuse", "max_queue") if service.has(key)]
         if mode == AllocationMode.SPLIT:
             beside.append("allocation: split")
         for key in beside:

@@ -24,6 +24,7 @@ class _Changes(ResourceKind):
     """Changes are counted over the whole fleet: what an allocation leaves unsaid is stopped."""
 
     is_whole = True
+    by_pool = False
 
     def of_allocation(self, facts: FleetFacts, allocation: Allocation) -> float:
         """Return nothing: one allocation does not tell what is stopped elsewhere."""

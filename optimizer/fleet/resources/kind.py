@@ -34,6 +34,8 @@ class ResourceKind(ABC):
     """Unit of capacity and use; "" is the fleet's currency per hour."""
     is_whole: ClassVar[bool] = False
     """Whether it comes in whole pieces."""
+    by_pool: ClassVar[bool] = True
+    """Whether prefill and decode pools are asked about one by one, else both at once."""
 
     @abstractmethod
     def of_candidates(self, table: CandidateTable) -> FloatArray:

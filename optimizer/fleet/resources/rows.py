@@ -102,9 +102,10 @@ def resource_rows(table: CandidateTable) -> tuple[ResourceRow, ...]:
     for requirement in requirements(table.spec):
         kind = requirement.kind
         if kind not in of_halves:
-            of_halves[kind] = [kind.of_candidates(half) for half in halves]
+            asked = halves if kind.by_pool else (table,)
+            of_halves[kind] = [kind.of_candidates(half) for half in asked]
         usage = np.zeros(len(table))
-        for half, used in zip(halves, of_halves[kind], strict=True):
+        for half, used in zip(halves, of_halves[kind], strict=False):
             usage += np.where(requirement.scope.candidates(half), used, 0.0)
         rows.append(ResourceRow(requirement, usage, kind.of_unserved(table)))
     return tuple(rows)

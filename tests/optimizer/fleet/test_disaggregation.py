@@ -114,6 +114,97 @@ def test_golden_two_pools_serve_what_neither_accelerator_can() -> None:
     assert not fo.optimize(spec, serving="aggregated").services_served
 
 
+def changing(today: list[dict[str, Any]], **transition: Any) -> FleetSpec:
+    """Two of P (2 requests/s take 0.2 of one) and one of D run today, unless said otherwise."""
+    data = fast_and_slow()
+    data["optimizer"]["transition"] = {
+        "cost_per_start": 2.0,
+        "cost_per_stop": 0.5,
+        "cost_per_move": 8.0,
+        "horizon_h": 4.0,
+        "start_up_s": 3600.0,
+        **transition,
+    }
+    return fleet(data, current=today)
+
+
+def test_todays_pools_go_on_each_in_its_role() -> None:
+    """One of each is wanted: of 2 P that prefill one stops, the D that decodes goes on: 0.5 once.
+
+    A D that does both today has to be started anew to decode alone: 2 and an hour of it (1), and
+    the other stops, 0.5. From nothing on P alone both start, 2 + 3 and 2 + 1, and the service moves
+    to D besides, 8. Spread over 4 hours.
+    """
+    prefill = {"accelerator": "P", "replicas": 2, "role": "prefill"}
+    cases = (
+        ([prefill, {"accelerator": "D", "replicas": 1, "role": "decode"}], 0, 1, (), 0.5),
+        ([prefill, {"accelerator": "D", "replicas": 1}], 1, 2, (), 0.5 + 2 + 1 + 0.5),
+        ([{"accelerator": "P", "replicas": 1}], 2, 1, ("s",), 2 + 3 + 2 + 1 + 0.5 + 8),
+    )
+    for today, started, stopped, moved, cost in cases:
+        spec = changing(today)
+        plan = fo.optimize(spec)
+        change = plan.transition
+        assert change is not None
+        assert (change.started, change.stopped, change.moved) == (started, stopped, moved)
+        assert change.cost == pytest.approx(cost)
+        assert plan.total_cost_per_hour == 4.0
+        assert plan.primal_bound == pytest.approx(4.0 + cost / 4.0)
+        assert check_plan(spec, plan).violations == ()
+
+
+def test_each_pool_keeps_its_spares() -> None:
+    """One of each carries the load, and one of each may fail: 2 P and 2 D, 8 per hour.
+
+    The latencies are those without the spares; with at most 3 replicas there is no such pair. The
+    checker misses a spare that the decode pool does not have at a load that its one replica needs.
+    """
+    plain, spec = fo.optimize(fleet()), fleet(spares=1)
+    plan = fo.optimize(spec)
+    assert [a.replicas for a in plan.allocations] == [2, 2]
+    assert plan.total_cost_per_hour == 8.0
+    assert [a.ttft_ms for a in plan.allocations] == [a.ttft_ms for a in plain.allocations]
+    assert check_plan(spec, plan).violations == ()
+    assert not fo.optimize(fleet(spares=1, replicas={"max": 3})).services_served
+    words = str(check_plan(spec, plain).violations)
+    assert "no replica carries load beside 1 spare(s)" in words
+
+
+def test_steps_from_todays_pools_are_limited() -> None:
+    """Two starts are needed from nothing; one is allowed, so the service stays out."""
+    one = [{"accelerator": "P", "replicas": 1, "role": "prefill"}]
+    assert fo.optimize(changing(one, most_started=1)).services_served == ("s",)
+    short = fo.optimize(changing([], most_started=1))
+    assert [service.service for service in short.unserved] == ["s"]
+    moved = fo.optimize(changing(one, most_moved=0))
+    assert [service.service for service in moved.unserved] == ["s"]
+
+
+@given(
+    rate=st.sampled_from([1.0, 9.0, 25.0]),
+    replicas=st.tuples(*[st.integers(0, 4)] * 3),
+)
+@settings(deadline=None, max_examples=8, derandomize=True)
+def test_what_changes_is_what_the_checker_counts(
+    rate: float, replicas: tuple[int, int, int]
+) -> None:
+    """Of any plan of today's: the objective is the cost and the checker's own count of changes."""
+    roles = (("P", "prefill"), ("D", "decode"), ("D", "aggregated"))
+    today = [
+        {"accelerator": name, "role": role, "replicas": count}
+        for (name, role), count in zip(roles, replicas, strict=True)
+        if count
+    ]
+    spec = changing(today)
+    spec = fleet(spec.model_dump(mode="json", by_alias=True), load=load(rate))
+    plan = fo.optimize(spec)
+    assert plan.transition is not None
+    assert plan.primal_bound == pytest.approx(
+        (plan.total_cost_per_hour or 0.0) + plan.transition.cost_per_hour
+    )
+    assert check_plan(spec, plan).violations == ()
+
+
 def test_both_halves_load_their_own_types_rows() -> None:
     """Without a card of either type the pair does not fit."""
     for short in ("P", "D"):
@@ -306,16 +397,25 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "models[0].kv_bytes_per_token: is missing: service 's' sends its KV cache between pools",
     ),
     "limited queue": ({}, {"max_queue": 4}, "service 's' has max_queue, which pools of their own"),
-    "spares": ({}, {"spares": 1}, "service 's' has spares, which pools of their own do not know"),
-    "today": (
-        {},
-        {"current": {"accelerator": "P", "replicas": 1}},
-        "service 's' has current, which pools of their own do not know",
+    "role without pools": (
+        {"optimizer": {"serving": "aggregated"}},
+        {"current": {"accelerator": "P", "replicas": 1, "role": "prefill"}},
+        "services[0].current.role = 'prefill': is that of a pool, and the service is served by one",
     ),
-    "transition": (
-        {"optimizer": {"serving": "either", "transition": {"horizon_h": 8}}},
+    "role twice": (
         {},
-        "optimizer.transition = a mapping (horizon_h): does not know what changes where prefill",
+        {
+            "current": [
+                {"accelerator": "P", "replicas": 1, "role": "prefill"},
+                {"accelerator": "P", "replicas": 2, "role": "prefill"},
+            ]
+        },
+        "another entry is for this accelerator, maximum batch and role",
+    ),
+    "unknown role": (
+        {},
+        {"current": {"accelerator": "P", "replicas": 1, "role": "prefil"}},
+        "must be one of aggregated, prefill, decode",
     ),
     "tiers": (
         {

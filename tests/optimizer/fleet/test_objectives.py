@@ -275,7 +275,7 @@ def test_several_allocations_may_run_today() -> None:
         ([{"acelerator": "A"}], r"services\[0\].current\[0\].acelerator: unknown key"),
         ({"acelerator": "A"}, r"services\[0\].current.acelerator: unknown key"),
         ([{"replicas": 2}], r"services\[0\].current\[0\].accelerator: is missing"),
-        ([{"accelerator": "A"}] * 2, "another entry is for this accelerator and maximum batch"),
+        ([{"accelerator": "A"}] * 2, "is for this accelerator, maximum batch and role"),
         (5, r"services\[0\].current = 5: must be a"),
     ],
 )
