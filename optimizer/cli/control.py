@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optimizer.cli.control_serve import serve
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.fleet_options import Json
 from optimizer.cli.interruption import ending_at_interrupt
@@ -27,6 +28,8 @@ app = typer.Typer(
     help="Keep a live fleet at its optimum: observe, forecast, optimise, change little.",
     no_args_is_help=True,
 )
+
+app.command("serve")(serve)
 
 SloSheet = Annotated[
     str | None,
@@ -190,17 +193,7 @@ def approve(
 
 
 def _line(cycle: Cycle) -> str:
-    import json
-
-    return json.dumps(
-        {
-            "schema_version": 1,
-            "decision": cycle.decision.model_dump(mode="json"),
-            "orders": [outcome.model_dump(mode="json") for outcome in cycle.outcomes],
-            "status": cycle.status.model_dump(mode="json"),
-        },
-        ensure_ascii=False,
-    )
+    return cycle.document().to_json()
 
 
 def _json_told(cycle: Cycle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from optimizer.control import actuators, collectors
@@ -18,6 +19,9 @@ from optimizer.spec.slo_application import with_slo_sheet
 from optimizer.spec.slo_loading import load_slo
 
 __all__ = ["ConfiguredControl", "fleet_of_control"]
+
+# So soon a file that has changed is noticed [s].
+_NOTICED_S = 1.0
 
 
 def fleet_of_control(spec: ControlSpec, folder: Path, slo: str | None = None) -> FleetSpec:
@@ -92,8 +96,9 @@ class ConfiguredControl:
         now_s: Callable[[], float],
         wait: Callable[[float], bool],
         told: Callable[[Cycle], None],
+        turn: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Go on until somebody says that it is enough.
+        """Go on until somebody says that it is enough; files that change are noticed at once.
 
         Parameters
         ----------
@@ -103,17 +108,29 @@ class ConfiguredControl:
             Waits so many seconds; returns whether to stop.
         told
             Called with every cycle.
+        turn
+            Held during every step, where others have the controller do something, too.
         """
         while True:
             begun_s = now_s()
-            told(self.step(begun_s))
-            if wait(max(begun_s + self.spec.observe_s - now_s(), 0.0)):
-                return
+            with turn or nullcontext():
+                told(self.step(begun_s))
+            while True:
+                left_s = max(begun_s + self.spec.observe_s - now_s(), 0.0)
+                if wait(min(left_s, _NOTICED_S)):
+                    return
+                if left_s <= _NOTICED_S or self._something_new():
+                    break
 
     def close(self) -> None:
         """Give back what collector and actuator hold."""
         self.controller.collector.close()
         self.controller.actuator.close()
+
+    def _something_new(self) -> bool:
+        """Whether a file has changed that the next step will read."""
+        approved = self._approvals is not None and self._approvals.exists()
+        return approved or self._look() != self._stamps
 
     def _look(self) -> list[tuple[int, int] | None]:
         """Return size and time of change of every file that is watched."""

@@ -7,7 +7,6 @@ sleeps never: whoever runs it says what time it is, a laboratory as fast as it c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from optimizer.control.actuators import Actuator
 from optimizer.control.breaker import Breaker
@@ -27,7 +26,7 @@ from optimizer.control.planned_load import PlannedLoad, PlannedLoads
 from optimizer.control.planner import Planner
 from optimizer.control.quotas import with_former
 from optimizer.control.scarcity import Scarcity
-from optimizer.control.sequencer import Ledger, Sequencer
+from optimizer.control.sequencer import Ledger, Orders, Sequencer
 from optimizer.control.spec import (
     Clamp,
     ConditionType,
@@ -36,6 +35,7 @@ from optimizer.control.spec import (
     Decision,
     FleetObservation,
     LoadForecast,
+    OrderOutcome,
     ReplicaCounts,
     Variant,
 )
@@ -223,14 +223,8 @@ class Controller:
         held = self._held(now_s, before, targets)
         if held is not None:
             targets = dict(before)
-        quotas = with_former(
-            self.planner.quotas(), counts.counts, loads.keys(), self._variant_cards.of
-        )
-        orders = self._sequencer.orders(
-            targets, counts, quotas, self._memory.cycle, seen_counts.wanted()
-        )
+        orders, outcomes = self._order(now_s, targets, counts, seen_counts)
         self._contended = orders.contended if held is None else frozenset()
-        outcomes = self._execution.carry_out(now_s, orders, counts, lambda: self._write(now_s))
         proposal = self._memory.proposal
         unserved = () if proposal is None else proposal.unserved
         self._conditions.tell_capacity(now_s, unserved, orders.waiting)
@@ -270,6 +264,43 @@ class Controller:
             )
         else:
             self.notify("speed")
+
+    def order(
+        self, now_s: float, targets: Mapping[Variant, int]
+    ) -> tuple[Clamp | None, Orders, tuple[OrderOutcome, ...]]:
+        """Order what somebody else wants, within quotas and limits; the next step looks anew.
+
+        Returns
+        -------
+        tuple
+            What holds everything, if anything does; the orders; what became of them.
+
+        Raises
+        ------
+        ActuationError
+            If the replicas cannot be counted.
+        """
+        now_s = self._clock.at(now_s)
+        seen_counts = self.actuator.counts(now_s)
+        counts = self._ledger.cautious(seen_counts)
+        held = self._held(now_s, counts.wanted(), targets)
+        wanted = targets if held is None else {}
+        return held, *self._order(now_s, wanted, counts, seen_counts)
+
+    def _order(
+        self,
+        now_s: float,
+        targets: Mapping[Variant, int],
+        counts: ReplicaCounts,
+        seen_counts: ReplicaCounts,
+    ) -> tuple[Orders, tuple[OrderOutcome, ...]]:
+        """Give the orders that the quotas allow."""
+        services = {service.name for service in self.fleet.services}
+        quotas = with_former(self.planner.quotas(), counts.counts, services, self._variant_cards.of)
+        orders = self._sequencer.orders(
+            targets, counts, quotas, self._memory.cycle, seen_counts.wanted()
+        )
+        return orders, self._execution.carry_out(now_s, orders, counts, lambda: self._write(now_s))
 
     def _expect(
         self, now_s: float, observation: FleetObservation
@@ -342,25 +373,16 @@ class Controller:
     ) -> dict[str, Settled]:
         if self._memory.proposal is None:
             return {}
-        of_service: dict[str, list[Any]] = {}
-        for count in counts.counts:
-            of_service.setdefault(count.variant.service, []).append(count)
-        proposed: dict[str, dict[Variant, int]] = {}
-        for variant, replicas in self._memory.proposal.replicas.items():
-            proposed.setdefault(variant.service, {})[variant] = replicas
-        settled = {}
-        for service in self.fleet.services:
-            planned = loads[service.name]
-            settled[service.name] = self._stabilizer.settle(
-                now_s,
-                service.name,
-                tuple(of_service.get(service.name, ())),
-                proposed.get(service.name, {}),
-                rate_rps=0.0 if planned.load is None else planned.load.rate_rps,
-                rate_of=self._rate_rps,
-                trusted=planned.trusted and self._failures == 0,
-                contended=self._contended,
-            )
+        settled = self._stabilizer.settle_all(
+            now_s,
+            [service.name for service in self.fleet.services],
+            counts,
+            self._memory.proposal.replicas,
+            loads,
+            rate_of=self._rate_rps,
+            trusted=self._failures == 0,
+            contended=self._contended,
+        )
         self._conditions.tell_swinging(now_s, self._stabilizer.swinging)
         return settled
 

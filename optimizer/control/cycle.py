@@ -10,6 +10,7 @@ from optimizer.control.proposal import Proposal
 from optimizer.control.spec import (
     Clamp,
     ControlStatus,
+    CycleDocument,
     Decision,
     FleetObservation,
     LoadForecast,
@@ -45,6 +46,10 @@ class Cycle:
     decision: Decision
     outcomes: tuple[OrderOutcome, ...]
     observation: FleetObservation | None
+
+    def document(self) -> CycleDocument:
+        """Return what is told of it."""
+        return CycleDocument(decision=self.decision, orders=self.outcomes, status=self.status)
 
 
 def service_decisions(
@@ -109,7 +114,8 @@ def service_statuses(
             variant=variant,
             wanted=there[variant].wanted if variant in there else 0,
             ready=there[variant].ready if variant in there else 0,
-            target=targets.get(variant, 0),
+            # Where nothing is decided nothing is to change: no target is not a target of zero.
+            target=targets.get(variant, there[variant].wanted if variant in there else 0),
         )
         for variant in dict.fromkeys((*there, *targets))
     )

@@ -9,11 +9,18 @@ serve could not carry the load without it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimizer.control.spec import Clamp, ReplicaCount, StabilizationSpec, Variant
+from optimizer.control.planned_load import PlannedLoad
+from optimizer.control.spec import (
+    Clamp,
+    ReplicaCount,
+    ReplicaCounts,
+    StabilizationSpec,
+    Variant,
+)
 
 __all__ = ["Settled", "Stabilizer"]
 
@@ -81,6 +88,48 @@ class Stabilizer:
         return tuple(
             name for name, kept in self._services.items() if len(kept.turns) >= _SWING_TURNS
         )
+
+    def settle_all(
+        self,
+        now_s: float,
+        services: Iterable[str],
+        counts: ReplicaCounts,
+        proposed: Mapping[Variant, int],
+        loads: Mapping[str, PlannedLoad],
+        *,
+        rate_of: Callable[[Variant], float],
+        trusted: bool,
+        contended: frozenset[Variant],
+    ) -> dict[str, Settled]:
+        """Say what the replicas of every service should be now; see `settle`.
+
+        Parameters
+        ----------
+        loads
+            What each is sized for.
+        trusted
+            Whether the proposal is as young as it should be.
+        """
+        there: dict[str, list[ReplicaCount]] = {}
+        for count in counts.counts:
+            there.setdefault(count.variant.service, []).append(count)
+        wanted: dict[str, dict[Variant, int]] = {}
+        for variant, replicas in proposed.items():
+            wanted.setdefault(variant.service, {})[variant] = replicas
+        settled = {}
+        for name in services:
+            load = loads[name]
+            settled[name] = self.settle(
+                now_s,
+                name,
+                tuple(there.get(name, ())),
+                wanted.get(name, {}),
+                rate_rps=0.0 if load.load is None else load.load.rate_rps,
+                rate_of=rate_of,
+                trusted=load.trusted and trusted,
+                contended=contended,
+            )
+        return settled
 
     def settle(
         self,

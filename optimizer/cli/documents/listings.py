@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from optimizer.control.spec import ControlStatus, Decision, OrderOutcome
 from optimizer.errors import Fault
 from optimizer.performance.tuner.replay import RejectedRow, Residuals
 from optimizer.spec import PerformanceSpec
@@ -15,7 +14,6 @@ from solvers.description import SolverDescription
 from solvers.registry import PluginInfo as SolverInfo
 
 __all__ = [
-    "CycleDocument",
     "DashboardDocument",
     "DefinitionsDocument",
     "QueueModelDocument",
@@ -116,16 +114,6 @@ class TuningDocument:
     ignored_columns: list[str]
     replicas: list[TunedReplicaAccount]
     performance: list[PerformanceSpec]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CycleDocument:
-    """Of `fleetopt control run`: one line per cycle."""
-
-    schema_version: int
-    decision: Decision
-    orders: list[OrderOutcome]
-    status: ControlStatus
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ DOCUMENTS: dict[str, tuple[str, ...]] = {
     },
     "compare": (f"{_HERE}.experiments:ComparisonDocument",),
     "control lab": ("optimizer.control.lab:LabResult",),
-    "control run": (f"{_HERE}.listings:CycleDocument",),
+    "control run": ("optimizer.control.spec:CycleDocument",),
     "dashboard": (f"{_HERE}.listings:DashboardDocument",),
     "diff": ("optimizer.fleet:PlanDifference",),
     "explain": (

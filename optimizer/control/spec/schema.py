@@ -13,6 +13,18 @@ from optimizer.control.spec.decision import Decision
 from optimizer.control.spec.forecast import LoadForecasts
 from optimizer.control.spec.observation import FleetObservation, ReplicaCounts
 from optimizer.control.spec.order import Order, OrderOutcome
+from optimizer.control.spec.rest import (
+    ActuateAnswer,
+    ActuateRequest,
+    CollectAnswer,
+    CycleDocument,
+    ErrorAnswer,
+    InvokeRequest,
+    OptimizeAnswer,
+    OptimizeRequest,
+    TuneAnswer,
+    TuneRequest,
+)
 from optimizer.control.spec.scenario import ScenarioSpec
 from optimizer.control.spec.status import ControlStatus
 from optimizer.spec.base import SpecModel
@@ -32,6 +44,16 @@ DOCUMENTS: Mapping[str, type[SpecModel]] = MappingProxyType(
             Order,
             OrderOutcome,
             ControlStatus,
+            CycleDocument,
+            CollectAnswer,
+            OptimizeRequest,
+            OptimizeAnswer,
+            TuneRequest,
+            TuneAnswer,
+            ActuateRequest,
+            ActuateAnswer,
+            InvokeRequest,
+            ErrorAnswer,
         )
     }
 )

@@ -29,7 +29,7 @@ def commands(group: Any, *path: str) -> Iterator[tuple[str, Any]]:
 COMMANDS = dict(commands(get_command(app)))
 # These print no data of their own: they write files, answer HTTP, or print another format.
 WITHOUT_DOCUMENT = {
-    "capacity measure", "control approve", "export", "init", "kv profiles export",
+    "capacity measure", "control approve", "control serve", "export", "init", "kv profiles export",
     "kv profiles import", "kv profiles update", "operator run", "report", "schema", "serve",
 }  # fmt: skip
 

@@ -25,7 +25,7 @@ from tests.optimizer.spec.inferno_documents import small_system
 
 # These run until interrupted, or need a device: their own tests run them.
 ELSEWHERE = {
-    "capacity measure", "dashboard", "operator run", "serve",
+    "capacity measure", "control serve", "dashboard", "operator run", "serve",
     "control run examples/control/control.yaml --slo examples/slo.yaml",
     "control approve /etc/fleetopt/control.yaml 3f9a0c21b7de",
 }  # fmt: skip
