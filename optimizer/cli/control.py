@@ -20,6 +20,7 @@ from optimizer.cli.output import show, tell, write_data, writing_to
 
 if TYPE_CHECKING:
     from optimizer.control.controller import Cycle
+    from optimizer.control.lab import Series
     from optimizer.control.lab.laboratory import LabProgress
 
 __all__ = ["app"]
@@ -225,7 +226,7 @@ def _progress(*, shown: bool) -> Iterator[LabProgress | None]:
         yield None
         return
 
-    def told(policy: str, share: float) -> None:
+    def told(policy: str, share: float, _: Series) -> None:
         sys.stderr.write(f"\r{policy:<12} {share:4.0%}")
         sys.stderr.flush()
 

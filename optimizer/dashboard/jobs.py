@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -45,6 +45,7 @@ class Job:
         self._ended: float | None = None
         self._progress: Progress | None = None
         self._step: tuple[str, float] | None = None
+        self._figures: dict[str, Mapping[str, Sequence[float]]] = {}
         self._future: Future[dict[str, Any]] | None = None
 
     def begin(self, pool: ThreadPoolExecutor, work: Work) -> None:
@@ -62,9 +63,13 @@ class Job:
         """Keep what a solver has reached."""
         self._progress = progress
 
-    def told_step(self, what: str, share: float) -> None:
-        """Keep how far a study is."""
+    def told_step(
+        self, what: str, share: float, figures: Mapping[str, Sequence[float]] | None = None
+    ) -> None:
+        """Keep how far a study is, and what a step of it has shown so far."""
         self._step = (what, share)
+        if figures is not None:
+            self._figures = {**self._figures, what: figures}
 
     def document(self) -> dict[str, Any]:
         """Return its state as plain data; figures that are not known are null."""
@@ -79,6 +84,7 @@ class Job:
         }
         if self._step is not None:
             document["step"], document["share"] = self._step
+            document["figures"] = self._figures
         if not self._future.done():
             return document
         error = self._future.exception()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from optimizer.control.lab import run_scenario
+from optimizer.control.lab import Series, run_scenario
 from optimizer.control.spec import ScenarioSpec
 from optimizer.fleet import FleetPlan, ParetoMeasure, pareto_front, repair, tornado
 from optimizer.report.html import front_fragment, lab_fragment, repair_fragment, tornado_fragment
@@ -14,7 +14,10 @@ from optimizer.spec import FleetSpec
 
 __all__ = ["front_study", "lab_study", "repair_study", "tornado_study"]
 
-Told = Callable[[str, float], None]
+_S_PER_H = 3600.0
+
+Told = Callable[..., None]
+"""Told what is being done, the share of it that is done, and figures of it so far."""
 
 
 def front_study(
@@ -44,5 +47,11 @@ def tornado_study(fleet: FleetSpec, plan: FleetPlan, share: float, told: Told) -
 
 def lab_study(scenario: ScenarioSpec, fleet: FleetSpec, folder: str, told: Told) -> dict[str, Any]:
     """Return a run of the laboratory."""
-    result = run_scenario(scenario, fleet, Path(folder), told)
+
+    def seen(policy: str, share: float, series: Series) -> None:
+        hours = [time / _S_PER_H for time in series.time_s]
+        kept = [100.0 * value for value in series.kept]
+        told(policy, share, {"time_h": hours, "cards": series.cards, "kept_percent": kept})
+
+    result = run_scenario(scenario, fleet, Path(folder), seen)
     return {"html": lab_fragment(result, fleet.currency)}

@@ -18,7 +18,7 @@ from solvers import CancelFlag, SolverError
 
 __all__ = ["Study", "run_study"]
 
-Told = Callable[[str, float], None]
+Told = Callable[..., None]
 Study = Callable[..., dict[str, Any]]
 """A function of a module, called with its arguments and with whom to tell how far it is."""
 
@@ -74,8 +74,8 @@ def _answer(theirs: Connection, study: Study, arguments: tuple[Any, ...]) -> Non
     """Run in the other process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it
 
-    def told(what: str, share: float) -> None:
-        theirs.send(("told", (what, share)))
+    def told(*what: object) -> None:
+        theirs.send(("told", what))
 
     try:
         answer = study(*arguments, told)

@@ -37,14 +37,14 @@ from optimizer.spec.fleet_spec import FleetSpec
 
 __all__ = ["LabProgress", "LabResult", "PolicyRun", "Series", "run_scenario"]
 
-LabProgress = Callable[[str, float], None]
-"""Called with the name of a run and the share of it that is done."""
 
 # What the tuned horizontal autoscaler is tuned over.
 _TARGET_SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)
 _DOWN_WINDOWS_S = (60.0, 300.0)
 # Points of a series that is kept for plots.
 _POINTS = 720
+# Times that a run tells how far it is.
+_LOOKS = 50
 
 
 class Series(SpecModel):
@@ -54,6 +54,10 @@ class Series(SpecModel):
     rate_rps: tuple[float, ...] = Field(strict=False, description="Of all services.")
     cards: tuple[int, ...] = Field(strict=False, description="Held.")
     kept: tuple[float, ...] = Field(strict=False, description="Share of requests kept.")
+
+
+LabProgress = Callable[[str, float, Series], None]
+"""Called with the name of a run, the share of it that is done, and what it was until then."""
 
 
 class PolicyRun(SpecModel):
@@ -273,8 +277,8 @@ class _Laboratory:
                 fleet.now_s, dt_s, fleet.ticks, fleet.wanted_by_service(), cards, fleet.over_quota()
             )
             recorder.add(step, fleet, cards)
-            if self._progress is not None and step % 500 == 0:
-                self._progress(name, step / steps)
+            if self._progress is not None and step % max(steps // _LOOKS, 1) == 0:
+                self._progress(name, step / steps, recorder.series())
         score = scorer.score(fleet.card_hours - scored_from[0], fleet.cost - scored_from[1])
         return PolicyRun(policy=name, settings=settings, score=score, series=recorder.series())
 

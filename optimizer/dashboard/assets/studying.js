@@ -1,5 +1,6 @@
 // Studies that take time, and calculators that take none.
 
+import { curves } from "./curves.js";
 import { find, make, percent, show, showFaults } from "./elements.js";
 import { Refused, follow, post, remove } from "./server.js";
 
@@ -76,6 +77,8 @@ function progress(status, steps, document) {
     make("span", {}, percent(share, 0)),
   ]);
   status.replaceChildren(make("div", { class: "steps" }, ...rows), time);
+  const source = make("p", { class: "source" }, "Source: the runs so far, on a virtual clock.");
+  find("view-lab").replaceChildren(...curves(document.figures), source);
 }
 
 export function beginCalculator(name, path) {

@@ -282,11 +282,12 @@ def test_the_keyboard_reaches_everything(window: Window) -> None:
 
 
 def test_the_laboratory_shows_its_progress_and_ends_when_told(window: Window) -> None:
-    """A bar while it runs; cancelled, it says so; a short one shows policies side by side."""
+    """A bar and curves while it runs; cancelled, it says so; a short one ends side by side."""
     window.click("#tab-lab")
     window.set("#lab-form [name=hours]", 48)
     window.click("[data-study=lab]")
     window.until("return document.querySelector('#progress-lab progress')")
+    window.until("return document.querySelectorAll('#view-lab .curves polyline').length >= 2")
     window.click("[data-cancel=lab]")
     window.until("return document.querySelector('#progress-lab').textContent === 'cancelled'")
     window.set("#lab-form [name=hours]", 0.2)

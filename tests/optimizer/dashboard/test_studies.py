@@ -21,7 +21,7 @@ LLAMA = "meta-llama/Llama-3.1-8B"
 SCARCE = ["capacities[0].cards=1", "capacities[1].cards=1"]
 
 
-def untold(_what: str, _share: float) -> None:
+def untold(*_what: object) -> None:
     """Tell nobody."""
 
 
@@ -110,6 +110,28 @@ def test_the_laboratory_s_scenario_is_of_the_fleet() -> None:
     assert not scenario.faults
     assert not any(traffic.events for traffic in scenario.traffic)
     assert scenario.duration_s == 3600
+
+
+def test_the_laboratory_tells_its_curves_while_it_runs() -> None:
+    """Of each policy from its first step on, on one clock; the page at the end has them all."""
+    from optimizer.dashboard.bodies import LabBody
+    from optimizer.dashboard.scenario import scenario_of
+    from optimizer.dashboard.studies import lab_study
+
+    spec = load(SMALL)
+    scenario = scenario_of(LabBody(fleet="x", hours=0.1, baselines=["static-peak"]), spec)
+    told: dict[str, list[Any]] = {}
+    found = lab_study(
+        scenario, spec, ".", lambda policy, _, figures: told.setdefault(policy, []).append(figures)
+    )
+    assert list(told) == ["fleetopt", "static-peak"]
+    for figures in told.values():
+        lengths = [len(one["time_h"]) for one in figures]
+        assert lengths == sorted(lengths)
+        assert lengths[0] == 1
+        assert figures[-1]["time_h"][-1] <= 0.1
+        assert all(len(one["cards"]) == len(one["kept_percent"]) for one in figures)
+    assert "static-peak" in Page(found["html"]).text
 
 
 def test_kv_figures_are_those_of_the_command_line(
