@@ -10,7 +10,7 @@ from optimizer.catalog import accelerator as catalogued
 from optimizer.spec import FleetSpec, LimitMeasure, SloMetric
 from optimizer.spec.assignment import named_entry
 
-__all__ = ["Control", "controls_of"]
+__all__ = ["Control", "controls_of", "wildcards_of"]
 
 _UNITS = {
     SloMetric.REQUEST_TOKENS_PER_S: "tokens/s",
@@ -44,6 +44,8 @@ class Control:
         Whether it is a count.
     source
         Where the figure comes from.
+    written
+        Whether the fleet itself has it at that path, to be multiplied there.
     """
 
     group: str
@@ -53,6 +55,7 @@ class Control:
     unit: str
     whole: bool = False
     source: str = "fleet"
+    written: bool = True
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -64,16 +67,26 @@ def controls_of(fleet: FleetSpec) -> tuple[Control, ...]:
     return (*_loads(fleet), *_objectives(fleet), *_prices(fleet), *_quotas(fleet))
 
 
+def wildcards_of(fleet: FleetSpec) -> dict[str, str]:
+    """Return the path of all figures of a group at once, for groups that have one.
+
+    There is none for prices where a path with `*` would miss a tier's, or find nothing written.
+    """
+    found = {"loads": "services[*].load.arrival_rate_rps"}
+    if all(one.cost_per_hour is not None and not one.tiers for one in fleet.accelerators):
+        found["prices"] = "accelerators[*].cost_per_hour"
+    return found
+
+
 def _loads(fleet: FleetSpec) -> Iterator[Control]:
     for service in fleet.services:
-        if service.load is not None and service.load.arrival_rate_rps is not None:
-            yield Control(
-                group="loads",
-                label=service.name,
-                path=f"{named_entry('services', service.name)}.load.arrival_rate_rps",
-                value=service.load.arrival_rate_rps,
-                unit="requests/s",
-            )
+        yield Control(
+            group="loads",
+            label=service.name,
+            path=f"{named_entry('services', service.name)}.load.arrival_rate_rps",
+            value=service.load.arrival_rate_rps,
+            unit="requests/s",
+        )
 
 
 def _objectives(fleet: FleetSpec) -> Iterator[Control]:
@@ -104,7 +117,7 @@ def _prices(fleet: FleetSpec) -> Iterator[Control]:
         if price is not None and not one.tiers:
             yield Control(
                 group="prices", label=one.name, path=f"{path}.cost_per_hour", value=price,
-                unit=unit, source=source,
+                unit=unit, source=source, written=one.cost_per_hour is not None,
             )  # fmt: skip
         for place, tier in enumerate(one.tiers):
             own = tier.cost_per_hour if tier.cost_per_hour is not None else price
@@ -112,6 +125,7 @@ def _prices(fleet: FleetSpec) -> Iterator[Control]:
                 yield Control(
                     group="prices", label=f"{one.name}, {tier.tier}",
                     path=f"{path}.tiers[{place}].cost_per_hour", value=own, unit=unit,
+                    written=tier.cost_per_hour is not None,
                 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from optimizer.dashboard.asked import asked
 from optimizer.dashboard.bodies import FleetBody
-from optimizer.dashboard.controls import controls_of
+from optimizer.dashboard.controls import controls_of, wildcards_of
 from optimizer.dashboard.desk import Desk, LoadedFleet
 from optimizer.dashboard.wanted import refuse_new_files
 from optimizer.spec import FleetSpec, loads
@@ -99,6 +99,7 @@ def _document(name: str, loaded: LoadedFleet) -> dict[str, Any]:
         "name": spec.name,
         "currency": spec.currency,
         "services": [service.name for service in spec.services],
+        "wildcards": wildcards_of(spec),
         "controls": [control.document() for control in controls_of(spec)],
         "solver": spec.optimizer.solver,
         "relative_gap": spec.optimizer.relative_gap,

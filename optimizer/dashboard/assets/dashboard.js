@@ -41,7 +41,7 @@ class Desk {
   lay(fleet) {
     this.fleet = fleet;
     this.plan = null;
-    this.changes.clear();
+    this.changes.of(fleet);
     this.solving.forget();
     this.comparing.clear();
     find("fleet-name").textContent = fleet.name === fleet.file ? fleet.name : `${fleet.name}, ${fleet.file}`;
@@ -59,18 +59,18 @@ class Desk {
   }
 
   chips() {
-    const texts = this.changes.list();
-    const chip = (text) =>
+    const entries = this.changes.entries();
+    const chip = ({ text, undo }) =>
       make("li", {}, text, make("button", {
         type: "button", "aria-label": `Undo ${text}`,
         onclick: () => {
-          this.changes.remove(text);
+          undo();
           this.controls.draw();
           this.moved();
         },
       }, "×"));
-    find("changes").replaceChildren(...texts.map(chip));
-    find("reset").disabled = texts.length === 0;
+    find("changes").replaceChildren(...entries.map(chip));
+    find("reset").disabled = entries.length === 0;
   }
 
   planned(figures) {

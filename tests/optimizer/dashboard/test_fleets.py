@@ -97,6 +97,22 @@ def test_every_figure_can_be_moved_where_it_says(folder: str) -> None:
         assert control.unit
 
 
+def test_all_figures_of_a_group_have_a_path_where_it_fits() -> None:
+    """Not where a price is the catalogue's or a tier's: `*` would miss it, or find nothing."""
+    from optimizer.dashboard.controls import controls_of, wildcards_of
+
+    spec = load(SMALL)
+    assert set(wildcards_of(spec)) == {"loads", "prices"}
+    unwritten = assigned(spec, [parse_assignment("accelerators[A100].cost_per_hour=null")])
+    assert set(wildcards_of(unwritten)) == {"loads"}
+    prices = {c.label: c for c in controls_of(unwritten) if c.group == "prices"}
+    assert prices["H100"].written
+    assert not prices["A100"].written
+    assert "catalogue" in prices["A100"].source
+    tiers = "accelerators[A100].tiers=[{tier: spot, cost_per_hour: 1}]"
+    assert set(wildcards_of(assigned(spec, [parse_assignment(tiers)]))) == {"loads"}
+
+
 def test_names_that_paths_are_made_of_lead_back_to_them() -> None:
     """A service may be called what it likes."""
     from optimizer.dashboard.controls import controls_of

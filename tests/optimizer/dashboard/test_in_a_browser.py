@@ -262,6 +262,22 @@ def test_faults_of_a_pasted_fleet_lead_to_their_lines(window: Window) -> None:
     assert all("/api/fleets" in entry["message"] and "422" in entry["message"] for entry in refused)
 
 
+def test_all_prices_move_where_the_catalogue_has_some_of_them(window: Window) -> None:
+    """A price that the fleet does not write is set, the others are multiplied; undone as one."""
+    text = SMALL.read_text(encoding="utf-8").replace(", cost_per_hour: 3.67", "")
+    window.click("#paste-open")
+    window.ask("document.querySelector('#paste-text').value = arguments[0]", text)
+    window.solved_anew(lambda: window.click("#paste-load"))
+    before = window.cost
+    twice = window.solved_anew(lambda: window.set("#all-prices", 2))
+    assert twice == pytest.approx(2 * before)
+    command = window.ask("return document.querySelector('#command').textContent")
+    assert "accelerators[H100].cost_per_hour*=2" in command
+    assert "accelerators[A100].cost_per_hour=" in command
+    assert window.solved_anew(lambda: window.click("#changes button")) == pytest.approx(before)
+    assert window.ask("return document.querySelectorAll('#changes li').length") == 0
+
+
 def test_the_keyboard_reaches_everything(window: Window) -> None:
     """Every control has a name; tabs move with the arrows; the slider heeds them too."""
     from selenium.webdriver.common.keys import Keys
