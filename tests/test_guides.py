@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from optimizer.cli.exit_codes import ExitCode
 from optimizer.fleet.estimates import with_estimates
 from optimizer.spec import load_slo, loads
 from tests.optimizer.cli.commands import REPOSITORY, run
+from tests.optimizer.cli.in_process import called
 
 SIZE = (REPOSITORY / "docs/guides/size-one-replica.md").read_text(encoding="utf-8")
 FIELDS = (REPOSITORY / "docs/reference/service-process.md").read_text(encoding="utf-8")
@@ -78,3 +80,27 @@ def test_the_sheet_of_the_guide_on_slos_is_one(tmp_path: Path) -> None:
     for command in re.findall(r"^fleetopt (.*)$", text, re.MULTILINE):
         done = run(*command.split(), "--estimates=linear" if "solve" in command else "-o-")
         assert done.returncode == ExitCode.OK, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    re.findall(
+        r"^fleetopt (capacity .*)$",
+        (REPOSITORY / "docs/guides/from-llm-d-planner.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    ),
+)
+def test_the_questions_of_llm_d_planner_are_answered(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each command of the guide says something, and exits with 0."""
+    assert called(tuple(command.split())) == ExitCode.OK
+    assert capsys.readouterr().out
+
+
+def test_the_solver_of_the_guide_on_plug_ins_passes_the_contract() -> None:
+    """The class that the guide shows, as it stands."""
+    text = (REPOSITORY / "docs/guides/write-a-plugin.md").read_text(encoding="utf-8")
+    made: dict[str, Any] = {"__name__": "guide"}
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(code, "guide", "exec"), made)
