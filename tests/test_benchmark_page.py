@@ -24,7 +24,7 @@ def test_runs_that_failed_or_found_nothing_stay_in_the_tables() -> None:
     """A cell each, in words."""
     here = {"cpus": 2, "cpu": "x", "python": "3.11"}
     common = {"limit_s": 5, "gap_asked": 1e-4, "date": "2026-11-22T00:00:00", "environment": here}
-    times = {"cpu_s": 1.0, "wall_s": 5.0, "version": "V 1", "bound": 1.0}
+    times = {"cpu_s": 1.0, "wall_s": 5.0, "version": "V 1", "detail": "0.1"}
     rows = [
         {"kind": "selection", "peer": "ours", "instance": "a", "value": 2.0, **times, **common},
         {"kind": "selection", "peer": "b", "instance": "a", "error": "fell over", **common},

@@ -104,3 +104,10 @@ def test_the_solver_of_the_guide_on_plug_ins_passes_the_contract() -> None:
     made: dict[str, Any] = {"__name__": "guide"}
     for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(compile(code, "guide", "exec"), made)
+
+
+def test_the_worked_example_of_the_background_on_prices_holds() -> None:
+    """The page's code asserts that the bound at a price of 15 is what the solver finds."""
+    text = (REPOSITORY / "docs/background/mmkp.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(code, "page", "exec"), {"__name__": "page"})

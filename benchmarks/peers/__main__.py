@@ -2,6 +2,8 @@
 
     python -m benchmarks.peers [--limit 30] [--peers ours,cbc] [-o benchmarks/results/peers.jsonl]
 
+aiconfigurator wants an environment of its own; AICONFIGURATOR=/path/to/its/command names it.
+
 Peers that are not installed (benchmarks/peers/requirements.txt) are left out and named. Lines are
 appended; `python -m benchmarks.page` makes the tables of docs/benchmarks.md from them.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.melange import DATA as MELANGE
+from benchmarks.peers.estimates import CASES, COMMAND
 from benchmarks.peers.one_run import GAP, MIP
 from optimizer.experiments.environment import describe_environment
 
@@ -35,6 +39,7 @@ def questions() -> list[tuple[str, str, str]]:
     asked = [("selection", peer, instance) for instance in INSTANCES for peer in MIP]
     slices = sorted((MELANGE / "instances").glob("*.json")) if MELANGE.is_dir() else []
     asked += [("slices", peer, str(path)) for path in slices for peer in ("ours", "melange")]
+    asked += [("estimates", peer, case) for case in CASES for peer in ("ours", "aiconfigurator")]
     return [*asked, ("queues", "ours", "M/M/8"), ("queues", "ciw", "M/M/8")]
 
 
@@ -64,16 +69,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--limit", type=float, default=30.0, help="wall-clock seconds of a run")
     parser.add_argument("--peers", default="", help="only these, with commas")
+    parser.add_argument("--kinds", default="", help="only these kinds, with commas")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     here = describe_environment()
-    wanted = set(options.peers.split(",")) if options.peers else set(MIP) | NEEDS.keys()
+    wanted = set(options.peers.split(",")) if options.peers else {*MIP, *NEEDS, "aiconfigurator"}
+    kinds = set(filter(None, options.kinds.split(",")))
     absent = {peer for peer, package in NEEDS.items() if find_spec(package) is None}
+    if shutil.which(os.environ.get(COMMAND, "aiconfigurator")) is None:
+        absent.add("aiconfigurator")
     for peer in sorted(absent & wanted):
-        print(f"{peer} is left out: {NEEDS[peer]} is not installed", file=sys.stderr)
+        print(f"{peer} is left out: it is not installed", file=sys.stderr)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     for kind, peer, instance in questions():
-        if peer in absent or peer not in wanted:
+        if peer in absent or peer not in wanted or (kinds and kind not in kinds):
             continue
         row = run(kind, peer, instance, options.limit)
         row["date"] = datetime.now(UTC).isoformat(timespec="seconds")

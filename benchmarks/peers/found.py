@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """Value and bound of a minimum, None where there is none; the solver and its version."""
+    """Value and bound of a minimum, None where there is none; who found it, and what else."""
 
     value: float | None
     bound: float | None
     version: str
+    detail: str = ""
 
 
 def matrix(problem: AllocationProblem) -> csc_array:
