@@ -129,8 +129,8 @@ def _estimates(rows: list[Row]) -> Iterator[str]:
     chosen = [row for row in rows if row["kind"] == "estimates"]
     yield (
         "Time per output token, and TTFT as each defines it, in ms; prompts of 4,000 tokens, "
-        "answers of 1,000. CPU s are those of the whole command. Who is nearer to measured times is said "
-        "[elsewhere](background/iteration-times.md).\n"
+        "answers of 1,000. CPU s are those of the whole command. Who is nearer to measured times "
+        "is said [elsewhere](background/iteration-times.md).\n"
     )
     yield "| | peer | ms per token | TTFT | CPU s |\n| --- | --- | --- | --- | --- |"
     for row in chosen:
