@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.control.actuators.base import Actuator, outcome
+from optimizer.control.actuators.variant_entries import read_entries, variants_meant
 from optimizer.control.errors import ControlError
 from optimizer.control.kubernetes.api_server import ApiError
 from optimizer.control.kubernetes.deployments import Deployment
@@ -59,49 +60,23 @@ class DeploymentScaleActuator(Actuator):
         )
         entries = rest.pop("deployments", [])
         super().__init__(fleet, folder, rest)
-        self._given: dict[Variant, str] = {}
-        for place, entry in enumerate(entries if isinstance(entries, list) else [entries]):
-            self._take(f"actuator '{self.name}': deployments[{place}]", entry)
+        where = f"actuator '{self.name}': deployments"
+        self._given = read_entries(where, entries, "deployment")
+        for place, deployment in enumerate(self._given.values()):
+            checked_name(f"{where}[{place}]", deployment)
         self._name_of = dict(self._given)
         self._seen: Mapping[str, Deployment] = {}
 
-    def _take(self, where: str, entry: object) -> None:
-        """Take one entry of the options."""
-        if not isinstance(entry, dict) or "deployment" not in entry:
-            raise ControlError(f"{where}: must have the keys service, accelerator and deployment")
-        given = dict(entry)
-        deployment = checked_name(where, given.pop("deployment"))
-        try:
-            variant = Variant.model_validate(given)
-        except ValueError as error:
-            raise ControlError(f"{where}: {error}") from error
-        if variant in self._given:
-            raise ControlError(f"{where}: another entry stands for {variant}")
-        if deployment in self._given.values():
-            raise ControlError(f"{where}: another entry has the deployment {deployment}")
-        self._given[variant] = deployment
-
     def begin(self, variants: Sequence[Variant]) -> None:
         """Find the variant of every entry; refuse deployments of what the fleet does not have."""
-        unmatched = self.match(variants)
+        found, unmatched = variants_meant("deployment", self._given, variants)
         for words in unmatched.values():
             raise ControlError(f"actuator '{self.name}': {words}")
+        self._name_of = found
 
     def match(self, variants: Sequence[Variant]) -> dict[Variant, str]:
         """Find the variant of every entry; return what is wrong with those that have none."""
-        known = {_without_batch(variant): variant for variant in variants}
-        self._name_of = {}
-        unmatched = {}
-        for given, deployment in self._given.items():
-            variant = known.get(_without_batch(given))
-            if variant is None or given.max_batch not in (None, variant.max_batch):
-                near = [str(v) for v in variants if v.service == given.service]
-                unmatched[given] = (
-                    f"deployment {deployment} stands for {given}, which the fleet does not have; "
-                    f"of this service: {'; '.join(near) or 'none'}"
-                )
-            else:
-                self._name_of[variant] = deployment
+        self._name_of, unmatched = variants_meant("deployment", self._given, variants)
         return unmatched
 
     def deployable(self) -> frozenset[Variant]:
@@ -206,7 +181,3 @@ class DeploymentScaleActuator(Actuator):
                 return outcome(order, OrderResult.APPLIED)
             replicas, version = self.read(name)
         raise AssertionError("the last try returns or raises")
-
-
-def _without_batch(variant: Variant) -> Variant:
-    return variant.model_copy(update={"max_batch": None})

@@ -15,7 +15,11 @@ _REGISTRY: PluginRegistry[Actuator] = PluginRegistry(
     unknown=UnknownPluginError,
     broken=BrokenPluginError,
     missing=MissingExtraError,
-    needs={"gauges": ("prometheus_client", "control"), "kubernetes": ("httpx", "control")},
+    needs={
+        "emulator": ("httpx", "control"),
+        "gauges": ("prometheus_client", "control"),
+        "kubernetes": ("httpx", "control"),
+    },
 )
 
 names = _REGISTRY.names

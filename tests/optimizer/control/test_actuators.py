@@ -30,7 +30,7 @@ def order(before: int, after: int) -> Order:
 
 def test_ours_are_registered() -> None:
     """By the same door as anyone's."""
-    assert {"dry-run", "gauges", "kubernetes"} <= set(names())
+    assert {"dry-run", "emulator", "gauges", "kubernetes"} <= set(names())
 
 
 def test_a_dry_run_writes_orders_down(fleet: FleetSpec, tmp_path: Path) -> None:
