@@ -12,6 +12,7 @@ from optimizer.engine.emulator.api_errors import ApiError
 from optimizer.fleet import ParetoMeasure
 
 __all__ = [
+    "Body",
     "CapacityBody",
     "CompareBody",
     "FleetBody",

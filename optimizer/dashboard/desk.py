@@ -36,9 +36,9 @@ class LoadedFleet:
     is_file
         Whether the file is on this machine, and not just the browser's.
     changes
-        Made before anybody's, with what they are for.
+        Made before anybody's, so that it can be planned here.
     notes
-        Why they are.
+        What people have to know of it.
     """
 
     spec: FleetSpec

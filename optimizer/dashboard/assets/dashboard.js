@@ -9,6 +9,7 @@ import { Solving } from "./solving.js";
 import { Studies, beginCalculator, figures } from "./studying.js";
 import { beginTabs, openTab } from "./tabs.js";
 
+const FEW = 3; // remarks that are shown without being asked for
 const FILES = [
   ["plan.json", "Plan, JSON"],
   ["plan.csv", "Plan, CSV"],
@@ -48,6 +49,9 @@ class Desk {
     find("why-service").replaceChildren(...fleet.services.map((name) => make("option", {}, name)));
     find("gap").placeholder = fleet.relative_gap;
     for (const id of ["view-front", "view-repair", "view-tornado", "view-lab", "why-view"]) find(id).replaceChildren();
+    find("notes").hidden = fleet.notes.length === 0;
+    find("notes").open = fleet.notes.length <= FEW;
+    find("notes").querySelector("ul").replaceChildren(...fleet.notes.map((note) => make("li", {}, note)));
     this.controls.load(fleet.controls);
     this.chips();
     this.solving.solve();

@@ -265,9 +265,11 @@ def test_faults_of_a_pasted_fleet_lead_to_their_lines(window: Window) -> None:
 def test_all_prices_move_where_the_catalogue_has_some_of_them(window: Window) -> None:
     """A price that the fleet does not write is set, the others are multiplied; undone as one."""
     text = SMALL.read_text(encoding="utf-8").replace(", cost_per_hour: 3.67", "")
+    text += "notes: [from a meeting]\n"
     window.click("#paste-open")
     window.ask("document.querySelector('#paste-text').value = arguments[0]", text)
     window.solved_anew(lambda: window.click("#paste-load"))
+    assert "from a meeting" in window.driver.find_element("id", "notes").text
     before = window.cost
     twice = window.solved_anew(lambda: window.set("#all-prices", 2))
     assert twice == pytest.approx(2 * before)
