@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from solvers.chance import Chance
+from solvers.chance_chords import VarianceChords
 from solvers.problem import CAPACITY_TOLERANCE, AllocationProblem, FloatArray, IntArray
 from solvers.sparse_columns import SparseColumns
 
@@ -72,6 +73,7 @@ class ChanceCuts:
         np.minimum.at(first, spread.rows, group[spread.columns])
         np.maximum.at(last, spread.rows, group[spread.columns])
         self._of_one_group = first >= last
+        self.chords = VarianceChords(problem, self._of_one_group)
 
     def usage_at(self, x: FloatArray | IntArray) -> FloatArray:
         """Return (m,), usage of each row at x (n,) with the room for its deviations."""
@@ -136,10 +138,11 @@ class ChanceCuts:
         number = np.array([row for row, _ in self._kept], dtype=np.int64)
         plain = np.setdiff1d(np.arange(self._problem.rows), number)
         usage = self._problem.usage.scaled_rows(plain, np.ones(len(plain)))
+        chords, limits = self.chords.linear()
         return dataclasses.replace(
             self._problem,
-            usage=SparseColumns.stack([usage, *(cut for _, cut in self._kept)]),
-            capacity=np.concatenate([capacity[plain], capacity[number]]),
+            usage=SparseColumns.stack([usage, *(cut for _, cut in self._kept), chords]),
+            capacity=np.concatenate([capacity[plain], capacity[number], limits]),
             chance=None,
         )
 

@@ -57,6 +57,10 @@ _RELAXATION_SHARE = 0.5
 _FIRST_GAP, _FINER = 0.02, 0.25
 # Share of the time that is left for one solve with linear rows.
 _LINEAR_SHARE = 0.3
+# Share of the time that is left for narrowing chords at each better solution, and how often over.
+_NARROWING_SHARE, _NARROWINGS = 0.2, 4
+# What costs as much as the incumbent must not be lost to rounding.
+_NO_DEARER = 1.0 + 1e-9
 # Solutions that keep the cones are looked for near the last one, at most so many in a row.
 _TRIES = 4
 # Prices are called duals of the relaxation when they prove its value to this, relative.
@@ -116,6 +120,8 @@ class _ChanceSearch:
         self.prices: RowPrices | None = None
         self.last: SolveResult | None = None
         self.rounds = 0
+        self.share = _LINEAR_SHARE
+        self._narrowed = math.inf
         self.gap = max(params.relative_gap, _FIRST_GAP)
         self.notes: list[str] = []
         self.series = ProgressSeries(params.progress, began=self.began)
@@ -130,11 +136,16 @@ class _ChanceSearch:
             if self._out_of_time():
                 return self._result(self._stopped_by())
             start = None if self.x is None else Start(self.x)
+            self._narrow()
             found = self._solve_linear(self.cuts.problem(), start)
             self.last = found
             self.rounds += 1
             if found.termination.reason is Reason.INFEASIBLE:
-                return self._infeasible()
+                if self.x is None:
+                    return self._infeasible()
+                # Chords hold for whatever is no dearer than the incumbent: nothing else is.
+                self._raise_bound(self.value)
+                return self._result(None)
             if self.problem.priority is None:
                 self._raise_bound(found.dual_bound)
             if found.x is None:
@@ -143,12 +154,33 @@ class _ChanceSearch:
                 proven = found.termination.reason is Reason.OPTIMAL
                 if proven and self.gap <= self.params.relative_gap:
                     return self._optimal(found)
-                self.gap = max(self.gap * _FINER, self.params.relative_gap)
+                if proven:
+                    self.gap = max(self.gap * _FINER, self.params.relative_gap)
+                elif self._out_of_time() or self.share == 1.0:
+                    return self._result(self._stopped_by())
+                else:
+                    self.share = 1.0  # the proof is all that is missing
                 continue
             self.cuts.add(found.x, self.cuts.violated(found.x))
             if not self._closed():
                 self._look_inside(found.x)
         return self._result(None)
+
+    def _narrow(self) -> None:
+        """Narrow the chords to solutions no dearer than the incumbent, while that takes little."""
+        if self.x is None or self.problem.priority is not None or self._narrowed <= self.value:
+            return
+        self._narrowed = self.value
+        chords, began = self.cuts.chords, time.perf_counter()
+        left = self._time_left()
+        chords.look_from(self.x)
+        for _ in range(_NARROWINGS):
+            linear = self.cuts.problem()
+            for row in chords.rows.tolist():
+                spent = time.perf_counter() - began
+                if left is not None and spent > left * _NARROWING_SHARE:
+                    return
+                chords.tighten(row, linear, self.value * _NO_DEARER, left)
 
     def _solve_relaxation(self) -> None:
         """Take prices, their bound and the first half-spaces from the relaxation with cones."""
@@ -206,7 +238,7 @@ class _ChanceSearch:
         left = self._time_left()
         params = dataclasses.replace(
             self.params,
-            time_limit_s=None if left is None else left * _LINEAR_SHARE,
+            time_limit_s=None if left is None else left * self.share,
             relative_gap=self.gap,
             progress=None,
             options={},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 from pathlib import Path
 
@@ -98,6 +100,51 @@ def test_half_spaces_touch_the_cone_and_lose_no_solution(seed: int) -> None:
     inside = cuts.inside(here)
     if seed % 2 == 0 and (inside.usage.dot(there) <= inside.capacity).all():
         assert (cuts.usage_at(there) <= problem.capacity * (1 + 1e-12)).all()
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(st.integers(0, 10**6))
+def test_chords_lose_nothing_that_is_as_good_as_the_incumbent(seed: int) -> None:
+    """Narrowed for a value, they are kept by every choice of at most that, and lie nearer."""
+    problem = dataclasses.replace(random_chance(seed, groups=4), priority=None, unserved=None)
+    choices = [np.zeros(problem.columns, dtype=np.int64) for _ in range(3**4)]
+    for x, chosen in zip(choices, itertools.product(range(3), repeat=4), strict=True):
+        x[np.arange(4) * 3 + np.array(chosen)] = 1
+    good = [x for x in choices if check(problem, x).feasible]
+    if not good:
+        return
+    cuts = ChanceCuts(problem)
+    chords = cuts.chords
+    wide = chords.high - chords.low
+    value = float(np.median([problem.cost @ x for x in good]))
+    chords.look_from(good[0])
+    for row in chords.rows.tolist():
+        chords.tighten(row, cuts.problem(), value, None)
+    assert (chords.high - chords.low <= wide * (1 + 1e-9)).all()
+    usage, limit = chords.linear()
+    for x in good:
+        if problem.cost @ x <= value:
+            assert (usage.dot(x.astype(float)) <= limit * (1 + 1e-9) + 1e-9).all()
+
+
+def test_a_chord_by_hand() -> None:
+    """Two services with deviation 3 or 4, or 0 unserved: V from 0 to 25, sqrt(V) >= V / 5.
+
+    With V known to be 9 at least, the chord runs through both roots.
+    """
+    spread = [[3.0, 0.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]]
+    problem = AllocationProblem(
+        [1, 9, 1, 9], [[1, 0, 1, 0]], [20], [0, 0, 1, 1], chance=Chance(spread, [0, 0])
+    )
+    chords = ChanceCuts(problem).chords
+    assert (chords.low[0], chords.high[0]) == (0.0, 25.0)
+    usage, limit = chords.linear()
+    assert usage.to_dense()[0] == pytest.approx([1 + 9 / 5, 0, 1 + 16 / 5, 0])
+    assert limit[0] == 20.0
+    chords.low[0] = 9.0
+    usage, limit = chords.linear()
+    assert limit[0] == pytest.approx(20 - 3 * 5 / 8)
+    assert usage.to_dense()[0] == pytest.approx([1 + 9 / 8, 0, 1 + 16 / 8, 0])
 
 
 def test_a_row_is_kept_with_the_stated_probability() -> None:
