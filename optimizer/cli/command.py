@@ -37,6 +37,7 @@ from optimizer.cli import (
     validate,
     whatif,
 )
+from optimizer.cli.asked_part import asked_part
 from optimizer.cli.exit_codes import ExitCode
 
 __all__ = ["app", "main"]
@@ -99,8 +100,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name may be beyond the encoding
     _show_log()
+    # Completion asks for the options of any verb.
+    whole = "_FLEETOPT_COMPLETE" in os.environ
     try:
-        app()
+        (app if whole else asked_part(app, sys.argv[1:]))()
     except SystemExit as end:
         if _is_interrupt(end):
             _fail("interrupted", ExitCode.INTERRUPTED)

@@ -175,7 +175,7 @@ def approve(
 
     For example:
 
-      fleetopt control approve examples/control/control.yaml 3f9a0c21b7de
+      fleetopt control approve control.yaml 3f9a0c21b7de
 
       fleetopt control approve /etc/fleetopt/control.yaml 3f9a0c21b7de
     """

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "capacity measure", "control serve", "dashboard", "operator run", "serve",
     "control run examples/control/control.yaml --slo examples/slo.yaml",
     "control approve /etc/fleetopt/control.yaml 3f9a0c21b7de",
+    "solve examples/fleet.yaml --verify",  # minutes of simulation
 }  # fmt: skip
 SLOW = (
     "compare", "control", "explain", "export", "horizon", "kv study", "pareto", "report",
@@ -76,6 +77,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     files = {
         "config.json": json.dumps(llama),
+        "control.yaml": (folder / "examples/control/control.yaml").read_text(encoding="utf-8")
+        + "state: state.jsonl\n",
         "devices.csv": device,
         "fleet.yaml": (REPOSITORY / "examples/fleet.yaml").read_text(encoding="utf-8"),
         "measurements.csv": iterations(0.02),
@@ -110,6 +113,9 @@ def test_an_example_runs(
             pytest.importorskip(package, reason=f"{word} needs an extra")
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    if "--from results" in line:
+        small = ("--instances", "fleet:20", "--solvers", "greedy", "--no-warm-up", "-o", "results")
+        assert run("compare", *small)[0] == ExitCode.OK
     out = ""
     for part in line.split(" | "):
         status, out, err = run(*shlex.split(part)[1:], stdin=out)
