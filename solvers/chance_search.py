@@ -59,8 +59,8 @@ _FIRST_GAP, _FINER = 0.02, 0.25
 _LINEAR_SHARE = 0.3
 # Share of the time that is left for narrowing chords at each better solution, and how often over.
 _NARROWING_SHARE, _NARROWINGS = 0.2, 4
-# What costs as much as the incumbent must not be lost to rounding.
-_NO_DEARER = 1.0 + 1e-9
+# What costs as much as the incumbent must not be lost to rounding: this, relative, is no dearer.
+_NO_DEARER = 1e-9
 # Solutions that keep the cones are looked for near the last one, at most so many in a row.
 _TRIES = 4
 # Prices are called duals of the relaxation when they prove its value to this, relative.
@@ -174,13 +174,14 @@ class _ChanceSearch:
         chords, began = self.cuts.chords, time.perf_counter()
         left = self._time_left()
         chords.look_from(self.x)
+        at_most = self.value + _NO_DEARER * max(abs(self.value), 1.0)
         for _ in range(_NARROWINGS):
             linear = self.cuts.problem()
             for row in chords.rows.tolist():
                 spent = time.perf_counter() - began
                 if left is not None and spent > left * _NARROWING_SHARE:
                     return
-                chords.tighten(row, linear, self.value * _NO_DEARER, left)
+                chords.tighten(row, linear, at_most, left)
 
     def _solve_relaxation(self) -> None:
         """Take prices, their bound and the first half-spaces from the relaxation with cones."""

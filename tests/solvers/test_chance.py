@@ -127,6 +127,17 @@ def test_chords_lose_nothing_that_is_as_good_as_the_incumbent(seed: int) -> None
             assert (usage.dot(x.astype(float)) <= limit * (1 + 1e-9) + 1e-9).all()
 
 
+@pytest.mark.parametrize("seed", [1, 4, 7, 10])
+def test_profits_are_negative_costs(seed: int) -> None:
+    """With every cost below 0 the same choice is best, and proven."""
+    problem = dataclasses.replace(random_chance(seed, groups=4), priority=None, unserved=None)
+    profit = dataclasses.replace(problem, cost=problem.cost - 20.0)
+    best, found = solve(problem, "convex"), solve(profit, "convex")
+    assert found.termination.reason is best.termination.reason
+    if found.x is not None:
+        assert found.primal_bound == pytest.approx(best.primal_bound - 80.0)
+
+
 def test_a_chord_by_hand() -> None:
     """Two services with deviation 3 or 4, or 0 unserved: V from 0 to 25, sqrt(V) >= V / 5.
 
