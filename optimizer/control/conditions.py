@@ -56,6 +56,16 @@ class Conditions:
             f"{', '.join(swinging[:5])}: reductions wait longer" if swinging else "",
         )
 
+    def tell_approval(self, now_s: float, reason: str, digest: str) -> None:
+        """Say whether a large change waits for approval, and under which digest; "": none."""
+        self.tell(
+            now_s,
+            ConditionType.APPROVED,
+            not digest,
+            "AwaitingApproval" if digest else "WithinLimits",
+            f"{reason}; approve {digest}" if digest else "",
+        )
+
     def tell_capacity(
         self, now_s: float, unserved: Sequence[str], waiting: Mapping[Variant, int]
     ) -> None:

@@ -17,15 +17,13 @@ from optimizer.control.effort import Efforts
 from optimizer.control.errors import ActuationError, JournalError
 from optimizer.control.execution import Execution
 from optimizer.control.expectations import Expectations, longest_start_up_s
-from optimizer.control.expected_load import ExpectedLoad
 from optimizer.control.former_variants import FormerVariants
 from optimizer.control.journal import Journal, MemoryJournal
 from optimizer.control.memory import Memory
-from optimizer.control.move_pace import MovePace
 from optimizer.control.planned_load import PlannedLoad, PlannedLoads
 from optimizer.control.planner import Planner
+from optimizer.control.planning import PLANNING_FAILURES, Planning
 from optimizer.control.quotas import with_former
-from optimizer.control.scarcity import Scarcity
 from optimizer.control.sequencer import Ledger, Orders, Sequencer
 from optimizer.control.spec import (
     Clamp,
@@ -41,21 +39,11 @@ from optimizer.control.spec import (
 )
 from optimizer.control.stabilizer import Settled, Stabilizer
 from optimizer.control.steady_clock import SteadyClock
-from optimizer.control.triggers import Triggers
 from optimizer.control.tuning import Tuning
 from optimizer.control.variant_cards import VariantCards
-from optimizer.errors import FleetError
 from optimizer.spec.fleet_spec import FleetSpec
-from queue_models import QueueModelError
-from solvers import SolverError
 
 __all__ = ["Controller", "Cycle"]
-
-# What an optimisation can fail with; then the last good plan is held.
-_FAILURES = (
-    *(FleetError, SolverError, QueueModelError),
-    *(ArithmeticError, MemoryError, ValueError, RuntimeError),
-)
 
 
 class Controller:
@@ -105,31 +93,26 @@ class Controller:
         self._stabilizer = Stabilizer(spec.stabilization)
         self._breaker = Breaker(spec.breaker)
         self._ledger = Ledger(settle_s=4.0 * spec.observe_s)
-        self._scarcity = Scarcity(
-            spec.stabilization.pending_timeout_s, lambda variant: self._variant_cards.of(variant)
-        )
         self._conditions = Conditions()
         self._clock, self._former = SteadyClock(), FormerVariants()
-        self._triggers = Triggers(spec.period_s)
-        self._pace = MovePace(spec.stabilization)
+        self._planning = Planning(
+            spec, self._conditions, lambda variant: self._variant_cards.of(variant)
+        )
         self._execution = Execution(
             actuator, self._ledger, self._breaker, self._stabilizer, self._conditions
         )
         self._contended: frozenset[Variant] = frozenset()
-        self._failures = 0
         self._paused = spec.paused
         self._memory = Memory(
             journal or MemoryJournal(),
             {
                 "clock": self._clock,
                 "former": self._former,
-                "triggers": self._triggers,
-                "pace": self._pace,
+                **self._planning.parts,
                 "loads": self._planned,
                 "stabilizer": self._stabilizer,
                 "breaker": self._breaker,
                 "ledger": self._ledger,
-                "scarcity": self._scarcity,
                 "conditions": self._conditions,
                 "forecaster": self._expectations,
                 "tuning": self._tuning,
@@ -139,7 +122,7 @@ class Controller:
 
     def notify(self, event: str) -> None:
         """Ask for a plan at the next step, whatever the time."""
-        self._triggers.notify(event)
+        self._planning.notify(event)
 
     def adopt(self, fleet: FleetSpec) -> None:
         """Go on with another description of the fleet: its services may come and go.
@@ -214,9 +197,7 @@ class Controller:
         observation = self.collector.collect(now_s, seen_counts)
         self._learn(observation, seen_counts)
         loads, forecasts = self._expect(now_s, observation)
-        trigger = self._trigger(now_s, loads, seen_counts, observation)
-        if trigger:
-            self._plan(now_s, loads, counts)
+        trigger = self._plan(now_s, loads, counts, seen_counts, observation)
         settled = self._settle(now_s, loads, counts)
         before = counts.wanted()
         targets = {v: n for one in settled.values() for v, n in one.target.items()}
@@ -257,7 +238,7 @@ class Controller:
             return
         try:
             self.planner.retune(entries)
-        except _FAILURES as error:
+        except PLANNING_FAILURES as error:
             words = f"{type(error).__name__}: {error}"
             self._conditions.tell(
                 observation.at_s, ConditionType.OPTIMIZATION_READY, False, "RetuneFailed", words
@@ -320,53 +301,29 @@ class Controller:
         self._conditions.tell_metrics(now_s, loads, seen)
         return loads, forecasts
 
-    def _trigger(
-        self,
-        now_s: float,
-        loads: Mapping[str, PlannedLoad],
-        counts: ReplicaCounts,
-        observation: FleetObservation,
-    ) -> str:
-        """Return what makes a plan due; "" where none is."""
-        cards = dict(self._scarcity.update(now_s, counts.counts))
-        left = self._variant_cards.left_by_strangers(counts.counts)
-        for kind, there in (*(observation.cards or {}).items(), *left.items()):
-            cards[kind] = min(there, cards.get(kind, there))
-        self._triggers.notice_cards(cards)
-        return self._triggers.due(now_s, loads, self._memory.proposal, self.planner)
-
     def _plan(
         self,
         now_s: float,
         loads: Mapping[str, PlannedLoad],
         counts: ReplicaCounts,
-    ) -> None:
-        """Make a new proposal; where that fails, the last good one is held."""
-        moves = self._pace.moves(now_s, first=self._memory.proposal is None)
-        wanted: dict[str, ExpectedLoad] = {
-            name: planned.load for name, planned in loads.items() if planned.load is not None
-        }
-        try:
-            proposal = self.planner.plan(
-                wanted, counts.wanted(), moves=moves, cards=self._triggers.cards or None
-            )
-        except _FAILURES as error:
-            self._failures += 1
-            words = f"{type(error).__name__}: {error}"
-            self._conditions.tell(
-                now_s, ConditionType.OPTIMIZATION_READY, False, "OptimizationFailed", words
-            )
-            return
-        self._pace.made(now_s, moves, proposal)
-        unseen = {name for name, planned in loads.items() if planned.load is None}
-        self._memory.proposal = proposal.without(unseen, counts.wanted()) if unseen else proposal
-        self._failures = 0
-        if all(load.trusted for load in loads.values()):
-            self._memory.success_s = now_s
-        self._conditions.tell(
-            now_s, ConditionType.OPTIMIZATION_READY, True, "Optimized", proposal.solver
-        )
-        self._write(now_s)
+        seen_counts: ReplicaCounts,
+        observation: FleetObservation,
+    ) -> str:
+        """Make a new proposal where one is due; return what made it due."""
+        cards = self._variant_cards.left_by_strangers(seen_counts.counts)
+        for kind, there in (observation.cards or {}).items():
+            cards[kind] = min(there, cards.get(kind, there))
+        before = self._memory.proposal
+        trigger = self._planning.due(now_s, loads, seen_counts, cards, before, self.planner)
+        if not trigger:
+            return trigger
+        proposal = self._planning.plan(now_s, loads, counts, self.planner, first=before is None)
+        if proposal is not None:
+            self._memory.proposal = proposal
+            if all(load.trusted for load in loads.values()):
+                self._memory.success_s = now_s
+            self._write(now_s)
+        return trigger
 
     def _settle(
         self, now_s: float, loads: Mapping[str, PlannedLoad], counts: ReplicaCounts
@@ -380,7 +337,7 @@ class Controller:
             self._memory.proposal.replicas,
             loads,
             rate_of=self._rate_rps,
-            trusted=self._failures == 0,
+            trusted=self._planning.failures == 0,
             contended=self._contended,
         )
         self._conditions.tell_swinging(now_s, self._stabilizer.swinging)
@@ -395,40 +352,32 @@ class Controller:
     ) -> Clamp | None:
         """Return what holds everything; None where nothing does."""
         tripped = self._breaker.holds(now_s, before, targets)
-        self._conditions.tell(
-            now_s,
-            ConditionType.APPROVED,
-            not tripped,
-            "AwaitingApproval" if tripped else "WithinLimits",
-            f"{self._breaker.reason}; approve {self._breaker.tripped}" if tripped else "",
-        )
+        self._conditions.tell_approval(now_s, self._breaker.reason, self._breaker.tripped)
         if self._paused:
             return Clamp.PAUSED
         return Clamp.BREAKER if tripped else None
 
     def _blind(self, now_s: float) -> Cycle:
         """Return a cycle in which the replicas could not be counted: nothing is done."""
-        self._failures += 1
+        self._planning.failures += 1
         empty = ReplicaCounts(at_s=now_s, counts=())
         decision = Decision(at_s=now_s, cycle=self._memory.cycle, trigger="blind", services=())
         return Cycle(self._status(now_s, empty, {}), decision, (), None)
 
     def _why_not_ready(self) -> str:
-        if self._failures:
-            return f"{self._failures} failures in a row"
+        if self._planning.failures:
+            return f"{self._planning.failures} failures in a row"
         return "the configuration is not valid, or a large change waits for approval"
 
     def _status(
         self, now_s: float, counts: ReplicaCounts, targets: Mapping[Variant, int]
     ) -> ControlStatus:
-        ready = self._failures < self.spec.most_failures and all(
+        ready = self._planning.failures < self.spec.most_failures and all(
             self._conditions.holds(kind)
             for kind in (ConditionType.CONFIGURATION_VALID, ConditionType.APPROVED)
         )
-        words = "" if ready else self._why_not_ready()
-        self._conditions.tell(
-            now_s, ConditionType.READY, ready, "Working" if ready else "Degraded", words
-        )
+        reason, words = ("Working", "") if ready else ("Degraded", self._why_not_ready())
+        self._conditions.tell(now_s, ConditionType.READY, ready, reason, words)
         return ControlStatus(
             fleet=self.fleet.name,
             at_s=now_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,40 @@ def test_it_runs_until_it_is_stopped(folder: Path) -> None:
     control.run(lambda: now[0], wait, lambda cycle: seen.append(cycle.decision.at_s))
     control.close()
     assert seen == [0.0, 15.0, 30.0, 45.0]
+
+
+def test_a_file_that_changes_is_noticed_at_once(folder: Path) -> None:
+    """The loop looks within a second, not at the next interval, and goes on as before."""
+    control = ConfiguredControl(folder / "control.yaml")
+    now, seen = [0.0], []
+
+    def wait(seconds: float) -> bool:
+        now[0] += seconds
+        if now[0] == 4.0:
+            (folder / "fleet.yaml").write_text(TEXT + "# changed\n", encoding="utf-8")
+        return len(seen) == 4
+
+    control.run(lambda: now[0], wait, lambda cycle: seen.append(cycle.decision))
+    control.close()
+    assert [decision.at_s for decision in seen] == [0.0, 4.0, 19.0, 34.0]
+    assert seen[1].trigger == "event: fleet"
+
+
+def test_an_event_plans_at_once_and_cooldowns_hold(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often something happens, two rises of a service keep their distance."""
+    cooldown = CONFIG.replace("down_window_s: 30,", "down_window_s: 30, cooldown_up_s: 60,")
+    (folder / "control.yaml").write_text(cooldown, encoding="utf-8")
+    control = ConfiguredControl(folder / "control.yaml")
+    control.step(0.0)
+    at = {}
+    for second in range(1, 90):
+        monkeypatch.setitem(RATES, "chat", 40.0 + 3.0 * second)
+        control.controller.notify("burst")
+        cycle = control.step(float(second))
+        assert "burst" in cycle.decision.trigger
+        at[second] = wanted(control)
+    rises = [second for second in range(2, 90) if at[second] > at[second - 1]]
+    assert rises
+    assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(rises))
