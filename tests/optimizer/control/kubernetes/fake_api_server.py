@@ -55,7 +55,8 @@ class Request:
 class FakeApiServer:
     """Serves until it is closed.
 
-    `failing` refuses the next requests that match (verb, resource): pairs of a count and an answer.
+    `failing` refuses the next requests that match (verb, resource): a count and the status; with
+    None in its place they are carried out, and the answer is lost.
     """
 
     users: dict[str, str] = field(default_factory=lambda: {"admintok": "admin"})
@@ -183,6 +184,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._note(user, verb, place, refused.code, dry_run)
             raise
         self._note(user, verb, place, code, dry_run)
+        failing = self.fake.failing.get((verb, place.resource))
+        if failing and failing[0] > 0:
+            failing[0] -= 1
+            self.close_connection = True  # done, and nobody hears of it
+            return
         self._send(code, answer)
 
     def _refuse(self, user: str, verb: str, place: Place) -> None:
@@ -196,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.fake.served(place.group, place.version):
             raise RefusedError(404, "NotFound", "the server could not find the requested resource")
         failing = self.fake.failing.get((verb, place.resource))
-        if failing and failing[0] > 0:
+        if failing and failing[0] > 0 and failing[1] is not None:
             failing[0] -= 1
             raise RefusedError(failing[1], "Injected", "as the test says")
 
