@@ -200,6 +200,7 @@ def test_observing_changes_nothing(operator: Operator, cluster: Cluster) -> None
     assert condition(cluster, "Optimizer", "fleet", "Planned")["status"] == "True"
 
 
+@pytest.mark.slow
 def test_a_large_change_waits_for_the_annotation(
     operator: Operator, cluster: Cluster, prometheus: FakePrometheus
 ) -> None:
@@ -277,6 +278,7 @@ def test_a_second_optimizer_stands_back(operator: Operator, cluster: Cluster) ->
     )
 
 
+@pytest.mark.slow
 def test_missing_figures_take_nothing_away(
     operator: Operator, cluster: Cluster, prometheus: FakePrometheus
 ) -> None:
