@@ -10,6 +10,7 @@ import base64
 import binascii
 import gzip
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -18,15 +19,20 @@ from optimizer.control.kubernetes import ApiError, ApiServer, path_of
 
 __all__ = ["ConfigMapJournal"]
 
+_log = logging.getLogger(__name__)
+
 _SCHEMA_VERSION = 1
 _KEY = "state.json.gz"
 _NOT_FOUND, _CONFLICT = 404, 409
-# Of the API server, for all values of a ConfigMap together [bytes].
-_MOST_BYTES = 2**20
+# An API server takes 1 MiB for all values of a ConfigMap together.
+_MOST_CHARACTERS = 2**20 - 4096
 
 
 class ConfigMapJournal:
     """The state of one Optimizer, beside it.
+
+    The memory of the forecasts is left out where it does not fit: loads planned for, windows,
+    approvals and orders on their way are what must not be lost.
 
     Parameters
     ----------
@@ -75,9 +81,11 @@ class ConfigMapJournal:
 
     def write(self, state: dict[str, Any]) -> None:
         """Replace the state, unless somebody else has replaced it since."""
-        text = json.dumps({"schema_version": _SCHEMA_VERSION, **state})
-        packed = base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")
-        if len(packed) > _MOST_BYTES - 4096:
+        packed = _packed(state)
+        if len(packed) > _MOST_CHARACTERS and state.get("forecaster"):
+            _log.info("the forecasts' memory does not fit: after a restart they begin anew")
+            packed = _packed({**state, "forecaster": {}})
+        if len(packed) > _MOST_CHARACTERS:
             raise JournalError(
                 f"the state takes {len(packed) / 2**20:.2f} MiB, and a ConfigMap holds 1: control "
                 "the services with several Optimizers, in namespaces of their own"
@@ -113,3 +121,8 @@ class ConfigMapJournal:
             return None
         self._version, self._known = str(found["metadata"]["resourceVersion"]), True
         return found
+
+
+def _packed(state: dict[str, Any]) -> str:
+    text = json.dumps({"schema_version": _SCHEMA_VERSION, **state})
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")

@@ -149,3 +149,7 @@ def test_nonsense_and_too_much_are_told(fake_cluster: Cluster) -> None:
     noise = random.Random(1).randbytes(900_000).hex()
     with pytest.raises(JournalError, match=r"the state takes .* MiB, and a ConfigMap holds 1"):
         journal(fake_cluster).write({"fleet": "f", "noise": noise})
+    journal(fake_cluster).write({"fleet": "f", "cycle": 3, "forecaster": {"noise": noise}})
+    found = journal(fake_cluster).read()
+    assert found is not None
+    assert (found["cycle"], found["forecaster"]) == (3, {})
