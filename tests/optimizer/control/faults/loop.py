@@ -154,17 +154,24 @@ class Loop:
             r.wanted * self.planner.rate_rps(r.variant) for r in self.fleet._of_service[service]
         )
 
-    def run(self, seconds: float) -> None:
-        """Let time pass, and hold every instant to the invariants."""
-        for step in range(1, round(seconds / TICK_S) + 1):
+    def run(self, seconds: float, slower: int = 1) -> None:
+        """Let time pass, and hold every instant to the invariants.
+
+        Parameters
+        ----------
+        slower
+            How many times longer ticks are, and how many times rarer looks.
+        """
+        tick_s = slower * TICK_S
+        for step in range(1, round(seconds / tick_s) + 1):
             self.faults.apply(self.fleet)
-            self.fleet.advance(TICK_S)
+            self.fleet.advance(tick_s)
             for tick in self.fleet.ticks.values():
                 self.arrived += tick.arrived
                 self.completed += tick.completed
-            self.simulated.remember(TICK_S)
+            self.simulated.remember(tick_s)
             if self.collector is not self.simulated:
-                self.scraped.scrape(TICK_S)
+                self.scraped.scrape(tick_s)
             if self.deployments is not None:
                 self.deployments.watch()
             for action in self.each_tick:

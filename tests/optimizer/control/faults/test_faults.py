@@ -113,7 +113,7 @@ def test_three_days_of_random_faults(quick_fleet: FleetSpec, sized: Planner) -> 
         row.begin(loop)
         loop.run(row.lasts_s)
         row.end(loop)
-        loop.run(rng.uniform(300.0, 1500.0))
+        loop.run(rng.uniform(300.0, 1500.0), slower=4)
         gc.collect()
         sizes.append((loop.fleet.now_s, len(gc.get_objects()), loop.journal.size))
     loop.rates = dict(RATES)
