@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from optimizer.cli import (
+    all_plugins,
     capacity,
     compare,
     control,
@@ -70,6 +71,7 @@ app.command("compare")(compare.compare)
 app.command("sweep")(sweep.sweep)
 app.command("solvers")(solvers.solvers)
 app.command("queue-models")(queue_models.queue_models)
+app.command("plugins")(all_plugins.plugins)
 app.command("tune")(tune.tune)
 app.command("schema")(schema.schema)
 app.add_typer(capacity.app, name="capacity")

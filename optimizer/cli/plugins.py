@@ -14,7 +14,7 @@ from optimizer.cli.output import show, write_data
 if TYPE_CHECKING:
     from optimizer.report.plugin_text import PluginRow
 
-__all__ = ["Describe", "describe_plugin", "list_plugins"]
+__all__ = ["Describe", "describe_plugin", "list_plugins", "plain_row"]
 
 Describe = Annotated[
     str | None,
@@ -27,7 +27,7 @@ Describe = Annotated[
 def list_plugins(kind: str, plugins: Sequence[PluginRow], *, as_json: bool) -> None:
     """Print the plug-ins of a registry as a table, or as JSON under the key `kind`."""
     if as_json:
-        rows = [_plain(asdict(cast("Any", plugin))) for plugin in plugins]
+        rows = [plain_row(plugin) for plugin in plugins]
         write_data(json.dumps({"schema_version": 1, kind: rows}, indent=2), None)
         return
     from optimizer.report import plugin_view
@@ -46,9 +46,9 @@ def describe_plugin(kind: str, description: object, *, as_json: bool) -> None:
     show(description_view(account))
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Turn sets into sorted lists, which JSON has."""
+def plain_row(plugin: PluginRow) -> dict[str, Any]:
+    """Return what is known of a plug-in, with sets as sorted lists, which JSON has."""
     return {
         key: sorted(map(str, value)) if isinstance(value, set | frozenset) else value
-        for key, value in row.items()
+        for key, value in asdict(cast("Any", plugin)).items()
     }

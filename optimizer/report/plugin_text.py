@@ -46,9 +46,10 @@ class PluginRow(Protocol):
         ...
 
 
-def plugin_view(plugins: Sequence[PluginRow]) -> RenderableType:
+def plugin_view(plugins: Sequence[PluginRow], title: str | None = None) -> RenderableType:
     """Return a row per plug-in: name, where it comes from, what it is or why it is broken."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    table.title, table.title_justify, table.title_style = title, "left", "bold underline"
     table.add_column("name", style="bold", overflow="fold")
     table.add_column("from", overflow="fold")
     table.add_column("status")

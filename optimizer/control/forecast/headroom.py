@@ -20,7 +20,7 @@ __all__ = ["HeadroomForecaster"]
 # Bounds are judged at this probability.
 _JUDGED = 0.9
 # A load above its bound is missed as a whole, and costs so many times what as much idle room does.
-_MISSED = 50.0
+_MISSED = 10.0
 # A bound counts by its cost over that of the better one, to this power.
 _SHARPNESS = 12.0
 # The level and its errors are remembered so many times as long as the errors of forecasts.

@@ -22,6 +22,7 @@ from optimizer.control.lab.baselines import (
     StaticPeakBaseline,
     Surroundings,
 )
+from optimizer.control.lab.engine_fleet import EngineFleet
 from optimizer.control.lab.faults import Faults
 from optimizer.control.lab.fluid_fleet import FluidFleet
 from optimizer.control.lab.ports import SimulatedActuator, SimulatedCollector
@@ -29,7 +30,7 @@ from optimizer.control.lab.scoring import Score, Scorer
 from optimizer.control.lab.service_curves import Curves, ServiceCurves
 from optimizer.control.lab.traffic import Load, ScenarioTraffic
 from optimizer.control.planner import Moves, Planner, Proposal
-from optimizer.control.spec import FaultKind, ScenarioSpec, Variant
+from optimizer.control.spec import FaultKind, ScenarioSpec, Simulator, Variant
 from optimizer.control.spec.document import ControlDocument
 from optimizer.errors import PlanError
 from optimizer.spec.base import SpecModel
@@ -41,6 +42,10 @@ __all__ = ["LabProgress", "LabResult", "PolicyRun", "Series", "run_scenario"]
 # What the tuned horizontal autoscaler is tuned over.
 _TARGET_SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)
 _DOWN_WINDOWS_S = (60.0, 300.0)
+_SIMULATORS: Mapping[Simulator, type[FluidFleet]] = {
+    Simulator.FLUID: FluidFleet,
+    Simulator.ENGINE: EngineFleet,
+}
 # Points of a series that is kept for plots.
 _POINTS = 720
 # Times that a run tells how far it is.
@@ -74,7 +79,10 @@ class LabResult(ControlDocument):
 
     scenario: str
     fleet: str
-    simulator: str = Field(default="fluid", description="fluid: by the queue model's own curves.")
+    simulator: str = Field(
+        default="fluid",
+        description="fluid: by the queue model's own curves; engine: every request and iteration.",
+    )
     duration_s: float
     runs: tuple[PolicyRun, ...] = Field(strict=False)
 
@@ -235,7 +243,8 @@ class _Laboratory:
 
     def _world(self) -> tuple[FluidFleet, Faults, SimulatedCollector]:
         scenario = self._scenario
-        fleet = FluidFleet(
+        kind = _SIMULATORS[scenario.simulator]
+        fleet = kind(
             self._fleet,
             self._variants,
             self._traffic.at,
@@ -353,6 +362,7 @@ def run_scenario(
     return LabResult(
         scenario=scenario.name,
         fleet=fleet.name,
+        simulator=scenario.simulator.value,
         duration_s=scenario.duration_s,
         runs=tuple(runs),
     )

@@ -58,6 +58,7 @@ from optimizer.control.spec.scenario import (
     LoadPattern,
     ScenarioSpec,
     ServiceTrafficSpec,
+    Simulator,
 )
 from optimizer.control.spec.schema import DOCUMENTS, control_json_schema
 from optimizer.control.spec.status import Condition, ConditionType, ControlStatus, ServiceStatus
@@ -109,6 +110,7 @@ __all__ = [
     "ServiceStatus",
     "ServiceTrafficSpec",
     "ServingWindow",
+    "Simulator",
     "StabilizationSpec",
     "TuneAnswer",
     "TuneRequest",

@@ -22,9 +22,9 @@ __all__ = [
 class ForecastSpec(SpecModel):
     """How the load of the near future is told."""
 
-    method: Name = Field(default="last-value", description="A registered forecaster.")
+    method: Name = Field(default="headroom", description="A registered forecaster.")
     quantile: float = Field(
-        default=0.95, gt=0.0, lt=1, description="Quantile of the rate that replicas are sized for."
+        default=0.9, gt=0.0, lt=1, description="Quantile of the rate that replicas are sized for."
     )
     horizon_s: NonNegative | None = Field(
         default=None,
@@ -77,7 +77,7 @@ class StabilizationSpec(SpecModel):
     """How fast replicas follow the optimiser."""
 
     tolerance: float = Field(
-        default=0.1,
+        default=0.06,
         ge=0,
         lt=1,
         description="Hysteresis: share by which the load must fall below the rate planned for "
@@ -87,7 +87,7 @@ class StabilizationSpec(SpecModel):
         default=0.0, description="The least of the proposals in this window is granted [s]."
     )
     down_window_s: NonNegative = Field(
-        default=300.0, description="The most of the proposals in this window is kept [s]."
+        default=120.0, description="The most of the proposals in this window is kept [s]."
     )
     cooldown_up_s: NonNegative = Field(
         default=0.0, description="Least time between two rises of a service [s]."
@@ -98,7 +98,7 @@ class StabilizationSpec(SpecModel):
         "that rises and a fall [s].",
     )
     most_up_share: float = Field(
-        default=4.0, gt=0, le=1e6, description="Largest rise at once, as a share of the replicas."
+        default=20.0, gt=0, le=1e6, description="Largest rise at once, as a share of the replicas."
     )
     most_down_share: float = Field(
         default=0.5, gt=0, le=1, description="Largest fall at once, as a share of the replicas."

@@ -16,6 +16,7 @@ __all__ = [
     "LoadPattern",
     "ScenarioSpec",
     "ServiceTrafficSpec",
+    "Simulator",
 ]
 
 
@@ -84,6 +85,13 @@ class FaultSpec(SpecModel):
     share: float = Field(default=0.5, ge=0, le=1, description="node-loss, cards-lost.")
 
 
+class Simulator(StrEnum):
+    """What simulates the fleet."""
+
+    FLUID = "fluid"  # flows by the queue model's curves: days in seconds
+    ENGINE = "engine"  # every request and iteration: small scenarios
+
+
 class ScenarioSpec(SpecModel):
     """What the laboratory runs."""
 
@@ -91,6 +99,12 @@ class ScenarioSpec(SpecModel):
     name: Name = Field(default="scenario")
     duration_s: Positive = Field(default=86_400.0, description="Simulated time [s].")
     tick_s: Positive = Field(default=5.0, description="Step of the simulated fleet [s].")
+    simulator: Simulator = Field(
+        default=Simulator.FLUID,
+        strict=False,
+        description="fluid: flows by the queue model's curves; engine: every request and iteration,"
+        " for small scenarios.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of what is random.")
     control: ControlSpec = Field(description="The controller, as for a live fleet.")
     traffic: tuple[ServiceTrafficSpec, ...] = Field(

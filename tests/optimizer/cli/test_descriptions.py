@@ -51,6 +51,32 @@ def test_every_registered_plug_in_can_be_described() -> None:
             assert json.loads(json.dumps(dataclasses.asdict(account)))["name"] == info.name
 
 
+def test_plug_ins_of_every_kind_are_listed() -> None:
+    """Solvers, models, tuners, forecasters, collectors and actuators; or one kind alone."""
+    kinds = json.loads(run("plugins", "--json").stdout)["plugins"]
+    ours = {
+        "solvers": "milp",
+        "queue-models": "mmc",
+        "tuners": "extended-kalman",
+        "forecasters": "headroom",
+        "collectors": "prometheus",
+        "actuators": "dry-run",
+    }
+    assert list(kinds) == list(ours)
+    for kind, name in ours.items():
+        assert name in {row["name"] for row in kinds[kind]}
+    text = run("plugins", "actuators").stdout
+    assert "dry-run" in text
+    assert "milp" not in text
+
+
+def test_an_unknown_kind_of_plug_in_is_refused() -> None:
+    """The nearest is offered; exit code 2."""
+    done = run("plugins", "forcasters")
+    assert done.returncode == ExitCode.USAGE
+    assert "did you mean 'forecasters'" in done.stderr
+
+
 def test_an_unknown_plug_in_is_refused() -> None:
     """The installed ones are listed; exit code 2."""
     done = run("queue-models", "--describe", "mm2k")

@@ -56,7 +56,7 @@ def test_a_load_ten_times_as_large_is_met(fleet: FleetSpec) -> None:
     world.run(900)
     many = world.wanted["chat"]
     world.rates["chat"] = 10.0
-    assert min(w["chat"] for w in world.run(240)) >= many
+    assert min(w["chat"] for w in world.run(105)) >= many
     assert world.run(2 * 3600)[-1]["chat"] < many
 
 
