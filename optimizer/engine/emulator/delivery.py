@@ -69,7 +69,7 @@ class AnswerResponse(Response):
                 elif item.outcome != "completed":
                     return error_response(unserved(item.outcome))
                 else:
-                    cached += item.cached_tokens
+                    cached += self._documents.cached_tokens(item)
                     open_outputs -= 1
         document = self._documents.whole(outputs, cached)
         return Response(render(document), media_type="application/json")
@@ -100,7 +100,7 @@ class _Stream:
                 if isinstance(item, Piece):
                     events.append(self._piece(item))
                 elif item.outcome == "completed":
-                    self._cached += item.cached_tokens
+                    self._cached += self._documents.cached_tokens(item)
                     self._open -= 1
                 else:
                     failure = error_document(unserved(item.outcome))

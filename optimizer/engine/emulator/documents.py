@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from optimizer.engine.emulator.asked import Asked
+from optimizer.engine.emulator.mailbox import Ended
 from optimizer.engine.language import Emission, Tokenizer
 
 __all__ = ["AbstractDocuments", "ChatDocuments", "CompletionDocuments"]
@@ -68,6 +69,13 @@ class AbstractDocuments(ABC):
             "total_tokens": prompt_tokens + completion_tokens,
             "prompt_tokens_details": {"cached_tokens": cached_tokens},
         }
+
+    def cached_tokens(self, ended: Ended) -> int:
+        """Return what counts as found in the prefix cache: a prompt counts once, as in the usage.
+
+        Its first output stands for it, as the others may find what that one has computed.
+        """
+        return ended.cached_tokens if ended.choice % self.asked.choices == 0 else 0
 
     @abstractmethod
     def opening(self, choice: int) -> Document | None:

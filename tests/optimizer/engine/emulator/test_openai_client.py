@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -157,6 +158,21 @@ def test_a_prompt_seen_before_is_found_in_the_cache(client: openai.OpenAI) -> No
     assert details.cached_tokens is not None
     assert details.cached_tokens > first.usage.prompt_tokens
     assert details.cached_tokens % 16 == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_several_outputs_find_in_the_cache_counts_once(
+    client: openai.OpenAI, stream: bool
+) -> None:
+    """The usage counts the tokens of a prompt once, whatever `n` is, and those found likewise."""
+    prompts = [f"{word} requests wait for a replica that is busy. " * 4 for word in ("Many", "Few")]
+    more: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+    for _ in range(2):
+        answer: Any = client.completions.create(
+            model="tiny", prompt=prompts, n=4, max_tokens=2, **(more if stream else {})
+        )
+        usage = (list(answer)[-1] if stream else answer).usage
+    assert 0 < usage.prompt_tokens_details.cached_tokens < usage.prompt_tokens
 
 
 def test_models_are_listed(client: openai.OpenAI) -> None:
