@@ -82,6 +82,17 @@ def _draw_metric(axes: Any, metric: str, shown: Sequence[SimulatedService]) -> N
             if row.metric == metric and row.bound is not None and row.statistic != "mean":
                 share = float(row.statistic.removeprefix("p")) / 100.0
                 axes.plot([row.bound], [share], "|", color=colour, ms=14, mew=2.2)
+    _label_times(axes)
+
+
+def _label_times(axes: Any) -> None:
+    """Label so many times of the logarithmic axis that labels do not overlap."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 50.0 * low else (1.0,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda time, _: f"{time:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _label(service: SimulatedService) -> str:
