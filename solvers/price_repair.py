@@ -89,7 +89,8 @@ class PriceRepair:
             swaps = able[helps]
             loss = self._reduced[swaps] - self._reduced[self._held[self._member[swaps]]]
             tie = _TIE * float(np.abs(self._cost).mean())
-            best = int(((np.maximum(loss, 0.0) + tie) / (over - after[helps])).argmin())
+            freed = (over - after[helps]) / over  # as a share: tiny prices overflow below
+            best = int(((np.maximum(loss, 0.0) + tie) / freed).argmin())
             self._swap(int(swaps[best]), moved[helps[best]])
         return True
 
