@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from optimizer.errors import Fault
 from optimizer.performance.tuner.replay import RejectedRow, Residuals
+from optimizer.plugin_registry import PluginInfo
 from optimizer.spec import PerformanceSpec
 from queue_models.description import ModelDescription
 from queue_models.registry import PluginInfo as QueueModelInfo
@@ -16,6 +17,7 @@ from solvers.registry import PluginInfo as SolverInfo
 __all__ = [
     "DashboardDocument",
     "DefinitionsDocument",
+    "PluginsDocument",
     "QueueModelDocument",
     "QueueModelsDocument",
     "SolverDocument",
@@ -23,6 +25,14 @@ __all__ = [
     "TuningDocument",
     "ValidationDocument",
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginsDocument:
+    """Of `fleetopt plugins`: by kind."""
+
+    schema_version: int
+    plugins: dict[str, list[SolverInfo | QueueModelInfo | PluginInfo]]
 
 
 @dataclass(frozen=True, kw_only=True)

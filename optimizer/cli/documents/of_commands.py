@@ -55,6 +55,7 @@ DOCUMENTS: dict[str, tuple[str, ...]] = {
     "simulate": ("optimizer.engine:PlanSimulation",),
     "size": ("optimizer.fleet.replica:ReplicaStudy",),
     "solve": ("optimizer.fleet:FleetPlan", "optimizer.fleet:UncertainPlan"),
+    "plugins": (f"{_HERE}.listings:PluginsDocument",),
     "solvers": (f"{_HERE}.listings:SolversDocument", f"{_HERE}.listings:SolverDocument"),
     "sweep": (f"{_HERE}.experiments:SweepDocument",),
     "tune": (f"{_HERE}.listings:TuningDocument",),

@@ -43,7 +43,7 @@ SPEC = ControlSpec(
     observe_s=LOOK_S,
     period_s=CYCLE_S,
     stale_s=25.0,
-    forecast=ForecastSpec(quantile=0.5, step_s=10.0, horizon_s=20.0),
+    forecast=ForecastSpec(method="last-value", quantile=0.5, step_s=10.0, horizon_s=20.0),
     stabilization=StabilizationSpec(
         down_window_s=DOWN_WINDOW_S,
         cooldown_down_s=CYCLE_S,
