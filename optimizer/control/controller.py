@@ -205,6 +205,8 @@ class Controller:
         if held is not None:
             targets = dict(before)
         orders, outcomes = self._order(now_s, targets, counts, seen_counts)
+        if self._memory.unwritten:
+            self._write(now_s)
         self._contended = orders.contended if held is None else frozenset()
         proposal = self._memory.proposal
         unserved = () if proposal is None else proposal.unserved
@@ -322,7 +324,7 @@ class Controller:
             self._memory.proposal = proposal
             if all(load.trusted for load in loads.values()):
                 self._memory.success_s = now_s
-            self._write(now_s)
+            self._memory.unwritten = True  # goes with the orders, or alone
         return trigger
 
     def _settle(

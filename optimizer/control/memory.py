@@ -40,6 +40,8 @@ class Memory:
         """When a plan was last made from good data [s]."""
         self.proposal: Proposal | None = None
         """The last good one."""
+        self.unwritten = False
+        """Whether a plan was made since all was last written down, or could not be."""
 
     def write(self, fleet: str) -> None:
         """Write everything down.
@@ -49,6 +51,7 @@ class Memory:
         JournalError
             If that fails: then nothing may be changed.
         """
+        self.unwritten = False
         self._journal.write(
             {
                 "fleet": fleet,

@@ -123,7 +123,7 @@ class Sequencer:
             Of the decision.
         asked
             Replicas seen to be asked for; by default those of the counts. A grant that is in the
-            counts, and was not seen to be carried out, is given again.
+            counts, and was not seen to be carried out, is given again as far as it still fits.
         """
         now = {count.variant: count.wanted for count in counts.counts}
         seen = now if asked is None else asked
@@ -139,18 +139,20 @@ class Sequencer:
         free = {row.name: row.capacity - held(row, counts.counts) for row in quotas}
         grants, waiting, scarce = [], {}, set()
         for variant in rises:
-            wanted = max(targets[variant] - now.get(variant, 0), 0)
-            given = wanted
+            before, counted = seen.get(variant, 0), now.get(variant, 0)
+            wanted = max(targets[variant] - counted, 0)
+            given, least = wanted, min(before - counted, 0)
             for row in quotas:
                 each = row.per_replica.get(variant, 0.0)
                 if each > 0:
                     fits = int((free[row.name] + _TOLERANCE * max(row.capacity, 1.0)) // each)
                     if fits < wanted:
                         scarce.add(row.name)
-                    given = max(min(given, fits), 0)
+                    given = max(min(given, fits), least)
             for row in quotas:
-                free[row.name] -= given * row.per_replica.get(variant, 0.0)
-            before, after = seen.get(variant, 0), min(now.get(variant, 0) + given, targets[variant])
+                # What is not given again may have been carried out unseen: it stays counted.
+                free[row.name] -= max(given, 0) * row.per_replica.get(variant, 0.0)
+            after = min(counted + given, targets[variant])
             if after > before:
                 grants.append(_order(variant, before, after, cycle))
             if given < wanted:

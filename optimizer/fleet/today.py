@@ -58,13 +58,15 @@ class Today:
         decode_entry, decodes = entry.copy(), table.decode.accelerator
         apart = decodes >= 0
         moves = np.zeros(len(table), dtype=np.bool_)
+        here = np.zeros(len(names) + 1, dtype=np.bool_)  # the last: no accelerator
         for index, service in enumerate(table.spec.services):
             if not service.deployed:
                 continue
             rows = table.rows_of(index)
             places = [names[current.accelerator or ""] for current in service.deployed]
-            stays = np.isin(table.accelerator[rows], places)
-            stays &= ~apart[rows] | np.isin(decodes[rows], places)
+            here[places] = True
+            stays = here[table.accelerator[rows]] & (~apart[rows] | here[decodes[rows]])
+            here[places] = False
             moves[rows] = (table.accelerator[rows] >= 0) & ~stays
             # An entry that states its batch goes before one that goes on with any.
             for current in sorted(service.deployed, key=lambda c: c.max_batch is not None):

@@ -165,6 +165,24 @@ def test_what_stops_is_not_free_yet() -> None:
     assert [str(order) for order in then.orders] == [f"{b}: 0 -> 1"]
 
 
+def test_what_somebody_else_took_back_is_granted_again_only_where_it_fits() -> None:
+    """A grant unmade by another counts as given, and is not given beside what it still holds."""
+    a = VARIANTS[0]
+    quota = (QuotaRow("H100", 8.0, {a: 1.0}),)
+    ledger, sequencer = Ledger(settle_s=60.0), Sequencer(lambda _: 1)
+    ledger.note(0.0, Order(variant=a, kind=OrderKind.GRANT, expected=4, replicas=8, cycle=1))
+
+    def again(stopping: int) -> list[int]:
+        count = ReplicaCount(variant=a, wanted=4, ready=4, stopping=stopping)
+        seen = ReplicaCounts(at_s=10.0, counts=(count,))
+        found = sequencer.orders({a: 8}, ledger.cautious(seen), quota, 2, seen.wanted())
+        return [order.replicas for order in found.orders]
+
+    assert again(stopping=4) == []
+    assert again(stopping=3) == [5]
+    assert again(stopping=0) == [8]
+
+
 def test_the_important_get_what_there_is() -> None:
     """Where not all grants fit, the service of the lower priority number is first."""
     a, b = VARIANTS[0], VARIANTS[2]
