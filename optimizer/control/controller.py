@@ -312,7 +312,7 @@ class Controller:
         observation: FleetObservation,
     ) -> str:
         """Make a new proposal where one is due; return what made it due."""
-        cards = self._variant_cards.left_by_strangers(seen_counts.counts)
+        cards = self._variant_cards.left_by_strangers(seen_counts.counts, self.actuator.taken())
         for kind, there in (observation.cards or {}).items():
             cards[kind] = min(there, cards.get(kind, there))
         before = self._memory.proposal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from optimizer.control.spec import ReplicaCount, Variant
 from optimizer.spec.fleet_spec import FleetSpec
@@ -29,9 +29,17 @@ class VariantCards:
         key = (self._model.get(variant.service, ""), machine.name, variant.configuration)
         return machine.type or machine.name, machine.cards * self._instances.get(key, 1)
 
-    def left_by_strangers(self, counts: Iterable[ReplicaCount]) -> dict[str, int]:
-        """Return the cards left, of the types that replicas of no service of the fleet hold."""
-        taken: dict[str, int] = {}
+    def left_by_strangers(
+        self, counts: Iterable[ReplicaCount], beside: Mapping[str, int]
+    ) -> dict[str, int]:
+        """Return the cards left, of the types that replicas of no service of the fleet hold.
+
+        Parameters
+        ----------
+        beside
+            Cards that are held beside the replicas counted, by type.
+        """
+        taken = dict(beside)
         for count in counts:
             if count.variant.service not in self._model and count.holding:
                 kind, cards = self.of(count.variant)

@@ -44,6 +44,10 @@ class Actuator(ABC):
         """Return the variants that can have replicas; None, the default: all."""
         return None
 
+    def taken(self) -> Mapping[str, int]:
+        """Return cards by type that others hold beside the replicas counted, as last seen."""
+        return {}
+
     @abstractmethod
     def counts(self, now_s: float) -> ReplicaCounts:
         """Return the replicas that are there, as they are, not as they were ordered.

@@ -56,6 +56,11 @@ class Deployment:
         """Replicas that are starting, or have still to be made."""
         return max(max(self.existing, self.replicas) - self.ready, 0)
 
+    @property
+    def holding(self) -> int:
+        """Replicas that hold cards, or may at any moment."""
+        return max(self.existing, self.replicas) + self.terminating
+
 
 @dataclass(slots=True)
 class _Pods:

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 # Of a condition's message in the API.
 _MOST_CHARACTERS = 4096
 # Conditions that are bad where they hold; of all others it is good that they do.
-_BAD = frozenset({"Conflict", "Paused", "Degraded", "LastGoodPlanHeld"})
+_BAD = frozenset({"Conflict", "Paused", "Degraded", "LastGoodPlanHeld", "Unplanned"})
 
 
 @dataclass(frozen=True, slots=True)

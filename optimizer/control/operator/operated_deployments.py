@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from optimizer.control.actuators.base import outcome
 from optimizer.control.actuators.kubernetes import KubernetesActuator
@@ -16,7 +17,8 @@ from optimizer.control.kubernetes.engine_template import (
     template_change,
 )
 from optimizer.control.operator.resources import Actuation, DeploymentEntrySpec
-from optimizer.control.spec import Order, OrderOutcome, OrderResult, Variant
+from optimizer.control.operator.unplanned_deployments import UnplannedDeployments
+from optimizer.control.spec import Order, OrderOutcome, OrderResult, ReplicaCounts, Variant
 from optimizer.control.variant_cards import VariantCards
 from optimizer.spec.fleet_spec import FleetSpec
 
@@ -38,13 +40,20 @@ class OperatedDeployments(KubernetesActuator):
         Of the Deployments.
     may_write
         Whether the lease holds, asked before every write.
+    unplanned
+        What is known of deployments that are in no plan.
     """
 
     name = "operator"
     summary = "deployments that Servers name"
 
     def __init__(
-        self, fleet: FleetSpec, server: ApiServer, namespace: str, may_write: Callable[[], bool]
+        self,
+        fleet: FleetSpec,
+        server: ApiServer,
+        namespace: str,
+        may_write: Callable[[], bool],
+        unplanned: UnplannedDeployments,
     ) -> None:
         super().__init__(fleet, Path(), {"namespace": namespace}, server)
         self._may_write = may_write
@@ -53,6 +62,7 @@ class OperatedDeployments(KubernetesActuator):
         self._actuation = Actuation.SCALE
         self.paused: frozenset[str] = frozenset()
         """Services that are left as they are."""
+        self._unplanned = unplanned
         self.unmatched: Mapping[Variant, str] = {}
         """What is wrong with entries that stand for nothing in the fleet."""
 
@@ -66,8 +76,9 @@ class OperatedDeployments(KubernetesActuator):
         fleet: FleetSpec,
         deployments: Mapping[str, Collection[DeploymentEntrySpec]],
         actuation: Actuation,
+        servers: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Take the entries of Servers in place of those before."""
+        """Take the entries of Servers in place of those before; of them all, what they name."""
         self._fleet, self._actuation = fleet, actuation
         follows = actuation is Actuation.TEMPLATE
         self._given, self._templates = {}, {}
@@ -83,6 +94,17 @@ class OperatedDeployments(KubernetesActuator):
                 if follows and entry.template is not None:
                     self._templates[entry.deployment] = entry.template
         self._name_of = dict(self._given)
+        self._unplanned.take(fleet, self._given, servers)
+
+    def counts(self, now_s: float) -> ReplicaCounts:
+        """Look at every deployment, those that are in no plan too."""
+        found = super().counts(now_s)
+        self._unplanned.look(self._seen, self._name_of.values())
+        return found
+
+    def taken(self) -> Mapping[str, int]:
+        """Return what the deployments hold that are in no plan."""
+        return self._unplanned.taken()
 
     def begin(self, variants: Sequence[Variant]) -> None:
         """Find the variant of every entry; what is wrong with one stops no other."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from optimizer.control.collectors.prometheus import PrometheusCollector
 from optimizer.control.controller import Controller, Cycle
-from optimizer.control.errors import ActuationError
+from optimizer.control.errors import ActuationError, JournalError
 from optimizer.control.kubernetes import ApiServer
 from optimizer.control.kubernetes.lease import LeaseLock
 from optimizer.control.operator.assembly import Assembled, Key, assemble, key_of
@@ -28,6 +28,7 @@ from optimizer.control.operator.telling import (
     server_conditions,
     server_figures,
 )
+from optimizer.control.operator.unplanned_deployments import UnplannedDeployments
 from optimizer.control.spec import OrderOutcome, OrderResult, Variant
 from optimizer.errors import FleetError
 
@@ -149,6 +150,8 @@ class Reconciler:
             controller.collector.close()
         self._controller: Controller | None = None
         self._actuator: OperatedDeployments | None = None
+        self._unplanned = UnplannedDeployments()
+        self._written: ConfigMapJournal | None = None
         self._seen: object = None
         self._good: dict[Key, Mapping[str, Any]] = {}
         self._faults: dict[Key, tuple[str, ...]] = {}
@@ -161,6 +164,8 @@ class Reconciler:
         )
         if seen == self._seen:
             return
+        if self._controller is None:
+            self._recall(acting)
         assembled = assemble(items, self._good)
         keys = {key_of(item) for item in items}
         self._good = {k: v for k, v in {**self._good, **assembled.good}.items() if k in keys}
@@ -169,7 +174,7 @@ class Reconciler:
         if assembled.fleet is None or assembled.control is None:
             return
         try:
-            self._adopt(assembled, now_s)
+            self._adopt(assembled, [i for i in items if i["kind"] == "Server"], now_s)
         except FleetError as error:
             self._seen = None  # tried again at the next look
             self._blame(key_of(acting), str(error))
@@ -178,17 +183,31 @@ class Reconciler:
         for variant, words in self._actuator.unmatched.items():
             self._blame(self._server_of(items, variant.service), words)
 
-    def _adopt(self, assembled: Assembled, now_s: float) -> None:
+    def _recall(self, acting: Json) -> None:
+        """Learn from the saved state what objects said when they were last valid."""
+        try:
+            found = self._journal(str(acting["metadata"]["name"])).read_objects()
+            good = {(str(k), str(n)): dict(spec) for k, n, spec in found.get("good", ())}
+            self._unplanned.restore(found.get("deployments", {}))
+        except (JournalError, TypeError, ValueError, AttributeError) as error:
+            _log.warning("what objects said when last valid is not known: %s", error)
+        else:
+            self._good = {**good, **self._good}
+
+    def _journal(self, fleet: str) -> ConfigMapJournal:
+        return ConfigMapJournal(self._server, self._namespace, STATE_NAME, fleet, self._lease.hold)
+
+    def _adopt(self, assembled: Assembled, servers: Sequence[Json], now_s: float) -> None:
         """Control another fleet, or the same one otherwise."""
         fleet, control = assembled.fleet, assembled.control
         assert fleet is not None
         assert control is not None
         actuator = self._actuator or OperatedDeployments(
-            fleet, self._server, self._namespace, self._lease.valid
+            fleet, self._server, self._namespace, self._lease.valid, self._unplanned
         )
         options = {**assembled.metrics, **self._prometheus}
         collector = PrometheusCollector(fleet, options)
-        actuator.take(fleet, assembled.deployments, assembled.actuation)
+        actuator.take(fleet, assembled.deployments, assembled.actuation, servers)
         try:
             actuator.counts(now_s)  # so that no plan is made with what is not ours to scale
         except ActuationError as error:
@@ -200,10 +219,9 @@ class Reconciler:
             controller.collector = collector
             old.close()
         else:
-            journal = ConfigMapJournal(
-                self._server, self._namespace, STATE_NAME, fleet.name, self._lease.hold
-            )
+            journal = self._journal(fleet.name)
             self._controller = Controller(fleet, control, collector, actuator, journal)
+            self._written = journal
             if controller is not None:
                 controller.collector.close()
         self._actuator, self._deployable = actuator, actuator.deployable()
@@ -220,6 +238,11 @@ class Reconciler:
         digest = _annotation(acting, ANNOTATION_APPROVE)
         if digest:
             controller.approve(now_s, digest)
+        assert self._written is not None
+        self._written.objects = {
+            "good": [[*key, spec] for key, spec in self._good.items()],
+            "deployments": self._unplanned.state(),
+        }
         cycle = controller.step(now_s)
         if actuator.deployable() != self._deployable:
             self._deployable = actuator.deployable()
@@ -262,7 +285,13 @@ class Reconciler:
                 told = [Told("Ready", not faults, reason, "\n".join(faults))]
             self._objects.tell(item, told, now_s, figures)
         listed = [f"{' '.join(key)}: {w}" for key, words in self._faults.items() for w in words]
-        told = optimizer_conditions(cycle, listed, owners, paused=self._why_paused(acting))
+        told = optimizer_conditions(
+            cycle,
+            listed,
+            owners,
+            unplanned=self._unplanned.words(),
+            paused=self._why_paused(acting),
+        )
         figures = None if cycle is None else optimizer_figures(cycle)
         self._objects.tell(acting, told, now_s, figures)
         return told

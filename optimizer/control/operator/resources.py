@@ -27,6 +27,7 @@ __all__ = [
     "ANNOTATION_PAUSED",
     "GROUP",
     "KINDS",
+    "LABEL_ACCELERATOR",
     "VERSION",
     "Actuation",
     "DeploymentEntrySpec",
@@ -41,6 +42,8 @@ ANNOTATION_PAUSED = f"{GROUP}/paused"
 """On an Optimizer or a Server: `true` changes no replicas of the fleet, or of the service."""
 ANNOTATION_APPROVE = f"{GROUP}/approve"
 """On an Optimizer: the digest of what its circuit breaker holds."""
+LABEL_ACCELERATOR = f"{GROUP}/accelerator"
+"""On a Deployment of no Server: the accelerator whose cards its replicas take."""
 
 # Of the fleet's keys, those that an Optimizer says; the other resources say the rest.
 FLEET_KEYS = ("currency", "capacities", "regions", "limits", "optimizer")

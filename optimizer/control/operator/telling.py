@@ -19,6 +19,7 @@ def optimizer_conditions(
     faults: Collection[str],
     owners: Mapping[Variant, str],
     *,
+    unplanned: str,
     paused: str,
 ) -> list[Told]:
     """Say how the fleet as a whole is.
@@ -31,6 +32,8 @@ def optimizer_conditions(
         What is wrong with any of its objects, each beginning with the object.
     owners
         Variants that others scale.
+    unplanned
+        Deployments in no plan that hold cards; "" where there are none.
     paused
         Why nothing is changed; "" where nothing keeps it.
     """
@@ -43,6 +46,7 @@ def optimizer_conditions(
         ),
         Told("Paused", bool(paused), "Paused" if paused else "Running", paused),
         conflict(owners),
+        Told("Unplanned", bool(unplanned), "CardsHeld" if unplanned else "None", unplanned),
     ]
     if cycle is None:
         return [

@@ -10,9 +10,11 @@ import pytest
 
 pytest.importorskip("httpx", reason="needs the extra 'control'")
 
-from tests.optimizer.control.kubernetes.clusters import TOKENS, Cluster
+from tests.optimizer.control.kubernetes.clusters import TOKENS, Cluster, eventually
 from tests.optimizer.control.kubernetes.fake_api_server import FakeApiServer
 from tests.optimizer.control.kubernetes.fake_prometheus import FakePrometheus
+from tests.optimizer.control.kubernetes.fleet_objects import put_fleet, roles
+from tests.optimizer.control.kubernetes.operators import Operator, may_act
 from tests.optimizer.control.kubernetes.real_api_server import (
     RealApiServer,
     real_api_server,
@@ -53,4 +55,14 @@ def prometheus() -> Iterator[FakePrometheus]:
 @pytest.fixture
 def fake_cluster(fake_server: FakeApiServer) -> Iterator[Cluster]:
     with closing(Cluster(fake_server, f"test-{next(_NUMBERS)}")) as made:
+        yield made
+
+
+@pytest.fixture
+def operator(cluster: Cluster, prometheus: FakePrometheus) -> Iterator[Operator]:
+    """With the fleet and the shipped role."""
+    put_fleet(cluster)
+    cluster.grant("operator", roles("scale"))
+    with closing(Operator(cluster, prometheus)) as made:
+        assert eventually(lambda: may_act(made))
         yield made

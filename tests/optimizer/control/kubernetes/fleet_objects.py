@@ -58,8 +58,13 @@ def yaml_documents(path: Path) -> list[Json]:
 
 
 def install_definitions(cluster: Cluster) -> None:
-    """Create the definitions, unless an earlier test has, and wait until they are served."""
-    for definition in definitions():
+    """Create the fleet's own definitions; see `install`."""
+    install(cluster, *definitions())
+
+
+def install(cluster: Cluster, *given: Json) -> None:
+    """Create definitions, unless an earlier test has, and wait until they are served."""
+    for definition in given:
         try:
             cluster.admin.create(
                 path_of("apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"),
@@ -71,8 +76,10 @@ def install_definitions(cluster: Cluster) -> None:
 
     def served() -> bool:
         try:
-            for kind in KINDS.values():
-                cluster.admin.items(cluster.path(API, kind.plural))
+            for definition in given:
+                spec = definition["spec"]
+                version = f"{spec['group']}/{spec['versions'][0]['name']}"
+                cluster.admin.items(cluster.path(version, spec["names"]["plural"]))
         except ApiError:
             return False
         return True

@@ -153,3 +153,20 @@ def test_nonsense_and_too_much_are_told(fake_cluster: Cluster) -> None:
     found = journal(fake_cluster).read()
     assert found is not None
     assert (found["cycle"], found["forecaster"]) == (3, {})
+
+
+def test_what_objects_said_goes_beside_the_state_where_it_fits(fake_cluster: Cluster) -> None:
+    """Read by whoever comes next, of whichever fleet; the state itself goes first."""
+    import random
+
+    first = journal(fake_cluster)
+    assert first.read_objects() == {}
+    first.objects = {"good": [["Server", "chat", {"model": "m"}]]}
+    first.write({"fleet": "f", "cycle": 1})
+    assert journal(fake_cluster, "g").read_objects()["good"] == first.objects["good"]
+    first.objects = {"noise": random.Random(1).randbytes(700_000).hex()}
+    first.write({"fleet": "f", "cycle": 2, "forecaster": {"noise": "x"}})
+    found = journal(fake_cluster).read()
+    assert found is not None
+    assert (found["cycle"], found["forecaster"]) == (2, {})
+    assert journal(fake_cluster).read_objects() == {}

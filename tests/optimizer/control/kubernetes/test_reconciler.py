@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
 
-from optimizer.control.errors import ActuationError
-from optimizer.control.kubernetes.lease import LeaseLock
-from optimizer.control.operator.reconciler import Reconciler
 from optimizer.control.operator.resources import ANNOTATION_APPROVE, ANNOTATION_PAUSED
 from tests.optimizer.control.kubernetes.clusters import Cluster, eventually
 from tests.optimizer.control.kubernetes.fake_prometheus import FakePrometheus
@@ -19,55 +14,47 @@ from tests.optimizer.control.kubernetes.fleet_objects import (
     SPECS,
     change,
     condition,
+    install,
     put,
-    put_fleet,
     roles,
     status,
 )
+from tests.optimizer.control.kubernetes.operators import Operator, total
 
-NOW = 1_800_000_000.0
-
-
-class Operator:
-    """One operator, moved by hand."""
-
-    def __init__(self, cluster: Cluster, prometheus: FakePrometheus, name: str = "one") -> None:
-        self.cluster = cluster
-        server = cluster.client("operatortok")
-        self.lease = LeaseLock(server, cluster.namespace, "fleetopt-operator", name)
-        self.reconciler = Reconciler(server, cluster.namespace, self.lease, {"url": prometheus.url})
-        self.now_s = NOW
-
-    def look(self, times: int = 1) -> Any:
-        for _ in range(times):
-            self.now_s += 15.0
-            found = self.reconciler.step(self.now_s)
-        return found
-
-    def close(self) -> None:
-        self.reconciler.close()
-
-
-@pytest.fixture
-def operator(cluster: Cluster, prometheus: FakePrometheus) -> Iterator[Operator]:
-    """With the fleet and the shipped role."""
-    put_fleet(cluster)
-    cluster.grant("operator", roles("scale"))
-    with closing(Operator(cluster, prometheus)) as made:
-        assert eventually(lambda: _may(made))
-        yield made
-
-
-def _may(operator: Operator) -> bool:
-    """Whether the role holds by now."""
-    try:
-        return bool(operator.lease.hold())
-    except ActuationError:
-        return False
-
-
-def total(cluster: Cluster) -> int:
-    return cluster.replicas("chat-h100") + cluster.replicas("chat-a100")
+# As KEDA defines them, as far as who is scaled goes.
+SCALED_OBJECTS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "scaledobjects.keda.sh"},
+    "spec": {
+        "group": "keda.sh",
+        "scope": "Namespaced",
+        "names": {
+            "kind": "ScaledObject",
+            "listKind": "ScaledObjectList",
+            "plural": "scaledobjects",
+            "singular": "scaledobject",
+        },
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "x-kubernetes-preserve-unknown-fields": True,
+                            }
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
 
 
 def test_objects_become_replicas_and_all_is_told(operator: Operator, cluster: Cluster) -> None:
@@ -174,6 +161,35 @@ def test_what_an_autoscaler_owns_is_a_conflict(operator: Operator, cluster: Clus
     cluster.delete(cluster.path("autoscaling/v1", "horizontalpodautoscalers", "of-a100"))
     operator.look(3)
     assert (cluster.replicas("chat-h100"), cluster.replicas("chat-a100") > 0) == (0, True)
+
+
+def test_what_keda_scales_is_a_conflict(operator: Operator, cluster: Cluster) -> None:
+    """A ScaledObject owns the Deployment that it names, with or without its kind, and no other."""
+    install(cluster, SCALED_OBJECTS)
+    targets = {
+        "plain": {"name": "chat-h100"},
+        "stateful": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "chat-a100"},
+    }
+    for name, target in targets.items():
+        body = {
+            "kind": "ScaledObject",
+            "metadata": {"name": name},
+            "spec": {"scaleTargetRef": target, "triggers": []},
+        }
+        cluster.create("keda.sh/v1alpha1", "scaledobjects", body)
+    operator.look(3)
+    assert cluster.replicas("chat-h100") == 0
+    assert cluster.replicas("chat-a100") > 0
+    for kind, name in (("Server", "chat"), ("Optimizer", "fleet")):
+        told = condition(cluster, kind, name, "Conflict")
+        assert told["status"] == "True"
+        assert "ScaledObject plain scales chat on h100" in told["message"]
+        assert "a100" not in told["message"]
+    written = [w.name for w in cluster.writes("operator") if w.resource == "deployments"]
+    assert set(written) == {"chat-a100"}
+    cluster.delete(cluster.path("keda.sh/v1alpha1", "scaledobjects", "plain"))
+    operator.look(2)
+    assert condition(cluster, "Server", "chat", "Conflict")["status"] == "False"
 
 
 def test_the_annotation_pauses_all_or_one(operator: Operator, cluster: Cluster) -> None:
