@@ -74,7 +74,10 @@ class Trace:
         """Return the trace faster or slower, so that it has this mean rate [1/s]."""
         factor = self.mean_rps / rate_rps
         if not (np.isfinite(factor) and factor > 0):
-            raise WorkloadError(f"Trace.at_rate({rate_rps}): the trace has no rate to change")
+            raise WorkloadError(
+                f"the trace cannot be brought to {rate_rps:g} requests/s: all its requests come at "
+                "one time; take it as recorded, or spread its times"
+            )
         return replace(self, arrival_ms=self.arrival_ms * factor)
 
     def spread(self, bucket_ms: float, seed: int = 0) -> Trace:
@@ -181,7 +184,7 @@ def _mooncake_rows(path: Path, text: str) -> Iterator[_Row]:
                 f"hash_ids: {type(error).__name__}: {error}"
             ) from error
         time, prompt, output = _checked(path, number, *values)
-        if size is not None and not (isinstance(size, int) and 1 <= size <= _LONGEST):
+        if size is not None and not (type(size) is int and 1 <= size <= _LONGEST):
             raise WorkloadError(
                 f"{path}:{number}: hash_block_tokens {size}: must be a whole number >= 1"
             )

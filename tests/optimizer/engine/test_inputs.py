@@ -186,9 +186,19 @@ def test_blocks_of_a_stated_size_go_on_in_the_output(tmp_path: Path) -> None:
     trace = read_trace(file)
     assert trace.keys.tolist() == [7, 8, -1]
     assert trace.ends[:2].tolist() == [4, 8]
-    file.write_text(json.dumps({**row, "hash_block_tokens": 0, "hash_ids": [7]}))
-    with pytest.raises(WorkloadError, match=r"a.jsonl:1: hash_block_tokens 0: must be a whole"):
-        read_trace(file)
+    for wrong in (0, True):
+        file.write_text(json.dumps({**row, "hash_block_tokens": wrong, "hash_ids": [7]}))
+        with pytest.raises(WorkloadError, match=rf"a.jsonl:1: hash_block_tokens {wrong}: must be"):
+            read_trace(file)
+
+
+def test_requests_of_one_time_have_no_rate_to_change(tmp_path: Path) -> None:
+    """The refusal says why, and what to do."""
+    file = tmp_path / "a.jsonl"
+    row = {"timestamp": 5, "input_length": 6, "output_length": 5, "hash_ids": [7]}
+    file.write_text(2 * (json.dumps(row) + "\n"))
+    with pytest.raises(WorkloadError, match=r"to 8 requests/s: all its requests come at one time"):
+        read_trace(file).at_rate(8.0)
 
 
 @pytest.mark.skipif(not TRACES.exists(), reason="the shared traces are not here")
