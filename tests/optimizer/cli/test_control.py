@@ -60,10 +60,10 @@ def test_one_look_without_figures_changes_nothing(tmp_path: Path) -> None:
         (("fleet: fleet.yaml", "fleet: absent.yaml"), "absent.yaml", ExitCode.SPEC_INVALID),
         (("period_s: 60", "period: 60"), "did you mean 'period_s'", ExitCode.SPEC_INVALID),
         (("period_s: 60", "period_s: -1"), "must be greater than 0", ExitCode.SPEC_INVALID),
-        (("quantile: 0.95", "quantile: .nan"), "quantile", ExitCode.SPEC_INVALID),
+        (("quantile: 0.9", "quantile: .nan"), "quantile", ExitCode.SPEC_INVALID),
         (("name: dry-run", "name: dry-rum"), "did you mean 'dry-run'", ExitCode.USAGE),
         (("name: prometheus", "name: promteheus"), "did you mean 'prometheus'", ExitCode.USAGE),
-        (("method: auto", "method: autto"), "did you mean 'auto'", ExitCode.USAGE),
+        (("method: headroom", "method: headrom"), "did you mean 'headroom'", ExitCode.USAGE),
         (("engine: vllm", "engine: vlm"), "must be one of vllm, sglang, tgi", ExitCode.USAGE),
         (
             ("{name: dry-run}", "{name: dry-run, options: {fil: x}}"),
