@@ -51,7 +51,6 @@ class Memory:
         JournalError
             If that fails: then nothing may be changed.
         """
-        self.unwritten = False
         self._journal.write(
             {
                 "fleet": fleet,
@@ -61,6 +60,7 @@ class Memory:
                 **{name: part.state() for name, part in self._parts.items()},
             }
         )
+        self.unwritten = False
 
     def restore(self, fleet: str) -> None:
         """Go on from what was written down, if anything was.

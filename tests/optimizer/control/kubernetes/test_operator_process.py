@@ -92,8 +92,11 @@ def test_it_runs_with_the_shipped_role_and_nothing_more(
     with running(cluster, prometheus, tmp_path, "one") as process:
         assert eventually(lambda: total(cluster) > 0, _WITHIN_S), process.log
         assert eventually(lambda: _observed(cluster) == 2, 30), process.log
+        before = total(cluster)
+        prometheus.rates["chat"] *= 5  # a plan of its own, kept in the state that is there
         change(cluster, "Optimizer", "fleet", spec={"control": {"period_s": 7}})
         assert eventually(lambda: _observed(cluster) == 3, 30), process.log
+        assert eventually(lambda: total(cluster) > before, 30), process.log
         assert process.ask("/healthz").status_code == 200
         assert "fleetopt_operator_holds_lease 1.0" in process.ask("/metrics").text
         assert process.ask("/other").status_code == 404
