@@ -45,7 +45,7 @@ class FleetBody(Body):
     name: Word = "fleet.yaml"
 
 
-class _OfFleet(Body):
+class OfFleet(Body):
     """Something of a fleet with changes."""
 
     fleet: Identifier
@@ -67,15 +67,15 @@ class _OfFleet(Body):
         return Wanted((*before, *self.changes), options)
 
 
-class SolveBody(_OfFleet):
+class SolveBody(OfFleet):
     """A plan of a changed fleet."""
 
 
-class RepairBody(_OfFleet):
+class RepairBody(OfFleet):
     """What would let everyone be served."""
 
 
-class FrontBody(_OfFleet):
+class FrontBody(OfFleet):
     """Cost against a measure."""
 
     measure: ParetoMeasure = Field(strict=False)
@@ -98,7 +98,7 @@ class CompareBody(Body):
     after_name: Word
 
 
-class LabBody(_OfFleet):
+class LabBody(OfFleet):
     """A run of the laboratory."""
 
     hours: float = Field(default=2.0, ge=0.1, le=48)

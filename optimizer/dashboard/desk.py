@@ -8,12 +8,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from optimizer.dashboard.bodies import OfFleet
 from optimizer.dashboard.wanted import Wanted
 from optimizer.errors import Fault, SpecError
 from optimizer.fleet import FleetPlan
 from optimizer.spec import FleetSpec
 
-__all__ = ["Desk", "LoadedFleet", "MadePlan"]
+__all__ = ["ChangedFleet", "Desk", "LoadedFleet", "MadePlan"]
 
 T = TypeVar("T")
 
@@ -47,6 +48,25 @@ class LoadedFleet:
     is_file: bool
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedFleet:
+    """A fleet with the changes of a request.
+
+    Parameters
+    ----------
+    spec
+        The changed fleet.
+    loaded
+        The fleet before.
+    wanted
+        What was changed.
+    """
+
+    spec: FleetSpec
+    loaded: LoadedFleet
+    wanted: Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +141,14 @@ class Desk:
     def __init__(self) -> None:
         self.fleets: _Shelf[LoadedFleet] = _Shelf("fleet", _MOST_FLEETS)
         self.plans: _Shelf[MadePlan] = _Shelf("plan", _MOST_PLANS)
+
+    def changed(self, body: OfFleet) -> ChangedFleet:
+        """Return the fleet of a request with its changes; for large fleets, work for a thread."""
+        loaded = self.fleets.get(body.fleet)
+        wanted = body.wanted(loaded.changes)
+        return ChangedFleet(wanted.of(loaded.spec), loaded, wanted)
+
+    def keep(self, changed: ChangedFleet, plan: FleetPlan) -> dict[str, Any]:
+        """Keep a plan; return its name and figures."""
+        made = MadePlan(plan, changed.spec, changed.loaded, changed.wanted)
+        return {"plan": self.plans.add(made), **made.figures()}

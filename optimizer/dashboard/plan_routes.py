@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from optimizer.dashboard.asked import asked
 from optimizer.dashboard.bodies import CompareBody, SolveBody
-from optimizer.dashboard.desk import Desk, MadePlan
+from optimizer.dashboard.desk import Desk
 from optimizer.dashboard.jobs import Job, Jobs
 from optimizer.fleet import difference, optimize
 from optimizer.report.html import (
@@ -60,14 +60,11 @@ class PlanRoutes:
 
     async def _solve(self, request: Request) -> Response:
         body = await asked(request, SolveBody, self._most)
-        loaded = self._desk.fleets.get(body.fleet)
-        wanted = body.wanted(loaded.changes)
-        spec = await run_in_threadpool(wanted.of, loaded.spec)
+        changed = await run_in_threadpool(self._desk.changed, body)
 
         def work(job: Job) -> dict[str, Any]:
-            plan = optimize(spec, progress=job.told, cancel=job.cancel)
-            made = MadePlan(plan, spec, loaded, wanted)
-            return {"plan": self._desk.plans.add(made), **made.figures()}
+            plan = optimize(changed.spec, progress=job.told, cancel=job.cancel)
+            return self._desk.keep(changed, plan)
 
         return JSONResponse({"job": self._jobs.begin("solve", work)}, 202)
 

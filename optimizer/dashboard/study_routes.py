@@ -24,12 +24,11 @@ from optimizer.dashboard.bodies import (
     TornadoBody,
 )
 from optimizer.dashboard.calculators import capacity_answer, kv_answer
-from optimizer.dashboard.desk import Desk, LoadedFleet, MadePlan
+from optimizer.dashboard.desk import Desk
 from optimizer.dashboard.jobs import Job, Jobs
 from optimizer.dashboard.scenario import scenario_of
 from optimizer.dashboard.studies import front_study, lab_study, repair_study, tornado_study
 from optimizer.dashboard.study_process import Study, run_study
-from optimizer.dashboard.wanted import Wanted
 from optimizer.fleet import FleetPlan
 from optimizer.spec import FleetSpec
 
@@ -53,15 +52,6 @@ class GivenScenario:
     scenario: ScenarioSpec
     fleet: FleetSpec
     path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _Changed:
-    """A fleet with the changes of a request."""
-
-    spec: FleetSpec
-    loaded: LoadedFleet
-    wanted: Wanted
 
 
 class StudyRoutes:
@@ -104,29 +94,25 @@ class StudyRoutes:
 
         return JSONResponse({"job": self._jobs.begin(kind, work)}, 202)
 
-    async def _changed(self, body: FrontBody | RepairBody | LabBody) -> _Changed:
-        loaded = self._desk.fleets.get(body.fleet)
-        wanted = body.wanted(loaded.changes)
-        return _Changed(await run_in_threadpool(wanted.of, loaded.spec), loaded, wanted)
-
     async def _front(self, request: Request) -> Response:
         body = await asked(request, FrontBody, self._most)
-        changed = await self._changed(body)
+        changed = await run_in_threadpool(self._desk.changed, body)
 
         def work(job: Job) -> dict[str, Any]:
             arguments = (changed.spec, body.measure, body.points)
             found = run_study(front_study, arguments, job.cancel, job.told_step)
             plans = map(FleetPlan.model_validate, found["plans"])
-            return {"html": found["html"], "plans": [self._keep(changed, plan) for plan in plans]}
+            return {
+                "html": found["html"],
+                "plans": [self._desk.keep(changed, plan) for plan in plans],
+            }
 
         return JSONResponse({"job": self._jobs.begin("front", work)}, 202)
 
-    def _keep(self, changed: _Changed, plan: FleetPlan) -> dict[str, Any]:
-        made = MadePlan(plan, changed.spec, changed.loaded, changed.wanted)
-        return {"plan": self._desk.plans.add(made), **made.figures()}
-
     async def _repair(self, request: Request) -> Response:
-        changed = await self._changed(await asked(request, RepairBody, self._most))
+        changed = await run_in_threadpool(
+            self._desk.changed, await asked(request, RepairBody, self._most)
+        )
         return self._begin("repair", repair_study, changed.spec)
 
     async def _tornado(self, request: Request) -> Response:
@@ -140,7 +126,7 @@ class StudyRoutes:
         if body.given and self._given is not None:
             given, folder = self._given, str(self._given.path.parent)
             return self._begin("lab", lab_study, given.scenario, given.fleet, folder)
-        changed = await self._changed(body)
+        changed = await run_in_threadpool(self._desk.changed, body)
         scenario = scenario_of(body, changed.spec)
         return self._begin("lab", lab_study, scenario, changed.spec, ".")
 

@@ -60,3 +60,32 @@ def fleet(base: dict[str, Any] | None = None, **changes: Any) -> FleetSpec:
     data = deepcopy(two_types() if base is None else base)
     data.update(changes)
     return from_data(data)
+
+
+def splitting_two_types(
+    *, a_w: tuple[float, float], b_w: tuple[float, float], **service: Any
+) -> dict[str, Any]:
+    """10 requests/s over A (8 requests/s at 5/h) and B (2 at 1/h); power [W] idle and full."""
+    measured = [
+        {"accelerator": "A", "rates_rps": [[8.0]]},
+        {"accelerator": "B", "rates_rps": [[2.0]]},
+    ]
+    return {
+        "accelerators": [
+            {"name": name, "cost_per_hour": cost, "power": {"idle_w": idle, "full_w": full}}
+            for name, cost, (idle, full) in (("A", 5.0, a_w), ("B", 1.0, b_w))
+        ],
+        "models": [{"name": "m"}],
+        "classes": [{"name": "c", "priority": 1}],
+        "services": [
+            {
+                "name": "s",
+                "model": "m",
+                "class": "c",
+                "load": {"arrival_rate_rps": 10.0, "input_tokens": 100, "output_tokens": 100},
+                "allocation": "split",
+                "length_buckets": {"shares": [[1.0]], "measured": measured},
+                **service,
+            }
+        ],
+    }

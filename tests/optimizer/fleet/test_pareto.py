@@ -11,7 +11,7 @@ import pytest
 from optimizer.errors import ModelError
 from optimizer.fleet import ParetoMeasure, build_candidates, optimize, pareto_front
 from optimizer.spec import FleetSpec, from_data
-from tests.optimizer.fleet.fleets import CONSTANT, fleet, service
+from tests.optimizer.fleet.fleets import CONSTANT, fleet, service, splitting_two_types
 
 
 def slower(factor: float) -> dict[str, float]:
@@ -142,29 +142,7 @@ def test_unserved_services_stay_as_few_as_can_be() -> None:
 
 def splitting(**changes: Any) -> dict[str, Any]:
     """10 requests/s over A (8 requests/s at 5/h, 0.1 to 0.5 kW) and B (2 at 1/h, 0.15 to 0.2)."""
-    measured = [
-        {"accelerator": "A", "rates_rps": [[8.0]]},
-        {"accelerator": "B", "rates_rps": [[2.0]]},
-    ]
-    return {
-        "accelerators": [
-            {"name": "A", "cost_per_hour": 5.0, "power": {"idle_w": 100, "full_w": 500}},
-            {"name": "B", "cost_per_hour": 1.0, "power": {"idle_w": 150, "full_w": 200}},
-        ],
-        "models": [{"name": "m"}],
-        "classes": [{"name": "c", "priority": 1}],
-        "services": [
-            {
-                "name": "s",
-                "model": "m",
-                "class": "c",
-                "load": {"arrival_rate_rps": 10.0, "input_tokens": 100, "output_tokens": 100},
-                "allocation": "split",
-                "length_buckets": {"shares": [[1.0]], "measured": measured},
-                **changes,
-            }
-        ],
-    }
+    return splitting_two_types(a_w=(100, 500), b_w=(150, 200), **changes)
 
 
 def test_fronts_of_services_that_split_by_hand() -> None:

@@ -9,7 +9,7 @@ import pytest
 from optimizer.errors import InfeasibleError
 from optimizer.fleet import shadow_prices
 from optimizer.spec import FleetSpec, from_data
-from tests.optimizer.fleet.fleets import fleet, service
+from tests.optimizer.fleet.fleets import fleet, service, splitting_two_types
 
 
 def prices(spec: FleetSpec) -> dict[str, float]:
@@ -18,31 +18,7 @@ def prices(spec: FleetSpec) -> dict[str, float]:
 
 def splitting(**changes: Any) -> FleetSpec:
     """10 requests/s over A (8 requests/s at 5/h, 0.2 kW) and B (2 at 1/h, 0.1 kW)."""
-    measured = [
-        {"accelerator": "A", "rates_rps": [[8.0]]},
-        {"accelerator": "B", "rates_rps": [[2.0]]},
-    ]
-    return from_data(
-        {
-            "accelerators": [
-                {"name": "A", "cost_per_hour": 5.0, "power": {"idle_w": 200, "full_w": 200}},
-                {"name": "B", "cost_per_hour": 1.0, "power": {"idle_w": 100, "full_w": 100}},
-            ],
-            "models": [{"name": "m"}],
-            "classes": [{"name": "c", "priority": 1}],
-            "services": [
-                {
-                    "name": "s",
-                    "model": "m",
-                    "class": "c",
-                    "load": {"arrival_rate_rps": 10.0, "input_tokens": 100, "output_tokens": 100},
-                    "allocation": "split",
-                    "length_buckets": {"shares": [[1.0]], "measured": measured},
-                }
-            ],
-            **changes,
-        }
-    )
+    return from_data(splitting_two_types(a_w=(200, 200), b_w=(100, 100)) | changes)
 
 
 @pytest.mark.parametrize("unserved", ["allowed", "forbidden"])
