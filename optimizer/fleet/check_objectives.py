@@ -21,7 +21,7 @@ from optimizer.spec.service_class import TargetSpec
 from queue_models import Statistic
 from queue_models import get as get_queue_model
 
-__all__ = ["AskedAllocation", "broken", "check_objectives", "objectives_at"]
+__all__ = ["AskedAllocation", "broken", "check_objectives", "missed", "objectives_at"]
 
 FloatArray = NDArray[np.float64]
 # A bound that is said to be kept is kept by the queue model up to this relative excess.
@@ -127,20 +127,7 @@ def objectives_at(
             allocation, service, places.index(key), carrying, rate, facts.reuse(allocation), targets
         ))  # fmt: skip
     for one, values, stable in _answers(facts, queue_model, asked):
-        name, carrying = one.allocation.service, one.carrying
-        where = f"at {one.rate_rps:.6g} requests/s on {carrying} of {one.allocation.accelerator}"
-        if not stable:
-            yield Violation("slo", name, f"more arrives than can be served {where}")
-        for target in one.targets:
-            if target.metric.is_service_rate:
-                continue
-            value, bound = values[statistic_of(target)], latency_bound(target)
-            if not value <= bound * (1 + _KEPT):
-                yield Violation(
-                    "slo",
-                    name,
-                    f"{_name(target)} is {value:.6g} ms {where}, where {bound:.6g} ms is wanted",
-                )
+        yield from missed(one, values, stable=stable)
 
 
 def _answers(
@@ -189,6 +176,26 @@ def _answers(
                 for s, value in found.items()
             }
             yield asked[row], values, bool(metrics.stable[place])
+
+
+def missed(
+    one: AskedAllocation, values: dict[Statistic, float], *, stable: bool
+) -> Iterator[Violation]:
+    """Find objectives that are not met, whatever is said of them."""
+    name, carrying = one.allocation.service, one.carrying
+    where = f"at {one.rate_rps:.6g} requests/s on {carrying} of {one.allocation.accelerator}"
+    if not stable:
+        yield Violation("slo", name, f"more arrives than can be served {where}")
+    for target in one.targets:
+        if target.metric.is_service_rate:
+            continue
+        value, bound = values[statistic_of(target)], latency_bound(target)
+        if not value <= bound * (1 + _KEPT):
+            yield Violation(
+                "slo",
+                name,
+                f"{_name(target)} is {value:.6g} ms {where}, where {bound:.6g} ms is wanted",
+            )
 
 
 def broken(

@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from optimizer.fleet.check_objectives import AskedAllocation, broken
+from optimizer.fleet.check_objectives import AskedAllocation, broken, missed
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.plan import Allocation, FleetPlan
 from optimizer.fleet.processes import PairProcesses
 from optimizer.fleet.request_mix import RequestMix
 from optimizer.fleet.targets import ServiceTargets, targets_of
 from optimizer.fleet.violation import Violation
+from queue_models import Statistic
 from queue_models import get as get_queue_model
 
-__all__ = ["check_shared"]
+__all__ = ["check_shared", "sharing_at"]
+
+
+class _Judge(Protocol):
+    """What is wrong with an allocation whose statistics the queue model tells."""
+
+    def __call__(
+        self, one: AskedAllocation, values: dict[Statistic, float], *, stable: bool
+    ) -> Iterator[Violation]: ...
 
 
 def check_shared(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
     """Find services that may not share, or whose objectives the traffic of all breaks."""
+    yield from _faults(facts, plan.queue_model, plan.allocations, broken)
+
+
+def sharing_at(
+    facts: FleetFacts, queue_model: str, given: Sequence[Allocation]
+) -> Iterator[Violation]:
+    """Find the same of allocations of which only places, batches, replicas and sharers are read.
+
+    Objectives that are not met are found whatever is said of them; services without requests at
+    the fleet's loads have none.
+    """
+    yield from _faults(facts, queue_model, given, missed)
+
+
+def _faults(
+    facts: FleetFacts, queue_model: str, given: Sequence[Allocation], judge: _Judge
+) -> Iterator[Violation]:
     of_service: dict[str, list[Allocation]] = {}
-    for allocation in plan.allocations:
+    for allocation in given:
         of_service.setdefault(allocation.service, []).append(allocation)
     seen: set[str] = set()
-    for allocation in plan.allocations:
+    for allocation in given:
         if not (allocation.shared_with or allocation.replicas_of):
             continue
         if allocation.replicas_of is not None:
             lead = of_service.get(allocation.replicas_of, [])
-            if not any(allocation.service in a.shared_with and a.replicas for a in lead):
-                yield Violation(
-                    "service",
-                    allocation.service,
-                    f"said to be served by replicas of {allocation.replicas_of}, which has none "
-                    f"for it",
-                )
+            if not any(allocation.service in a.shared_with for a in lead):
+                yield _without_replicas(allocation)
             continue
         if allocation.service in seen:
             continue
@@ -46,7 +68,15 @@ def check_shared(facts: FleetFacts, plan: FleetPlan) -> Iterator[Violation]:
         for where, words in faults:
             yield Violation("service", where, words)
         if not faults:
-            yield from _objectives(facts, plan, [allocation, *others])
+            yield from _objectives(facts, queue_model, [allocation, *others], judge)
+
+
+def _without_replicas(allocation: Allocation) -> Violation:
+    return Violation(
+        "service",
+        allocation.service,
+        f"said to be served by replicas of {allocation.replicas_of}, which has none for it",
+    )
 
 
 def _together(
@@ -73,20 +103,26 @@ def _together(
 
 
 def _objectives(
-    facts: FleetFacts, plan: FleetPlan, sharers: list[Allocation]
+    facts: FleetFacts, queue_model: str, sharers: list[Allocation], judge: _Judge
 ) -> Iterator[Violation]:
     """Ask the queue model about every service among the requests of all."""
     spec, lead = facts.spec, sharers[0]
+    spares = max(facts.service(allocation).spares for allocation in sharers)
+    sharers = [a for a in sharers if facts.service(a).load.arrival_rate_rps > 0]
+    if not sharers:
+        return
+    if not lead.replicas:
+        yield from (_without_replicas(a) for a in sharers if a.replicas_of is not None)
     services = [facts.service(allocation) for allocation in sharers]
     alone = spec.model_copy(update={"services": tuple(services)})
     rates = ServiceTargets.of(alone).rate_rps
     mix = RequestMix.of([service.load for service in services], rates.tolist())
-    model = get_queue_model(plan.queue_model)
+    model = get_queue_model(queue_model)
     processes = PairProcesses(alone, model, [mix] * len(services))
     entry = next(
         place for place, found in enumerate(spec.performance) if found is facts.performance(lead)
     )
-    carrying = max(lead.replicas - max(service.spares for service in services), 1)
+    carrying = max(lead.replicas - spares, 1)
     for number, (allocation, service) in enumerate(zip(sharers, services, strict=True)):
         group = next(c for c in spec.classes if c.name == service.service_class)
         asked = AskedAllocation(
@@ -109,4 +145,4 @@ def _objectives(
         statistics = tuple(asked.bounds)
         found = model.evaluate(process, np.array([mix.rate_rps / carrying]), statistics)
         values = {statistic: float(found.value(statistic)[0]) for statistic in statistics}
-        yield from broken(asked, values, stable=bool(found.stable[0]))
+        yield from judge(asked, values, stable=bool(found.stable[0]))

@@ -24,7 +24,7 @@ from queue_models import QueueMetrics, Targets
 if TYPE_CHECKING:
     from optimizer.fleet.sizing import Sizing
 
-__all__ = ["SharedRows", "size_shared"]
+__all__ = ["SharedRows", "SharedSearch", "size_shared"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -58,16 +58,10 @@ class SharedRows:
     candidate: IntArray
 
 
-def _mixes(
-    spec: FleetSpec, sets: Sequence[SharingSet], rates_rps: FloatArray
-) -> tuple[RequestMix, ...]:
-    """Return what each set of services asks of its replicas, with the rates of all services."""
-    return tuple(
-        RequestMix.of(
-            [spec.services[i].load for i in one.members], [float(rates_rps[i]) for i in one.members]
-        )
-        for one in sets
-    )
+def _mix(spec: FleetSpec, one: SharingSet, rates_rps: FloatArray) -> RequestMix:
+    """Return what a set of services asks of its replicas, with the rates of all services."""
+    coming = [i for i in one.members if rates_rps[i] > 0]
+    return RequestMix.of([spec.services[i].load for i in coming], rates_rps[coming].tolist())
 
 
 def size_shared(
@@ -95,27 +89,23 @@ def size_shared(
     Of maximum batches the largest is tried, and those that are best for a member alone; the fewest
     replicas win, of equal ones the larger batch.
     """
-    search = _Search(sizing, _views(sizing, inventory, sets), sets)
+    changes = sizing.spec.optimizer.transition != TransitionSpec()
+    rates = np.tile(sizing.targets.rate_rps, (len(sets), 1))
+    search = SharedSearch(sizing, inventory, sets, rates, even=changes)
     search.run()
-    rows = np.flatnonzero(search.replicas[search.candidate] > 0)
-    if not len(rows):
-        return None
-    _, numbers = np.unique(search.candidate[rows], return_inverse=True)
-    return SharedRows(
-        sizing=search.found(rows),
-        sharing=search.sharing[rows],
-        service=search.member[rows],
-        candidate=numbers.ravel(),
-    )
+    found = search.replicas > 0
+    return search.rows_of(found) if found.any() else None
 
 
-def _views(sizing: Sizing, inventory: Inventory, sets: Sequence[SharingSet]) -> Sizing:
+def _views(
+    sizing: Sizing, inventory: Inventory, sets: Sequence[SharingSet], rates_rps: FloatArray
+) -> Sizing:
     """Return the table of every member of every set, each as a service that gets all requests."""
     spec, targets = sizing.spec, sizing.targets
     member = _members(sets)
-    mixes = _mixes(spec, sets, targets.rate_rps)
     services, own, of_member = [], [], []
-    for one, mix in zip(sets, mixes, strict=True):
+    for one, rates in zip(sets, rates_rps, strict=True):
+        mix = _mix(spec, one, rates)
         members = [spec.services[i] for i in one.members]
         spares = max(service.spares for service in members)
         merged = {"arrival_rate_rps": mix.rate_rps, "prefix_hit_rate": mix.prefix_hit_rate}
@@ -146,8 +136,18 @@ def _members(sets: Sequence[SharingSet]) -> IntArray:
     return np.concatenate([np.array(one.members, dtype=np.int64) for one in sets])
 
 
-class _Search:
+class SharedSearch:
     """The fewest common replicas of every candidate: a set of services on a configuration.
+
+    Parameters
+    ----------
+    sizing, inventory, sets
+        As of `size_shared`.
+    rates_rps
+        (sets, services), what is sized for; of each set, requests of one member come at least.
+        Those whose requests do not come have no objective.
+    even
+        Whether as many replicas as the members need by themselves are worth it.
 
     Attributes
     ----------
@@ -155,9 +155,20 @@ class _Search:
         (rows,), set, service and candidate of each row of the views.
     replicas, batch
         (candidates,), the fewest found, spares included, and with which batch; 0: none worth it.
+    wanted
+        (candidates,), as many as the members want whatever their loads.
     """
 
-    def __init__(self, sizing: Sizing, views: Sizing, sets: Sequence[SharingSet]) -> None:
+    def __init__(
+        self,
+        sizing: Sizing,
+        inventory: Inventory,
+        sets: Sequence[SharingSet],
+        rates_rps: FloatArray,
+        *,
+        even: bool,
+    ) -> None:
+        views = _views(sizing, inventory, sets, rates_rps)
         self.views, grid = views, views.grid
         of_view = np.repeat(np.arange(len(sets)), [len(one.members) for one in sets])
         self.sharing, self.member = of_view[grid.service], _members(sets)[grid.service]
@@ -169,9 +180,10 @@ class _Search:
         self._rows = [np.flatnonzero(self.candidate == c) for c in range(len(first))]
         self._spares = views.spares[grid.service[first]]
         self._load = views.targets.rate_rps[grid.service[first]]
-        self._set_range(sizing)
+        self._comes = rates_rps[self.sharing, self.member] > 0
+        self._set_range(sizing, even=even)
 
-    def _set_range(self, sizing: Sizing) -> None:
+    def _set_range(self, sizing: Sizing, *, even: bool) -> None:
         """Set the least and most replicas worth trying, and the batches, of every candidate."""
         views, grid = self.views, self.views.grid
         alone = {
@@ -190,11 +202,10 @@ class _Search:
         apart, possible = np.zeros(size, dtype=np.int64), np.ones(size, dtype=np.bool_)
         np.add.at(apart, self.candidate, np.where(known, sizing.replicas[row], 0))
         np.logical_and.at(possible, self.candidate, known)
-        changes = views.spec.optimizer.transition != TransitionSpec()
-        self._most, self._least = apart - (not changes), np.zeros(size, dtype=np.int64)
+        self._most, self.wanted = apart - (not even), np.zeros(size, dtype=np.int64)
         np.minimum.at(self._most, self.candidate, views.most[grid.service])
-        np.maximum.at(self._least, self.candidate, views.least[grid.service])
-        self._least = np.maximum(self._least, self._spares + 1)
+        np.maximum.at(self.wanted, self.candidate, views.least[grid.service])
+        self._least = np.maximum(self.wanted, self._spares + 1)
         low, high = np.zeros(size, dtype=np.int64), np.full(size, np.iinfo(np.int64).max)
         np.maximum.at(low, self.candidate, grid.least_batch)
         np.minimum.at(high, self.candidate, grid.max_batch)
@@ -205,6 +216,12 @@ class _Search:
             for c, rows in enumerate(self._rows)
         ]
 
+    @property
+    def set_of_candidate(self) -> IntArray:
+        """Return (candidates,), the set of services of each, by index."""
+        sets: IntArray = self.sharing[self._first]
+        return sets
+
     def run(self) -> None:
         """Try batch after batch, from the largest, for as long as fewer replicas may do."""
         for turn in range(max(map(len, self._batches), default=0)):
@@ -212,6 +229,13 @@ class _Search:
             chosen = np.array(going, dtype=np.int64)
             batch = np.array([self._batches[c][turn] for c in going], dtype=np.int64)
             self._try(chosen, batch)
+
+    def keep_to(self, batch: IntArray) -> None:
+        """Search again those that were found with another batch than this; 0: with none."""
+        other = np.flatnonzero(self.batch != batch)
+        self.replicas[other] = self.batch[other] = 0
+        again = other[batch[other] > 0]
+        self._try(again, batch[again])
 
     def _try(self, chosen: IntArray, batch: IntArray) -> None:
         """Find the fewest replicas of some candidates with a batch, fewer than are known to do."""
@@ -270,7 +294,7 @@ class _Search:
         """Return which candidates keep every objective so; write down those that do."""
         if not len(chosen):
             return np.zeros(0, dtype=np.bool_)
-        parts = [self._rows[c] for c in chosen.tolist()]
+        parts = [rows[self._comes[rows]] for rows in (self._rows[c] for c in chosen.tolist())]
         rows = np.concatenate(parts)
         of_row = np.repeat(np.arange(len(chosen)), list(map(len, parts)))
         carrying = np.maximum(replicas - self._spares[chosen], 1)
@@ -315,14 +339,20 @@ class _Search:
         for statistic, values in metrics.percentiles.items():
             self.views.percentiles[statistic][rows] = values
 
-    def found(self, rows: IntArray) -> Sizing:
-        """Return some rows with their replicas, batches and predictions.
+    def rows_of(self, chosen: BoolArray) -> SharedRows:
+        """Return some candidates with their replicas, batches and predictions.
 
         The rate of a row is what its candidate is sized for, per replica.
         """
+        rows = np.flatnonzero(chosen[self.candidate])
         views, numbers = self.views, self.candidate[rows]
         views.replicas[rows] = self.replicas[numbers]
         carrying = np.maximum(self.replicas - self._spares, 1)
         views.rate[rows] = (self._load / carrying)[numbers]
         views.grid.max_batch[rows] = self.batch[numbers]
-        return views.part(rows)
+        return SharedRows(
+            sizing=views.part(rows),
+            sharing=self.sharing[rows],
+            service=self.member[rows],
+            candidate=np.unique(numbers, return_inverse=True)[1].ravel(),
+        )

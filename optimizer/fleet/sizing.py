@@ -37,7 +37,7 @@ from queue_models import (
 from queue_models import get as get_queue_model
 from queue_models.auto import AutoModel
 
-__all__ = ["build_candidates"]
+__all__ = ["build_candidates", "size_services"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -84,6 +84,17 @@ def build_candidates(
     ModelError
         If the model's answers have the wrong shape or are not numbers.
     """
+    sizing, inventory = size_services(spec, queue_model, batches_by_rate=batches_by_rate)
+    sets = sharing_sets(sizing.spec, sizing.targets)
+    shared = size_shared(sizing, inventory, sets) if sets else None
+    table = with_pools(sizing.table(inventory), sizing.model)
+    return table if shared is None else with_shared(table, shared, sets)
+
+
+def size_services(
+    spec: FleetSpec, queue_model: str | None = None, *, batches_by_rate: bool = False
+) -> tuple[Sizing, Inventory]:
+    """Return every service by itself, sized; see `build_candidates`."""
     spec = with_estimates(spec)
     model = get_queue_model(queue_model or spec.optimizer.queue_model)
     inventory = Inventory.of(spec)
@@ -93,10 +104,7 @@ def build_candidates(
     sizing = Sizing(spec, model, targets, grid, PairProcesses(spec, model))
     sizing.size_all()
     search_batches(sizing, by_rate=batches_by_rate)
-    sets = sharing_sets(spec, targets)
-    shared = size_shared(sizing, inventory, sets) if sets else None
-    table = with_pools(sizing.table(inventory), model)
-    return table if shared is None else with_shared(table, shared, sets)
+    return sizing, inventory
 
 
 class Placed(Protocol):

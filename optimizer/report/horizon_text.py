@@ -53,7 +53,7 @@ def _verdict(plan: HorizonPlan) -> Text:
 
 
 def _replicas(plan: HorizonPlan, places: range) -> RenderableType:
-    """Return serving replicas, a column per period; `+n` are starting."""
+    """Return serving replicas, a column per period; `+n` are starting, `=` another service's."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("service", overflow="fold")
     table.add_column("accelerator", overflow="fold")
@@ -62,14 +62,22 @@ def _replicas(plan: HorizonPlan, places: range) -> RenderableType:
     lines: dict[tuple[str, str], dict[int, PeriodAllocation]] = {}
     for t in places:
         for a in plan.periods[t].allocations:
-            place = f"{a.accelerator} {a.configuration}".rstrip()
-            lines.setdefault((a.service, place), {})[t] = a
+            lines.setdefault((a.service, _place(a)), {})[t] = a
     for (service, place), cells in sorted(lines.items()):
         table.add_row(Text(service), Text(place), *(_cell(cells.get(t)) for t in places))
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
+def _place(a: PeriodAllocation) -> str:
+    place = f"{a.accelerator} {a.configuration}".rstrip()
+    if a.replicas_of is not None:
+        return f"{place}, those of {a.replicas_of}"
+    return f"{place}, shared with {', '.join(a.shared_with)}" if a.shared_with else place
+
+
 def _cell(allocation: PeriodAllocation | None) -> Text:
+    if allocation is not None and allocation.carries and allocation.replicas_of is not None:
+        return Text("=")
     if allocation is None or not allocation.serving + allocation.starting:
         return Text("-")
     more = f"+{allocation.starting}" if allocation.starting else ""

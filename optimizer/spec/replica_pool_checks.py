@@ -103,7 +103,7 @@ def _features(fleet: Part, service: Part) -> Iterator[Finding]:
 
 def _fleet(fleet: Part, service: Part) -> Iterator[Finding]:
     """Find parts of the fleet that do not know shared replicas."""
-    beside = [key for key in ("uncertainty", "horizon") if fleet.has(key)]
+    beside = [key for key in ("uncertainty",) if fleet.has(key)]
     if fleet.part("optimizer").text("objective") == Objective.INFERNO_VALUE:
         beside.append("objective: inferno-value")
     for key in beside:

@@ -7,17 +7,22 @@ purchases and money are recomputed; a plan read from a file is checked as well a
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from optimizer.fleet.check_objectives import objectives_at
 from optimizer.fleet.check_services import place_faults
+from optimizer.fleet.check_shared import sharing_at
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.horizon.check_time import Key, check_time, key_of
 from optimizer.fleet.horizon.horizon_plan import HorizonPlan, PeriodAllocation, PeriodPlan
 from optimizer.fleet.plan import Allocation, ResourceUse
 from optimizer.fleet.resources import KINDS, resource_uses
+from optimizer.fleet.uncertainty import with_rates
 from optimizer.fleet.violation import PlanCheck, Violation
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.horizon import HorizonSpec
@@ -140,8 +145,9 @@ class _Check:
         """Ask the queue model where each replica carries most, and look at what may be given."""
         most: dict[Key, tuple[float, PeriodAllocation]] = {}
         for period in self.plan.periods:
+            yield from self._shared(period)
             for a in period.allocations:
-                if not a.carries:
+                if not a.carries or a.shared_with:
                     continue
                 service, rate = self.services[a.service], period.rates_rps[a.service]
                 message = self._too_few(service, a, rate)
@@ -161,6 +167,27 @@ class _Check:
             if each > 0:
                 asked.append((allocation, carrying))
         yield from objectives_at(self.facts, self.plan.queue_model, asked)
+
+    def _shared(self, period: PeriodPlan) -> Iterator[Violation]:
+        """Find services that may not share replicas, or have too few of them, in a period."""
+        carriers = [a for a in period.allocations if a.carries and (a.shared_with or a.replicas_of)]
+        if not carriers:
+            return
+        rates = np.array([period.rates_rps[service.name] for service in self.spec.services])
+        facts = FleetFacts(with_rates(self.spec, rates))
+        leads = {a.service: a for a in carriers if a.replicas_of is None}
+        given = []
+        for a in carriers:
+            service, rate = self.services[a.service], period.rates_rps[a.service]
+            message = self._too_few(service, leads.get(a.replicas_of or a.service, a), rate)
+            if message:
+                yield Violation("service", a.service, f"{message} in {period.name}")
+            said = {"replicas_of": a.replicas_of, "shared_with": a.shared_with}
+            given.append(self._allocation(a, a.serving, rate).model_copy(update=said))
+            for message in place_faults(self.facts, service, given[-1]):
+                yield Violation("service", a.service, message)
+        for found in sharing_at(facts, self.plan.queue_model, given):
+            yield dataclasses.replace(found, message=f"{found.message} in {period.name}")
 
     def _too_few(self, service: ServiceSpec, a: PeriodAllocation, rate: float) -> str:
         """Return what is wrong with the replicas that carry a load; "" where nothing is."""

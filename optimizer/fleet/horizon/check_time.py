@@ -12,8 +12,9 @@ from optimizer.spec.horizon import HorizonSpec, HorizonStart
 
 __all__ = ["Key", "check_time", "key_of"]
 
-# What runs apart: a service on an accelerator, with a configuration and a maximum batch.
-Key = tuple[str, str, str, int | None]
+# What runs apart: a service, with whom it shares, on an accelerator, with a configuration and a
+# maximum batch.
+Key = tuple[str, str, str, int | None, tuple[str, ...]]
 
 
 def check_time(spec: FleetSpec, horizon: HorizonSpec, plan: HorizonPlan) -> Iterator[Violation]:
@@ -23,7 +24,7 @@ def check_time(spec: FleetSpec, horizon: HorizonSpec, plan: HorizonPlan) -> Iter
 
 def key_of(a: PeriodAllocation) -> Key:
     """Return what it counts replicas of."""
-    return a.service, a.accelerator, a.configuration, a.max_batch
+    return a.service, a.accelerator, a.configuration, a.max_batch, a.shared_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class _Time:
                 of_batch = there.setdefault((service.name, entry.accelerator or ""), {})
                 of_batch[entry.max_batch] = of_batch.get(entry.max_batch, 0) + entry.replicas
         said: dict[tuple[str, str], dict[int | None, int]] = {}
-        for (name, where, _, batch), rows in self.rows.items():
+        for (name, where, _, batch, _), rows in self.rows.items():
             of_batch = said.setdefault((name, where), {})
             of_batch[batch] = of_batch.get(batch, 0) + _before(rows, delay)
         for name, where in {**there, **said}:

@@ -108,6 +108,7 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
         n_(t-1) + s_(t-d) - n_t >= 0                     what is missing on the right was stopped
         n_t >= sum of s_(t-d-u) for u = 0 .. up - 1      what was started stays for `up` periods
         m_t >= x_t - x_(t-1) for every way               a move, where moving costs something
+        x_t = x'_t for the first and each other service  who shares replicas, does with all
 
     and the paid replicas n_t + s_t + ... + s_(t-d+1) count in every limit and price. Replicas of
     the first period are there when it begins. Instances of a commitment are paid in every period;
@@ -144,6 +145,7 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
     at = rows.add(len(way), 0.0)
     rows.z(at, serving[place, way], 1.0)
     rows.x(at, np.arange(len(way)), -choices.needed[place, way])
+    _share(rows, choices, column_of)
     _flow(rows, horizon, serving, starting)
     if start.known:
         _first(rows, horizon, start, (kept, lost), serving, starting)
@@ -235,6 +237,16 @@ def _flow(rows: _Rows, horizon: HorizonSpec, serving: IntArray, starting: IntArr
         rows.z(at, serving[t], 1.0)
         for u in range(min(horizon.min_up_periods, t - delay + 1)):
             rows.z(at, starting[t - delay - u], -1.0)
+
+
+def _share(rows: _Rows, choices: ReplicaChoices, column_of: IntArray) -> None:
+    """Add that all services of a shared candidate take it, or none; the first has its replicas."""
+    for first, *others in choices.together:
+        periods = np.flatnonzero(column_of[:, first] >= 0)
+        for other in others:
+            at = rows.add(len(periods), 0.0, 0.0)
+            rows.x(at, column_of[periods, first], 1.0)
+            rows.x(at, column_of[periods, other], -1.0)
 
 
 def _moves(

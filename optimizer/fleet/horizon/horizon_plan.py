@@ -30,6 +30,13 @@ class PeriodAllocation(_Part):
     started: int = Field(description="Starts that are ordered as this period begins.")
     stopped: int = Field(description="Stops as this period begins.")
     instances: int = Field(description="Accelerator instances of all that are paid.")
+    replicas_of: str | None = Field(
+        default=None,
+        description="The service with which its replicas stand, where it shares them.",
+    )
+    shared_with: tuple[str, ...] = Field(
+        default=(), description="Services that share the replicas with it."
+    )
 
 
 class PeriodPlan(_Part):

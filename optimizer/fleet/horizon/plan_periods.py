@@ -71,12 +71,6 @@ def plan_horizon(
             "the fleet has a horizon and uncertain loads, which are not planned together: remove "
             "one of them"
         )
-    sharing = next((s for s in spec.services if s.replica_pool is not None), None)
-    if sharing is not None:
-        raise PlanError(
-            f"service {sharing.name!r} may share replicas, which is not known over periods: remove "
-            f"its replica_pool"
-        )
     choices = ReplicaChoices.of(with_estimates(spec), forecast_rates(spec, horizon))
     problem = horizon_problem(choices, horizon)
     if problem.arrays is None:
@@ -279,8 +273,13 @@ def _allocation(
     starting: int, started: int, stopped: int,
 ) -> PeriodAllocation:  # fmt: skip
     table, row = choices.table, int(choices.row[way])
+    name = choices.spec.services[int(choices.service[way])].name
+    stand_with = table.with_replicas(row)
+    lead = choices.spec.services[int(table.service[stand_with])].name
     return PeriodAllocation(
-        service=choices.spec.services[int(choices.service[way])].name,
+        service=name,
+        replicas_of=None if stand_with == row else lead,
+        shared_with=table.sharers_of(row),
         accelerator=table.inventory.names[int(choices.accelerator[way])],
         configuration=table.configuration_of(row),
         max_batch=int(table.max_batch[row]) or None,

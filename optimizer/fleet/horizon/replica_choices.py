@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from optimizer.errors import PlanError
 from optimizer.fleet.candidates import CandidateTable, Verdict
+from optimizer.fleet.candidates_over_loads import candidates_over
 from optimizer.fleet.resources import resource_rows
-from optimizer.fleet.sizing import build_candidates
 from optimizer.fleet.split_services import splits
-from optimizer.fleet.uncertainty import with_rates
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.objective import Objective
 from optimizer.spec.options import Serving
@@ -30,6 +29,8 @@ _COUNTED = frozenset({"cards", "cost_per_hour", "power_kw", "carbon_kg_per_hour"
 @dataclass(frozen=True, eq=False)
 class ReplicaChoices:
     """Candidates of a table sized once, at each service's largest load.
+
+    Replicas that services share are counted for every load, and stand with the first of them.
 
     Parameters
     ----------
@@ -79,14 +80,15 @@ class ReplicaChoices:
             do not know.
         """
         _refuse(spec)
-        table = build_candidates(with_rates(spec, rates_rps.max(axis=0)))
+        table, shared_needs = candidates_over(spec, rates_rps)
         able = np.isin(table.verdict, (Verdict.POSSIBLE, Verdict.REPLICAS))
-        able &= (table.accelerator >= 0) & (table.decode.accelerator < 0) & (table.replicas > 0)
+        able &= (table.accelerator >= 0) & (table.decode.accelerator < 0)
+        able &= (table.replicas > 0) | (table.shared >= 0)
         able &= (table.reuse.store < 0) & (
             (table.rate_per_replica_rps > 0) | (table.targets.rate_rps[table.service] == 0)
         )
         rows = np.flatnonzero(able)
-        replicas = table.replicas[rows]
+        replicas = np.maximum(table.replicas[rows], 1)
         # A replica may be busier in a period of a smaller load than it is at the largest one.
         busy = replace(table.metrics, utilization=np.ones(len(table)))
         of_busy = replace(table, metrics=busy)
@@ -106,7 +108,7 @@ class ReplicaChoices:
             service=table.service[rows],
             accelerator=table.accelerator[rows],
             instances=table.instances[rows] // replicas,
-            needed=_needed(table, rows, rates_rps),
+            needed=_needed(table, rows, rates_rps, shared_needs),
             resources=tuple(r.name for r in limited),
             usage=usage,
             capacity=np.array([r.capacity for r in limited]),
@@ -119,11 +121,13 @@ class ReplicaChoices:
         What runs today with a stated maximum batch stays: going on with another is a new start.
         """
         rate = self.table.rate_per_replica_rps[self.row]
-        runs = self._runs_today()
+        alone = self.table.shared[self.row] < 0
+        kept_anyway = self._runs_today() | ~alone
         kept = []
         for k in range(len(self.row)):
             rivals = np.flatnonzero(
-                (self.service == self.service[k])
+                alone
+                & (self.service == self.service[k])
                 & (self.accelerator == self.accelerator[k])
                 & (self.instances <= self.instances[k])
                 & (rate >= rate[k])
@@ -131,13 +135,20 @@ class ReplicaChoices:
             )
             # Of equals the first stays.
             better = (self.instances[rivals] < self.instances[k]) | (rate[rivals] > rate[k])
-            kept.append(runs[k] or not (better | (rivals < k)).any())
+            kept.append(kept_anyway[k] or not (better | (rivals < k)).any())
         mask = np.array(kept, dtype=np.bool_)
         return ReplicaChoices(
             self.spec, self.table, self.rates_rps, self.row[mask], self.service[mask],
             self.accelerator[mask], self.instances[mask], self.needed[:, mask], self.resources,
             self.usage[:, mask], self.capacity,
         )  # fmt: skip
+
+    @property
+    def together(self) -> list[IntArray]:
+        """Return the ways of every shared candidate, one of each service, the first one's first."""
+        place = np.full(len(self.table), -1, dtype=np.int64)
+        place[self.row] = np.arange(len(self.row))
+        return [place[list(rows)] for rows in self.table.sharers.values()]
 
     def _runs_today(self) -> NDArray[np.bool_]:
         """Return (k,), whether a service runs so today, its maximum batch included."""
@@ -155,7 +166,10 @@ class ReplicaChoices:
         )
 
 
-def _needed(table: CandidateTable, rows: IntArray, rates_rps: FloatArray) -> IntArray:
+def _needed(
+    table: CandidateTable, rows: IntArray, rates_rps: FloatArray, shared_needs: IntArray
+) -> IntArray:
+    """Return (periods, rows), replicas wanted; of shared ones, with the row in which they stand."""
     spec = table.spec
     service = table.service[rows]
     load = rates_rps[:, service]
@@ -167,7 +181,11 @@ def _needed(table: CandidateTable, rows: IntArray, rates_rps: FloatArray) -> Int
     least = np.array([s.replicas.min for s in spec.services])[service]
     most = np.array([np.inf if s.replicas.max is None else s.replicas.max for s in spec.services])
     needed = np.maximum(carrying + np.where(load > 0, spares, 0), least)
-    return np.where(needed > most[service], -1, needed).astype(np.int64)
+    found = np.where(needed > most[service], -1, needed).astype(np.int64)
+    shared = np.flatnonzero(table.shared[rows] >= 0)
+    wanted = shared_needs[:, table.shared[rows[shared]]]
+    found[:, shared] = np.where(table.replicas[rows[shared]] > 0, wanted, np.minimum(wanted, 0))
+    return found
 
 
 def _refuse(spec: FleetSpec) -> None:

@@ -52,16 +52,18 @@ class StartingPoint:
         ]
         batch = choices.table.max_batch[choices.row]
         names = choices.table.inventory.names
-        pairs = [
+        goes_on = [
             (number, way)
             for number, (place, entry) in enumerate(found)
             for way in np.flatnonzero(choices.service == place).tolist()
             if names[int(choices.accelerator[way])] == entry.accelerator
             and entry.max_batch in (None, int(batch[way]))
         ]
-        pair_entry, pair_way = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         moved = np.isin(choices.service, [place for place, _ in found])
-        moved[pair_way] = False
+        moved[[way for _, way in goes_on]] = False
+        # Shared replicas stand with the first service: others' ways have none to go on with.
+        pairs = [(number, way) for number, way in goes_on if choices.instances[way] > 0]
+        pair_entry, pair_way = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         return cls(
             known=known,
             service=tuple(place for place, _ in found),

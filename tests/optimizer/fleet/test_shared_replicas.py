@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import optimizer as fo
-from optimizer.errors import PlanError, SpecError
+from optimizer.errors import SpecError
 from optimizer.fleet.changed_problem import changed_problem
 from optimizer.fleet.check import check_plan
 from optimizer.fleet.difference import difference
 from optimizer.fleet.everyone_served import can_serve
-from optimizer.fleet.horizon import plan_horizon
 from optimizer.fleet.part_of_table import part_of_table
 from optimizer.fleet.plan import Allocation, FleetPlan
 from optimizer.fleet.problem import build_problem
@@ -373,12 +372,3 @@ def test_streams_of_three_poisson_services_are_poisson() -> None:
         mix = RequestMix.of([s.load for s in spec.services], [rates[n] for n in names])
         assert (mix.arrival_scv, mix.prefix_hit_rate, mix.length_covariance) == (1.0, 0.1, 0.0)
         assert solved(fleet(*(service(n, rates[n]) for n in names))).total_cost_per_hour == 5.0
-
-
-def test_periods_and_shared_replicas_are_refused_together() -> None:
-    """A table of loads given beside the fleet does not bring them together either."""
-    horizon = {"periods": [{"factor": 1.0}, {"factor": 1.5}]}
-    alone = from_data({**data(service("a", 3.0, replica_pool=None)), "horizon": horizon})
-    shared = alone.model_copy(update={"services": fleet(*(service(n, 3.0) for n in "ab")).services})
-    with pytest.raises(PlanError, match="may share replicas, which is not known over periods"):
-        plan_horizon(shared)
