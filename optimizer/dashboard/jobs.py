@@ -44,7 +44,8 @@ class Job:
         self._began = time.perf_counter()
         self._ended: float | None = None
         self._progress: Progress | None = None
-        self._step: tuple[str, float] | None = None
+        self._step: tuple[str, float | None] | None = None
+        self._html: str | None = None
         self._figures: dict[str, Mapping[str, Sequence[float]]] = {}
         self._future: Future[dict[str, Any]] | None = None
 
@@ -64,10 +65,15 @@ class Job:
         self._progress = progress
 
     def told_step(
-        self, what: str, share: float, figures: Mapping[str, Sequence[float]] | None = None
+        self,
+        what: str,
+        share: float | None = None,
+        figures: Mapping[str, Sequence[float]] | None = None,
+        html: str | None = None,
     ) -> None:
         """Keep how far a study is, and what a step of it has shown so far."""
         self._step = (what, share)
+        self._html = html
         if figures is not None:
             self._figures = {**self._figures, what: figures}
 
@@ -85,6 +91,7 @@ class Job:
         if self._step is not None:
             document["step"], document["share"] = self._step
             document["figures"] = self._figures
+            document["html"] = self._html
         if not self._future.done():
             return document
         error = self._future.exception()

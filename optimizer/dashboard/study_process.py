@@ -66,7 +66,8 @@ def _answered(ours: Connection, cancel: CancelFlag, told: Told) -> dict[str, Any
             return result
         if kind == "refused":
             raise PlanError(answer)
-        told(*answer)
+        what, more = answer
+        told(*what, **more)
     raise PlanError(f"the study took longer than {_LONGEST_S:.0f} s")
 
 
@@ -74,8 +75,8 @@ def _answer(theirs: Connection, study: Study, arguments: tuple[Any, ...]) -> Non
     """Run in the other process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it
 
-    def told(*what: object) -> None:
-        theirs.send(("told", what))
+    def told(*what: object, **more: object) -> None:
+        theirs.send(("told", (what, more)))
 
     try:
         answer = study(*arguments, told)

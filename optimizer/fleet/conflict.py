@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from optimizer.fleet.everyone_served import can_serve, fleet_can_serve, with_services
+from optimizer.fleet.changed_problem import changed_problem
+from optimizer.fleet.everyone_served import can_serve, with_services
 from optimizer.fleet.part_of_table import part_of_table
 from optimizer.fleet.problem import FleetProblem, problem_of
 from optimizer.fleet.targets import targets_of
@@ -71,7 +72,8 @@ def conflict(problem: FleetProblem, time_limit_s: float | None = None) -> Confli
     else:
         kept, rows, sure = _services_and_rows(problem, time_limit_s)
     services = [spec.services[index] for index in kept]
-    demands, sure_of_demands = _demands(spec, services, rows, time_limit_s)
+    alone = problem_of(part_of_table(problem.table, kept))
+    demands, sure_of_demands = _demands(alone, rows, time_limit_s)
     return Conflict(
         services=tuple(service.name for service in services),
         demands=tuple(demands),
@@ -145,16 +147,16 @@ def _services_and_rows(
 
 
 def _demands(
-    spec: FleetSpec,
-    services: Sequence[ServiceSpec],
-    rows: Sequence[str],
-    time_limit_s: float | None,
+    alone: FleetProblem, rows: Sequence[str], time_limit_s: float | None
 ) -> tuple[list[tuple[str, Demand]], bool]:
-    """Return which demands of the conflict's services it cannot do without."""
+    """Return which demands of the conflict's services, alone in a fleet, it cannot do without."""
+    spec = alone.table.spec
+    services = spec.services
     asked = [(s.name, demand) for s in services for demand in Demand if _asks(spec, s, demand)]
 
     def is_impossible(kept: Sequence[tuple[str, Demand]]) -> bool | None:
-        answer = fleet_can_serve(_with_demands(spec, services, kept), rows, time_limit_s)
+        changed = changed_problem(alone, _with_demands(spec, services, kept))
+        answer = can_serve(changed, rows, time_limit_s)
         return None if answer is None else not answer
 
     return irreducible(asked, is_impossible)

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from optimizer.fleet.problem import FleetProblem, build_problem
+from optimizer.fleet.problem import FleetProblem
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.options import SaturationPolicy, UnservedPolicy
 from optimizer.spec.overriding import with_options
 from optimizer.spec.service import ServiceSpec
 from solvers import Reason, solve
 
-__all__ = ["can_serve", "everyone_served", "fleet_can_serve", "with_services"]
+__all__ = ["can_serve", "everyone_served", "with_services"]
 
 # Whatever serves everyone will do: the cost does not matter.
 _ANY_GAP = 1e9
@@ -30,13 +30,6 @@ def everyone_served(spec: FleetSpec) -> FleetSpec:
 def with_services(spec: FleetSpec, services: Iterable[ServiceSpec]) -> FleetSpec:
     """Return the fleet with other services, each valid in it."""
     return spec.model_copy(update={"services": tuple(services)})
-
-
-def fleet_can_serve(
-    spec: FleetSpec, rows: Collection[str] | None = None, time_limit_s: float | None = None
-) -> bool | None:
-    """Whether some plan serves every service of a fleet; see `can_serve`."""
-    return can_serve(build_problem(spec), rows, time_limit_s)
 
 
 def can_serve(

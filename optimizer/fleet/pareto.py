@@ -83,7 +83,13 @@ class ParetoFront:
     complete: bool
 
 
-def pareto_front(spec: FleetSpec, measure: ParetoMeasure, points: int = 10) -> ParetoFront:
+def pareto_front(
+    spec: FleetSpec,
+    measure: ParetoMeasure,
+    points: int = 10,
+    *,
+    told: Callable[[ParetoPoint], None] | None = None,
+) -> ParetoFront:
     """Find plans from the cheapest to the one with the least of a measure.
 
     Parameters
@@ -95,6 +101,8 @@ def pareto_front(spec: FleetSpec, measure: ParetoMeasure, points: int = 10) -> P
     points
         Most points, at least 2: bounds on the measure are evenly spaced. When the whole front has
         fewer, all are found, and the front is complete.
+    told
+        Called with every plan on the way; not all stay in the front.
 
     Raises
     ------
@@ -112,7 +120,7 @@ def pareto_front(spec: FleetSpec, measure: ParetoMeasure, points: int = 10) -> P
         raise ValueError(f"points = {points}: must be at least 2")
     problem = build_problem(spec)
     for _ in range(MOST_TIGHTENINGS):
-        front, results, solved = _front(problem, measure, points)
+        front, results, solved = _front(problem, measure, points, told)
         lowered = next(
             (less for r in results if (less := tightened(solved, r)) is not None), None
         )  # fmt: skip
@@ -125,11 +133,14 @@ def pareto_front(spec: FleetSpec, measure: ParetoMeasure, points: int = 10) -> P
 
 
 def _front(
-    problem: FleetProblem, measure: ParetoMeasure, points: int
+    problem: FleetProblem,
+    measure: ParetoMeasure,
+    points: int,
+    told: Callable[[ParetoPoint], None] | None,
 ) -> tuple[ParetoFront, list[SolveResult], FleetProblem]:
     """Return the front, and the answers it is made of with their problem."""
     problem, total = with_measure(problem, measure)
-    search = _Search(problem, cost_stage_of(problem), total)
+    search = _Search(problem, cost_stage_of(problem), total, told)
     cheapest = search.point(math.inf)
     if cheapest is None:
         raise InfeasibleError("no plan was found within the time limit; give more time")
@@ -171,8 +182,13 @@ class _Search:
     """One fleet's problem of the cost, with the measure."""
 
     def __init__(
-        self, problem: FleetProblem, arrays: AllocationProblem, measure: LinearSum
+        self,
+        problem: FleetProblem,
+        arrays: AllocationProblem,
+        measure: LinearSum,
+        told: Callable[[ParetoPoint], None] | None,
     ) -> None:
+        self.told = told
         self.problem, self.arrays, self.measure = problem, arrays, measure
         self.cost = cost_sum(arrays)
         self.options = problem.table.spec.optimizer
@@ -232,12 +248,15 @@ class _Search:
             stages=(),
         )
         self.answers.append(result)
-        return ParetoPoint(
+        point = ParetoPoint(
             cost_per_hour=report.cost,
             value=self.measure.at(x, z, chosen.rates),
             proven=proven,
             plan=assemble(self.problem, result),
         )
+        if self.told is not None:
+            self.told(point)
+        return point
 
     def _value(self, result: SolveResult) -> float:
         """Return the measure of a solution, of which a further column at the end is none."""

@@ -140,11 +140,13 @@ def _least_loosening(
             for path, is_latency in bounds
         )
 
+    # Most often nothing of this kind is enough, which one question tells.
+    if not suffices(by_factor(1.0 + _LOOSEST)):
+        return None
     refused, enough = 0.0, 1.0
-    while not suffices(by_factor(1.0 + enough)):
-        if enough >= _LOOSEST:
-            return None
+    while enough < _LOOSEST and not suffices(by_factor(1.0 + enough)):
         refused, enough = enough, enough * 2
+    enough = min(enough, _LOOSEST)
     more = _least_enough(refused, enough, lambda part: suffices(by_factor(1.0 + part)))
     factor = float(f"{1.0 + more:.9g}")
     for bound in list(bounds):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from optimizer.fleet.conflict import Conflict, Demand, conflict
 from optimizer.fleet.elastic import ElasticRepair, elastic_repair
@@ -14,7 +14,7 @@ from optimizer.fleet.unserved import why_impossible
 from optimizer.spec.assignment import Assignment, Operation, assigned
 from optimizer.spec.fleet_spec import FleetSpec
 
-__all__ = ["Repair", "RepairStudy", "repair"]
+__all__ = ["Repair", "RepairStudy", "RepairTold", "repair"]
 
 # What a service that nothing serves gives up, the first that is enough.
 _OWN = (RelaxationKind.PINNED, RelaxationKind.MOST_REPLICAS, RelaxationKind.OBJECTIVES)
@@ -79,7 +79,13 @@ class RepairStudy:
     beyond: tuple[tuple[str, str], ...] = ()
 
 
-def repair(spec: FleetSpec, time_limit_s: float | None = None) -> RepairStudy:
+RepairTold = Callable[[str, float, RepairStudy], None]
+"""Told what is being looked for, the rough share that is done, and what was found so far."""
+
+
+def repair(
+    spec: FleetSpec, time_limit_s: float | None = None, told: RepairTold | None = None
+) -> RepairStudy:
     """Find out why not everyone can be served, and the least that would change it.
 
     Parameters
@@ -88,20 +94,33 @@ def repair(spec: FleetSpec, time_limit_s: float | None = None) -> RepairStudy:
         A validated fleet; whether its services may stay unserved does not matter.
     time_limit_s
         Of each question to the solver; by default the fleet's own limit.
+    told
+        Called before each step.
     """
+    tell = told or _tell_nobody
     limit = time_limit_s if time_limit_s is not None else spec.optimizer.time_limit_s
     fleet = everyone_served(spec)
     problem = build_problem(fleet)
     feasible = can_serve(problem, None, limit)
     if feasible is not False:
         return RepairStudy(feasible)
+    tell("what contradicts what", 0.1, RepairStudy(False))
     found = conflict(problem, limit)
+    study = RepairStudy(False, found)
+    tell("the cheapest repair", 0.4, study)
     own, beyond = _own_repairs(problem, limit)
     if beyond:
-        return RepairStudy(False, found, (), beyond)
-    cheapest = _with_resources(problem, own, limit)
-    others = _alternatives(problem, found, limit)
-    return RepairStudy(False, found, tuple(dict.fromkeys((*cheapest, *others))))
+        return replace(study, beyond=beyond)
+    study = replace(study, repairs=tuple(_with_resources(problem, own, limit)))
+    for place, name in enumerate(found.services):
+        tell(f"what {name} could give up", 0.5 + 0.5 * place / len(found.services), study)
+        more = _alternatives(problem, found, name, limit)
+        study = replace(study, repairs=tuple(dict.fromkeys((*study.repairs, *more))))
+    return study
+
+
+def _tell_nobody(_step: str, _share: float, _study: RepairStudy) -> None:
+    """Do nothing."""
 
 
 def _own_repairs(
@@ -153,16 +172,17 @@ def _with_resources(
             yield Repair(tuple(own), resources)
 
 
-def _alternatives(problem: FleetProblem, found: Conflict, limit: float | None) -> Iterator[Repair]:
+def _alternatives(
+    problem: FleetProblem, found: Conflict, name: str, limit: float | None
+) -> Iterator[Repair]:
     """Yield what one service of the conflict could give up alone."""
-    services = {service.name: service for service in problem.table.spec.services}
-    for name in found.services:
-        for kind in RelaxationKind:
-            if kind in _DEMANDS and (name, _DEMANDS[kind]) not in found.demands:
-                continue
-            relaxation = relax_service(problem, services[name], kind, time_limit_s=limit)
-            if relaxation is not None:
-                yield Repair((relaxation,))
+    service = next(service for service in problem.table.spec.services if service.name == name)
+    for kind in RelaxationKind:
+        if kind in _DEMANDS and (name, _DEMANDS[kind]) not in found.demands:
+            continue
+        relaxation = relax_service(problem, service, kind, time_limit_s=limit)
+        if relaxation is not None:
+            yield Repair((relaxation,))
 
 
 def _whole(value: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from optimizer.errors import PlanError
@@ -66,7 +66,12 @@ class Tornado:
 
 
 def tornado(
-    fleet: FleetSpec, base: FleetPlan, *, share: float = 0.2, jobs: int | None = None
+    fleet: FleetSpec,
+    base: FleetPlan,
+    *,
+    share: float = 0.2,
+    jobs: int | None = None,
+    told: Callable[[float], None] | None = None,
 ) -> Tornado:
     """Solve a fleet with loads, prices, capacities and objectives made less and more.
 
@@ -80,6 +85,8 @@ def tornado(
         Relative change, in (0, 1).
     jobs
         Processes, see `solve_each`.
+    told
+        Called with the share that is done, after each solve.
 
     Raises
     ------
@@ -94,7 +101,13 @@ def tornado(
         for paths in figures.values()
         for factor in (1.0 - share, 1.0 + share)
     ]
-    plans = [plan for plan in solve_each(fleets, jobs=jobs) if isinstance(plan, FleetPlan)]
+
+    def one_more(position: int, _plan: object) -> None:
+        if told is not None:
+            told((position + 1) / len(fleets))
+
+    solved = solve_each(fleets, jobs=jobs, told=one_more)
+    plans = [plan for plan in solved if isinstance(plan, FleetPlan)]
     bars = [
         TornadoBar(figure, plans[2 * place], plans[2 * place + 1])
         for place, figure in enumerate(figures)

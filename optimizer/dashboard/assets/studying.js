@@ -65,8 +65,17 @@ function whose(body) {
 
 function progress(status, steps, document) {
   const time = `${document.elapsed_s.toFixed(0)} s`;
-  if (document.step === undefined || document.kind !== "lab") {
-    status.textContent = `working, ${time}`;
+  if (document.step === undefined) {
+    status.textContent = `beginning, ${time}`;
+    return;
+  }
+  if (document.kind !== "lab") {
+    const bar = make("progress", { max: 1, value: document.share ?? false, "aria-label": document.step });
+    status.replaceChildren(make("div", { class: "steps" }, make("span", {}, document.step), bar, make("span", {}, time)));
+    if (document.html && steps.get("html") !== document.html) {
+      show(`view-${document.kind}`, document.html); // what is found already can be read, and tried
+      steps.set("html", document.html);
+    }
     return;
   }
   for (const name of steps.keys()) steps.set(name, 1);

@@ -219,7 +219,7 @@ def test_what_is_impossible_is_explained_and_repaired_at_a_click(window: Window)
     assert "not served" in window.text
     window.click("#tab-why")
     window.click("[data-study=repair]")
-    window.until("return document.querySelector('#view-repair [data-changes]')")
+    window.until("return document.querySelector('#progress-repair').textContent.includes('found')")
     assert "cannot be kept together" in window.text
     window.solved_anew(lambda: window.click("#view-repair [data-changes]"))
     assert "not served" not in window.driver.find_element("id", "progress").text

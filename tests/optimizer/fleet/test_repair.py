@@ -14,7 +14,8 @@ import pytest
 
 from optimizer.fleet import FleetPlan, Repair, RepairStudy, optimize, repair
 from optimizer.fleet.conflict import irreducible
-from optimizer.fleet.everyone_served import everyone_served, fleet_can_serve
+from optimizer.fleet.everyone_served import can_serve, everyone_served
+from optimizer.fleet.problem import build_problem
 from optimizer.spec import Assignment, FleetSpec, assigned
 from tests.optimizer.fleet.fleets import CONSTANT, fleet, service
 
@@ -160,7 +161,7 @@ def texts(repaired: Repair) -> set[str]:
 
 
 def served(spec: FleetSpec, changes: Sequence[Assignment]) -> bool:
-    return bool(fleet_can_serve(everyone_served(assigned(spec, changes))))
+    return bool(can_serve(build_problem(everyone_served(assigned(spec, changes)))))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -238,6 +239,18 @@ def test_doubt_keeps_a_part_and_is_said() -> None:
 def test_a_fleet_that_serves_everyone_needs_no_repair() -> None:
     """Nothing is in conflict, nothing is proposed."""
     assert repair(fleet()) == RepairStudy(True)
+
+
+def test_what_is_found_is_told_on_the_way() -> None:
+    """Each step with its share; what is told grows into the answer."""
+    spec = made({"services": [loaded("x", 1000)], "capacities": cards(A=1, B=1)})
+    told: list[tuple[str, float, RepairStudy]] = []
+    study = repair(spec, told=lambda *what: told.append(what))
+    steps = ["what contradicts what", "the cheapest repair", "what x could give up"]
+    assert [step for step, _, _ in told] == steps
+    assert [share for _, share, _ in told] == sorted(share for _, share, _ in told)
+    assert [s.conflict for _, _, s in told] == [None, study.conflict, study.conflict]
+    assert told[-1][2].repairs == study.repairs[:1]
 
 
 def test_what_no_figure_repairs_is_said() -> None:
