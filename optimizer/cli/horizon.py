@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from optimizer.cli.delivery import end_as_deserved, write_or_show
-from optimizer.cli.fleet_options import FleetFile, Json, SolveOptions, read_fleet
+from optimizer.cli.fleet_options import FleetFile, Json, Settings, SolveOptions, read_fleet
 from optimizer.cli.live_solve import LiveLine, run_interruptibly
 from optimizer.cli.option_groups import with_option_groups
 
@@ -20,6 +20,7 @@ __all__ = ["horizon"]
 def horizon(
     fleet: FleetFile,
     *,
+    settings: Settings = None,
     loads: Annotated[
         str | None,
         typer.Option(
@@ -50,7 +51,7 @@ def horizon(
     from optimizer.spec.source_text import read_text
     from solvers import CancelFlag
 
-    spec = read_fleet(fleet, **options.overrides())
+    spec = read_fleet(fleet, settings=settings, **options.overrides())
     if loads is not None:
         spec = with_loads_table(spec, read_text(loads))
     cancel = CancelFlag()

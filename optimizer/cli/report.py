@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optimizer.cli.output import tell, write_data
-from optimizer.cli.plan_options import read_plan
+from optimizer.cli.plan_options import read_any_plan, read_plan
 from optimizer.errors import PlanError
 
 if TYPE_CHECKING:
     from optimizer.engine import PlanSimulation
-    from optimizer.fleet import FleetPlan
+    from optimizer.fleet import FleetPlan, HorizonPlan, UncertainPlan
+    from optimizer.report.html import PlanReport
     from optimizer.spec import FleetSpec
 
 __all__ = ["report"]
@@ -25,8 +26,8 @@ def report(
         str,
         typer.Argument(
             metavar="PLAN|DIR",
-            help="A plan, as `fleetopt solve --json` writes it, or the folder of a sweep or a "
-            "comparison.",
+            help="A plan, as `fleetopt solve --json` or `fleetopt horizon --json` writes it; or "
+            "the folder of a sweep or a comparison.",
             show_default=False,
         ),
     ],
@@ -68,6 +69,8 @@ def report(
 ) -> None:
     """Write one HTML file that opens without a network, in light and dark, and prints well.
 
+    Of a plan for uncertain loads it shows all of them, and the costliest in full.
+
     For example:
 
       fleetopt report plan.json
@@ -80,7 +83,7 @@ def report(
             raise typer.BadParameter("a folder takes no option but -o", param_hint="PLAN|DIR")
         page = _folder_page(Path(source))
     else:
-        page = _plan_page(read_plan(source), asked)
+        page = _page_of(read_any_plan(source), asked)
     write_data(page, output)
     if str(output) != "-":
         tell(f"fleetopt: wrote {output}, {len(page.encode()) / 1e6:.2f} MB")
@@ -102,7 +105,21 @@ class _Asked:
         return bool(self.pareto or self.tornado_share or self.prices)
 
 
-def _plan_page(plan: FleetPlan, asked: _Asked) -> str:
+def _page_of(plan: FleetPlan | HorizonPlan | UncertainPlan, asked: _Asked) -> str:
+    from optimizer.fleet import HorizonPlan, UncertainPlan
+    from optimizer.report.html import horizon_page, plan_page, uncertain_page
+
+    if isinstance(plan, HorizonPlan):
+        if asked != _Asked():
+            raise typer.BadParameter("a plan of a horizon takes no option but -o")
+        return horizon_page(plan)
+    if isinstance(plan, UncertainPlan):
+        at_worst = None if plan.costliest is None else _shown(plan.costliest, asked)
+        return uncertain_page(plan, at_worst)
+    return plan_page(_shown(plan, asked))
+
+
+def _shown(plan: FleetPlan, asked: _Asked) -> PlanReport:
     from optimizer.fleet import (
         ParetoMeasure,
         difference,
@@ -110,7 +127,7 @@ def _plan_page(plan: FleetPlan, asked: _Asked) -> str:
         shadow_prices,
         tornado,
     )
-    from optimizer.report.html import PlanReport, plan_page
+    from optimizer.report.html import PlanReport
 
     measures = [measure.value for measure in ParetoMeasure]
     if asked.pareto is not None and asked.pareto not in measures:
@@ -130,7 +147,7 @@ def _plan_page(plan: FleetPlan, asked: _Asked) -> str:
             ),
             prices=shadow_prices(fleet) if asked.prices else None,
         )
-    return plan_page(shown)
+    return shown
 
 
 def _fleet_of(plan: FleetPlan) -> FleetSpec:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from optimizer.errors import InfeasibleError
+from pydantic import BaseModel, ValidationError
+
+from optimizer.errors import InfeasibleError, PlanError
 from solvers import Reason
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "read_answer"]
+
+D = TypeVar("D", bound=BaseModel)
 
 
 class Answer:
@@ -34,3 +38,21 @@ class Answer:
         if not self.found:
             raise InfeasibleError(f"{self.termination}: {self.detail}")
         return self
+
+
+def read_answer(kind: type[D], text: str | bytes, words: str) -> D:
+    """Read a plan of some kind from its JSON.
+
+    Raises
+    ------
+    PlanError
+        If the text is no such document, called by these words.
+    """
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the document"
+        raise PlanError(
+            f"not {words}: {place}: {first['msg']} ({error.error_count()} fault(s) in all)"
+        ) from error

@@ -13,12 +13,11 @@ from pydantic import (
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
-    ValidationError,
     model_serializer,
 )
 
 from optimizer.errors import PlanError
-from optimizer.fleet.answer import Answer
+from optimizer.fleet.answer import Answer, read_answer
 from optimizer.spec.options import PoolRole
 from optimizer.spec.service_class import SloMetric
 from solvers import Limit, MissingExtraError, Reason, SolveStatistics
@@ -464,11 +463,4 @@ class FleetPlan(_PlanPart, Answer):
         PlanError
             If the text is not a plan of this version.
         """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the document"
-            raise PlanError(
-                f"not a plan: {where}: {first['msg']} ({error.error_count()} fault(s) in all)"
-            ) from error
+        return read_answer(cls, text, "a plan")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole, StorageUse, TargetOutcome
 from optimizer.report.figures import number
@@ -11,6 +11,7 @@ from optimizer.report.figures import number
 __all__ = [
     "WHOLE_SHARE",
     "Words",
+    "accelerator_costs",
     "accelerators_known",
     "load_words",
     "place_words",
@@ -82,6 +83,16 @@ def tightest_target(allocation: Allocation) -> TargetOutcome | None:
         key=lambda target: -math.inf if target.margin is None else target.margin,
         default=None,
     )
+
+
+def accelerator_costs(allocations: Iterable[Allocation]) -> dict[str, float]:
+    """Return the cost per hour by accelerator."""
+    costs: dict[str, float] = {}
+    for allocation in allocations:
+        if allocation.cost_per_hour:
+            name = allocation.accelerator or "none"
+            costs[name] = costs.get(name, 0.0) + allocation.cost_per_hour
+    return costs
 
 
 def accelerators_known(plan: FleetPlan) -> list[str]:

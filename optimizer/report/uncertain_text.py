@@ -11,7 +11,7 @@ from optimizer.fleet.uncertainty import ScenarioOutcome, UncertainPlan
 from optimizer.report.figures import percent
 from optimizer.spec.uncertainty import CostMeasure, ProbabilityScope, ReplicaTiming
 
-__all__ = ["uncertain_view"]
+__all__ = ["minimised_words", "promise_words", "smallest_margin", "uncertain_view"]
 
 
 def uncertain_view(plan: UncertainPlan) -> RenderableType:
@@ -32,20 +32,21 @@ def uncertain_view(plan: UncertainPlan) -> RenderableType:
 
 def _verdict(plan: UncertainPlan) -> Text:
     text = Text(f"{plan.fleet}: ", style="bold")
-    text.append(f"{plan.total_cost_per_hour:,.2f} {plan.currency}/h{_measure(plan)}")
+    text.append(f"{plan.total_cost_per_hour:,.2f} {plan.currency}/h{minimised_words(plan)}")
     gap = "no bound proven" if plan.relative_gap is None else f"gap {plan.relative_gap:.4%}"
     text.append(f", {plan.termination.value}, {gap}\n", style="not bold")
-    text.append(_promise(plan), style="not bold")
+    text.append(promise_words(plan), style="not bold")
     return text
 
 
-def _measure(plan: UncertainPlan) -> str:
+def minimised_words(plan: UncertainPlan) -> str:
+    """Say which cost is meant, where it depends on the load."""
     if plan.replicas is ReplicaTiming.FIXED:
         return ""
     return " expected" if plan.minimize is CostMeasure.EXPECTED else " at worst"
 
 
-def _promise(plan: UncertainPlan) -> str:
+def promise_words(plan: UncertainPlan) -> str:
     """Say what holds, whatever comes."""
     if plan.keep_probability is not None:
         return (
@@ -119,13 +120,21 @@ def _cells(outcome: ScenarioOutcome, counted: bool) -> tuple[Text, ...]:
     if outcome.plan is None:
         words = f"too few replicas: {', '.join(outcome.short)}"
         return (Text(outcome.name), Text(probability), Text("-"), Text("-"), Text(words, "red"))
-    margins = [a.margin for a in outcome.plan.allocations if a.margin is not None]
+    margin = smallest_margin(outcome)
     replicas = sum(a.replicas for a in outcome.plan.allocations)
     return (
         Text(outcome.name),
         Text(probability),
         Text(f"{outcome.cost_per_hour:,.2f}"),
-        Text(percent(min(margins)) if margins else "-"),
+        Text("-" if margin is None else percent(margin)),
         *((Text(f"{replicas}"),) if counted else ()),
         Text("served"),
     )
+
+
+def smallest_margin(outcome: ScenarioOutcome) -> float | None:
+    """Return the margin of the tightest objective at a load; None where there is none."""
+    if outcome.plan is None:
+        return None
+    margins = (a.margin for a in outcome.plan.allocations if a.margin is not None)
+    return min(margins, default=None)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from optimizer.fleet.answer import Answer
+from optimizer.fleet.answer import Answer, read_answer
 from solvers import Limit, Reason
 
 __all__ = ["Commitment", "HorizonCost", "HorizonPlan", "PeriodAllocation", "PeriodPlan"]
@@ -97,6 +97,17 @@ class HorizonPlan(_Part, Answer):
     solver: str = ""
     queue_model: str = ""
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, text: str) -> HorizonPlan:
+        """Read a plan from its JSON.
+
+        Raises
+        ------
+        PlanError
+            If the text is not such a document.
+        """
+        return read_answer(cls, text, "a plan of a horizon")
 
     def to_json(self) -> str:
         """Return the plan as JSON."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from optimizer.errors import PlanError
-from optimizer.fleet.answer import Answer
+from optimizer.fleet.answer import Answer, read_answer
 from optimizer.fleet.plan import Allocation, FleetPlan, UnservedService
 from optimizer.spec.uncertainty import CostMeasure, ProbabilityScope, ReplicaTiming
 from solvers import Limit, Reason
@@ -109,6 +110,16 @@ class UncertainPlan(_Part, Answer):
                 return outcome
         raise KeyError(f"the plan has no scenario {name!r}")
 
+    @property
+    def costliest(self) -> FleetPlan | None:
+        """The plan of the costliest load that is served; None where none is.
+
+        Of loads that cost the same it is the one with the tightest objective.
+        """
+        served = [(o.cost_per_hour or 0.0, o.plan) for o in self.scenarios if o.plan is not None]
+        worst = max(served, key=lambda pair: (pair[0], -_tightest(pair[1])), default=None)
+        return None if worst is None else worst[1]
+
     def plan_at(self, scenario: str | None = None) -> FleetPlan:
         """Return the plan of one load, by default of the costliest that is served.
 
@@ -119,17 +130,15 @@ class UncertainPlan(_Part, Answer):
         PlanError
             If there is no such load, it is not served, or the plan is none; says what there is.
         """
-        served = [o for o in self.scenarios if o.plan is not None]
         if scenario is None:
-            if not served:
+            if self.costliest is None:
                 raise PlanError(f"no load is served: {self.termination}: {self.detail}")
-            chosen = max(served, key=lambda outcome: outcome.cost_per_hour or 0.0)
-        else:
-            try:
-                chosen = self.scenario(scenario)
-            except KeyError:
-                names = ", ".join(o.name for o in self.scenarios) or "none"
-                raise PlanError(f"the plan has no load {scenario!r}; it has: {names}") from None
+            return self.costliest
+        try:
+            chosen = self.scenario(scenario)
+        except KeyError:
+            names = ", ".join(o.name for o in self.scenarios) or "none"
+            raise PlanError(f"the plan has no load {scenario!r}; it has: {names}") from None
         if chosen.plan is None:
             raise PlanError(
                 f"load {scenario!r} is not served: too few replicas of {', '.join(chosen.short)}"
@@ -145,16 +154,13 @@ class UncertainPlan(_Part, Answer):
         PlanError
             If the text is not such a document.
         """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the document"
-            raise PlanError(
-                f"not a plan for uncertain loads: {place}: {first['msg']} "
-                f"({error.error_count()} fault(s) in all)"
-            ) from error
+        return read_answer(cls, text, "a plan for uncertain loads")
 
     def to_json(self) -> str:
         """Return the plan as JSON."""
         return self.model_dump_json(indent=2) + "\n"
+
+
+def _tightest(plan: FleetPlan) -> float:
+    """Return the smallest margin of a plan."""
+    return min((a.margin for a in plan.allocations if a.margin is not None), default=math.inf)

@@ -4,6 +4,8 @@ from optimizer.report.html.comparison_page import comparison_page as comparison_
 from optimizer.report.html.difference_section import difference_fragment as difference_fragment
 from optimizer.report.html.explanation_section import explanation_fragment as explanation_fragment
 from optimizer.report.html.front_section import front_fragment as front_fragment
+from optimizer.report.html.horizon_page import horizon_body as horizon_body
+from optimizer.report.html.horizon_page import horizon_page as horizon_page
 from optimizer.report.html.kv_study_page import kv_study_page as kv_study_page
 from optimizer.report.html.lab_page import lab_fragment as lab_fragment
 from optimizer.report.html.lab_page import lab_page as lab_page
@@ -18,6 +20,8 @@ from optimizer.report.html.plan_page import plan_page as plan_page
 from optimizer.report.html.repair_section import repair_fragment as repair_fragment
 from optimizer.report.html.sweep_page import sweep_page as sweep_page
 from optimizer.report.html.tornado_section import tornado_fragment as tornado_fragment
+from optimizer.report.html.uncertain_page import uncertain_body as uncertain_body
+from optimizer.report.html.uncertain_page import uncertain_page as uncertain_page
 
 __all__ = [
     "PlanReport",
@@ -25,6 +29,8 @@ __all__ = [
     "difference_fragment",
     "explanation_fragment",
     "front_fragment",
+    "horizon_body",
+    "horizon_page",
     "kv_fragment",
     "kv_study_page",
     "lab_fragment",
@@ -38,4 +44,6 @@ __all__ = [
     "require_pages",
     "sweep_page",
     "tornado_fragment",
+    "uncertain_body",
+    "uncertain_page",
 ]

@@ -138,6 +138,7 @@ def curve_chart(
     *,
     steps: bool,
     logarithmic: str = "",
+    from_zero: bool = False,
 ) -> str:
     """Draw curves with colours, dashes and names; `logarithmic` names axes, as in "xy"."""
     figure, axes = _figure()
@@ -149,6 +150,8 @@ def curve_chart(
         axes.plot(x, y, label=plain(name), drawstyle="steps-post" if steps else "default", **style)
     for axis in logarithmic:
         getattr(axes, f"set_{axis}scale")("log")
+    if from_zero:
+        axes.set_ylim(bottom=0)
     axes.set_xlabel(plain(axes_words[0]))
     axes.set_ylabel(plain(axes_words[1]))
     if axes.lines:

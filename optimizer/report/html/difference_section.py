@@ -9,7 +9,7 @@ from optimizer.fleet.difference import Placement, PlanDifference
 from optimizer.fleet.plan import FleetPlan
 from optimizer.report.html.charts import bar_chart
 from optimizer.report.html.pages import rendered
-from optimizer.report.plan_words import accelerators_known
+from optimizer.report.plan_words import accelerator_costs, accelerators_known
 
 __all__ = ["difference_fragment", "difference_values"]
 
@@ -31,7 +31,7 @@ def difference_fragment(
     MissingExtraError
         If jinja2 or matplotlib is not installed.
     """
-    rows = [(name, _by_accelerator(plan)) for name, plan in (before, after)]
+    rows = [(name, accelerator_costs(plan.allocations)) for name, plan in (before, after)]
     chart = bar_chart(
         rows,
         f"{found.currency} per hour",
@@ -50,15 +50,6 @@ def difference_fragment(
 def difference_values(found: PlanDifference) -> dict[str, Any]:
     """Return what the template speaks of."""
     return {"difference": found, "placements": _placements}
-
-
-def _by_accelerator(plan: FleetPlan) -> dict[str, float]:
-    costs: dict[str, float] = {}
-    for allocation in plan.allocations:
-        if allocation.cost_per_hour:
-            name = allocation.accelerator or "none"
-            costs[name] = costs.get(name, 0.0) + allocation.cost_per_hour
-    return costs
 
 
 def _placements(placements: Sequence[Placement]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from optimizer.report.html.pages import rendered
 from optimizer.report.html.tornado_section import tornado_values
 from optimizer.report.plan_words import (
     WHOLE_SHARE,
+    accelerator_costs,
     accelerators_known,
     load_words,
     place_words,
@@ -29,10 +30,11 @@ from optimizer.report.plan_words import (
     verdict_lines,
 )
 
-__all__ = ["PlanReport", "plan_body", "plan_fragment", "plan_page"]
+__all__ = ["PlanReport", "plan_body", "plan_fragment", "plan_page", "plan_values"]
 
 # Beyond so many rows a chart is no longer read; tables hold all of them.
 _MOST_ROWS = 40
+_DEAREST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def plan_page(report: PlanReport) -> str:
     MissingExtraError
         If jinja2 or matplotlib is not installed.
     """
-    return rendered("plan.html.j2", **_shown(report))
+    return rendered("plan.html.j2", **plan_values(report))
 
 
 def plan_body(report: PlanReport) -> str:
@@ -82,7 +84,7 @@ def plan_body(report: PlanReport) -> str:
     MissingExtraError
         If jinja2 or matplotlib is not installed.
     """
-    return rendered("plan_body.html.j2", **_shown(report))
+    return rendered("plan_body.html.j2", **plan_values(report))
 
 
 def plan_fragment(plan: FleetPlan) -> str:
@@ -96,7 +98,8 @@ def plan_fragment(plan: FleetPlan) -> str:
     return rendered("plan_fragment.html.j2", **_verdict(plan), **_services(plan))
 
 
-def _shown(report: PlanReport) -> dict[str, Any]:
+def plan_values(report: PlanReport) -> dict[str, Any]:
+    """Return what the template of a plan's body speaks of."""
     plan = report.plan
     tightest = _tightest(plan)
     return {
@@ -105,7 +108,7 @@ def _shown(report: PlanReport) -> dict[str, Any]:
         **(tornado_values(report.tornado) if report.tornado else {"tornado": None}),
         **(difference_values(report.previous) if report.previous else {"difference": None}),
         **_services(plan),
-        "cost_chart": _cost_chart(plan),
+        **_cost_charts(plan),
         "margins_chart": _margins_chart(tightest),
         "margins_shown": min(len(tightest), _MOST_ROWS),
         "margins_left_out": max(len(tightest) - _MOST_ROWS, 0),
@@ -156,30 +159,36 @@ def _row(a: Allocation) -> dict[str, Any]:
     }
 
 
-def _cost_chart(plan: FleetPlan) -> str:
-    costs: dict[str, dict[str, float]] = {}
-    for a in plan.allocations:
-        if a.cost_per_hour:
-            _add(costs.setdefault(a.service, {}), a.accelerator or "none", a.cost_per_hour)
-    rows = sorted(costs.items(), key=lambda row: -sum(row[1].values()))
-    rest = rows[_MOST_ROWS:]
-    others: dict[str, float] = {}
-    for _, amounts in rest:
-        for accelerator, cost in amounts.items():
-            _add(others, accelerator, cost)
-    shown = [*rows[:_MOST_ROWS], *([(f"{len(rest)} others", others)] if rest else [])]
-    if not shown:
+def _cost_charts(plan: FleetPlan) -> dict[str, Any]:
+    """Draw the cost by service, where there are many by class, and of the dearest services."""
+    rows = _costs_by(plan, lambda allocation: allocation.service)
+    many = len(rows) > _MOST_ROWS
+    shown = rows[:_DEAREST] if many else rows
+    classes = _costs_by(plan, lambda allocation: allocation.service_class) if many else []
+    return {
+        "cost_chart": _cost_chart(plan, shown, "cost by service and accelerator"),
+        "class_cost_chart": _cost_chart(plan, classes, "cost by class and accelerator"),
+        "costs_shown": len(shown),
+        "costs_left_out": len(rows) - len(shown),
+        "cost_left_out": sum(sum(costs.values()) for _, costs in rows[len(shown) :]),
+    }
+
+
+def _costs_by(
+    plan: FleetPlan, name_of: Callable[[Allocation], str]
+) -> list[tuple[str, dict[str, float]]]:
+    """Return costs by accelerator of what has any, the dearest first."""
+    members: dict[str, list[Allocation]] = {}
+    for allocation in plan.allocations:
+        members.setdefault(name_of(allocation), []).append(allocation)
+    rows = [(name, accelerator_costs(mine)) for name, mine in members.items()]
+    return sorted((row for row in rows if row[1]), key=lambda row: -sum(row[1].values()))
+
+
+def _cost_chart(plan: FleetPlan, rows: Sequence[tuple[str, dict[str, float]]], title: str) -> str:
+    if not rows:
         return ""
-    return bar_chart(
-        shown,
-        f"{plan.currency} per hour",
-        "cost by service and accelerator",
-        known=accelerators_known(plan),
-    )
-
-
-def _add(amounts: dict[str, float], name: str, amount: float) -> None:
-    amounts[name] = amounts.get(name, 0.0) + amount
+    return bar_chart(rows, f"{plan.currency} per hour", title, known=accelerators_known(plan))
 
 
 def _tightest(plan: FleetPlan) -> list[tuple[Allocation, TargetOutcome]]:

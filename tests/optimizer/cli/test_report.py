@@ -91,3 +91,21 @@ def test_an_unknown_measure_is_refused(run: Run, plan: Path) -> None:
     status, _, err = run("report", plan, "--pareto", "speed")
     assert status == ExitCode.USAGE
     assert "ttft_ms" in err
+
+
+def test_a_horizon_and_uncertain_loads_become_pages(run: Run, tmp_path: Path) -> None:
+    """Each of its own kind; a horizon has no load that options could ask more about."""
+    loads = {
+        "horizon": {"periods": [{"name": "day"}, {"name": "night"}]},
+        "uncertainty": {"scenarios": [{"name": "usual"}, {"name": "busy"}]},
+    }
+    for kind, verb in (("horizon", "horizon"), ("uncertainty", "solve")):
+        spec, made = tmp_path / "fleet.yaml", tmp_path / "plan.json"
+        spec.write_text(dump(fleet(services=[service("x")], **{kind: loads[kind]})), "utf-8")
+        assert run(verb, spec, "-o", made)[0] == ExitCode.OK
+        status, out, err = run("report", made, "-o", "-")
+        assert status == ExitCode.OK, err
+        assert ("over 2 periods" in out) == (kind == "horizon")
+        status, out, err = run("report", made, "--prices", "-o", "-")
+        assert ("price of one more" in out) == (kind == "uncertainty")
+        assert ("takes no option but -o" in err) == (kind == "horizon")
