@@ -128,6 +128,8 @@ def solve_rest(
 ) -> FloatArray | None:
     """Solve for what is not fixed at `point`; rows that hold nothing else are not looked at."""
     free = np.flatnonzero(~fixed)
+    if not len(free):
+        return point
     constant = np.bincount(
         programme.rows, weights=np.where(fixed, point, 0.0)[programme.columns] * programme.values,
         minlength=len(programme.row_lower),

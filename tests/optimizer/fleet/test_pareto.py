@@ -179,6 +179,15 @@ def test_what_is_shed_makes_a_front_without_gaps() -> None:
     assert costs == pytest.approx([5, 6, 7, 8, 9, 10], rel=1e-5)
 
 
+def test_a_front_of_who_splits_no_load_by_hand() -> None:
+    """The one replica kept for it is an idle B (1/h, 0.15 kW), an idle A (5, 0.1), or none (20)."""
+    fleet = splitting(load={"arrival_rate_rps": 0, "input_tokens": 100, "output_tokens": 100})
+    fleet["classes"][0]["unserved_penalty_per_hour"] = 20.0
+    fleet["optimizer"] = {"priorities": "weighted"}
+    points = [pytest.approx(point) for point in ((1, 0.15), (5, 0.1), (20, 0))]
+    assert found(from_data(fleet), ParetoMeasure.POWER_KW) == points
+
+
 def test_a_front_with_purchase_tiers_by_hand() -> None:
     """A costs 2/h once (reserved) and then 10, B 5: A + B cost 7, both on A 12, both on B 10.
 
