@@ -38,8 +38,7 @@ def sharing_at(
 ) -> Iterator[Violation]:
     """Find the same of allocations of which only places, batches, replicas and sharers are read.
 
-    Objectives that are not met are found whatever is said of them; services without requests at
-    the fleet's loads have none.
+    Objectives that are not met are found whatever is said of them.
     """
     yield from _faults(facts, queue_model, given, missed)
 
@@ -107,22 +106,20 @@ def _objectives(
 ) -> Iterator[Violation]:
     """Ask the queue model about every service among the requests of all."""
     spec, lead = facts.spec, sharers[0]
-    spares = max(facts.service(allocation).spares for allocation in sharers)
-    sharers = [a for a in sharers if facts.service(a).load.arrival_rate_rps > 0]
-    if not sharers:
-        return
-    if not lead.replicas:
-        yield from (_without_replicas(a) for a in sharers if a.replicas_of is not None)
     services = [facts.service(allocation) for allocation in sharers]
     alone = spec.model_copy(update={"services": tuple(services)})
     rates = ServiceTargets.of(alone).rate_rps
     mix = RequestMix.of([service.load for service in services], rates.tolist())
+    if mix.rate_rps == 0:
+        return
+    if not lead.replicas:
+        yield from (_without_replicas(a) for a in sharers if a.replicas_of is not None)
     model = get_queue_model(queue_model)
     processes = PairProcesses(alone, model, [mix] * len(services))
     entry = next(
         place for place, found in enumerate(spec.performance) if found is facts.performance(lead)
     )
-    carrying = max(lead.replicas - spares, 1)
+    carrying = max(lead.replicas - max(service.spares for service in services), 1)
     for number, (allocation, service) in enumerate(zip(sharers, services, strict=True)):
         group = next(c for c in spec.classes if c.name == service.service_class)
         asked = AskedAllocation(

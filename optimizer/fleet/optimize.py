@@ -35,7 +35,7 @@ from solvers import (
 )
 from solvers import get as get_solver
 
-__all__ = ["optimize", "plan_of"]
+__all__ = ["decided", "optimize", "plan_of"]
 
 _COMMON_PARAMETERS = frozenset(inspect.signature(solve).parameters) - {"options"}
 
@@ -90,6 +90,19 @@ def plan_of(
     cancel: CancelFlag | None = None,
 ) -> FleetPlan:
     """Solve a fleet's array problem and turn the answer into a plan; see `optimize`."""
+    plan = decided(problem, progress=progress, cancel=cancel)
+    if plan.found:
+        check_plan(problem.table.spec, plan).require()
+    return plan
+
+
+def decided(
+    problem: FleetProblem,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: CancelFlag | None = None,
+) -> FleetPlan:
+    """Return the same before it is checked: what is decided for loads other than the table's."""
     problem, result = _solve_tightened(problem, progress, cancel)
     outcomes = []
     for done, stage in pairwise((*problem.table.spec.optimizer.stages, None)):
@@ -102,8 +115,6 @@ def plan_of(
             problem, result = _solve_tightened(following, progress, cancel, start=result)
             result = as_a_whole(earlier, result)
     plan = assemble(problem, result, _blockers(problem, result), tuple(outcomes))
-    if plan.found:
-        check_plan(problem.table.spec, plan).require()
     plan._statistics = result.statistics
     plan._problem = problem
     return plan

@@ -12,7 +12,7 @@ from optimizer.fleet.targets import ServiceTargets
 from optimizer.spec.fleet_spec import FleetSpec
 from queue_models import Metric
 
-__all__ = ["SharingSet", "sharing_sets", "sharing_words"]
+__all__ = ["SharingSet", "may_share", "sharing_sets", "sharing_words"]
 
 # Of up to so many services every set is tried, of more only sets of neighbours in tightness.
 _ALL_SETS_UP_TO = 4
@@ -43,13 +43,18 @@ class SharingSet:
         return self.members[0]
 
 
+def may_share(spec: FleetSpec) -> bool:
+    """Whether some services of a fleet may share replicas."""
+    return any(service.replica_pool is not None for service in spec.services)
+
+
 def sharing_sets(spec: FleetSpec, targets: ServiceTargets) -> tuple[SharingSet, ...]:
     """Return every set of services for which common replicas are to be sized.
 
     Parameters
     ----------
     spec
-        The fleet; services without load share with none.
+        The fleet; services without load share where they keep replicas all the same.
     targets
         Its objectives and rates.
 
@@ -83,10 +88,11 @@ def sharing_words(spec: FleetSpec, targets: ServiceTargets) -> tuple[str, ...]:
 
 
 def _pools(spec: FleetSpec, targets: ServiceTargets) -> dict[str, list[int]]:
-    """Return the services with a load of each pool, by index."""
+    """Return the services with a load, or with replicas to keep, of each pool, by index."""
     pools: dict[str, list[int]] = {}
     for index, service in enumerate(spec.services):
-        if service.replica_pool is not None and targets.rate_rps[index] > 0:
+        wants = targets.rate_rps[index] > 0 or service.replicas.min > 0
+        if service.replica_pool is not None and wants:
             pools.setdefault(service.replica_pool, []).append(index)
     return pools
 

@@ -51,7 +51,8 @@ class RequestMix:
         loads
             Of each service.
         rates_rps
-            What each is sized for, > 0.
+            What each is sized for, >= 0; those that do not come count for nothing, and where none
+            comes all are as frequent.
 
         Notes
         -----
@@ -60,7 +61,12 @@ class RequestMix:
         times a merged stream is nearer to Poisson.
         """
         rates = np.array(rates_rps, dtype=np.float64)
-        shares = rates / rates.sum()
+        if (rates > 0).any():
+            loads = [load for load, rate in zip(loads, rates_rps, strict=True) if rate > 0]
+            rates = rates[rates > 0]
+            shares = rates / rates.sum()
+        else:
+            shares = np.full(len(rates), 1.0 / len(rates))
         prompts = np.array([load.mean_input_tokens for load in loads])
         outputs = np.array([load.mean_output_tokens for load in loads])
         tokens = shares * prompts

@@ -27,9 +27,8 @@ def shared_allocation(table: CandidateTable, row: int) -> Allocation:
     services = [table.spec.services[int(table.service[r])] for r in rows]
     members = table.service[list(rows)]
     rates = table.targets.rate_rps[members]
-    most = _most_rps(table, int(table.shared[row])) * float(
-        table.targets.rate_rps[table.service[row]] / rates.sum()
-    )
+    mine = float(table.targets.rate_rps[table.service[row]])
+    most = _most_rps(table, int(table.shared[row])) * mine / rates.sum() if mine else 0.0
     prediction = predict_whole(table, row)
     allocation = allocation_of(
         table,
@@ -41,11 +40,11 @@ def shared_allocation(table: CandidateTable, row: int) -> Allocation:
         max_rate_rps=most,
         partial=False,
     )
-    mine = rows.index(row)
+    place = rows.index(row)
     return allocation.model_copy(
         update={
-            "replicas_of": services[0].name if mine else None,
-            "shared_with": tuple(s.name for i, s in enumerate(services) if i != mine),
+            "replicas_of": services[0].name if place else None,
+            "shared_with": tuple(s.name for i, s in enumerate(services) if i != place),
         }
     )
 

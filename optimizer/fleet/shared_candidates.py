@@ -50,7 +50,8 @@ def with_shared(
         performance=grid.performance,
         max_batch=grid.max_batch,
         verdict=np.full(size, int(Verdict.POSSIBLE), dtype=np.int64),
-        rate_per_replica_rps=sizing.rate * rates[service] / merged,
+        rate_per_replica_rps=sizing.rate
+        * np.divide(rates[service], merged, out=np.zeros(size), where=merged > 0),
         replicas=replicas,
         instances=instances,
         cards=inventory.cards[grid.accelerator] * instances,

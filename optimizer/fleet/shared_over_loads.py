@@ -22,7 +22,12 @@ IntArray = NDArray[np.int64]
 
 
 def size_shared_over(
-    sizing: Sizing, inventory: Inventory, sets: Sequence[SharingSet], rates_rps: FloatArray
+    sizing: Sizing,
+    inventory: Inventory,
+    sets: Sequence[SharingSet],
+    rates_rps: FloatArray,
+    *,
+    everywhere: bool = False,
 ) -> tuple[SharedRows, IntArray] | None:
     """Size the common replicas of every set for each of several loads; None where none is worth it.
 
@@ -36,6 +41,8 @@ def size_shared_over(
         Which services may share.
     rates_rps
         (loads, services), what is sized for at each load.
+    everywhere
+        Whether to keep only the candidates that serve every load.
 
     Returns
     -------
@@ -53,28 +60,27 @@ def size_shared_over(
     loads, number = np.unique(rates_rps, axis=0, return_inverse=True)
     comes = np.array([[load[list(one.members)].sum() > 0 for one in sets] for load in loads])
     searches = []
-    for load, come in zip(loads, comes, strict=True):
-        # Of sets without requests something has to be asked; what they need is known without.
-        rates = np.where(come[:, None], load, sizing.targets.rate_rps)
-        searches.append(SharedSearch(sizing, inventory, sets, rates, even=True))
+    for load in loads:
+        searches.append(SharedSearch(sizing, inventory, sets, load, even=True))
         searches[-1].run()
     size = np.arange(len(searches[0].replicas))
     busiest = np.array([search.replicas for search in searches]).argmax(axis=0)
     batch = np.array([search.batch for search in searches])[busiest, size]
     for search in searches:
         search.keep_to(batch)
-    found = batch > 0
-    if not found.any():
-        return None
     needed = np.array(
         [
             np.where(come[s.set_of_candidate], np.where(s.replicas > 0, s.replicas, -1), s.wanted)
             for s, come in zip(searches, comes, strict=True)
         ]
     )
+    found = (batch > 0) & ((needed >= 0).all(axis=0) | (not everywhere))
+    if not found.any():
+        return None
     any_load = searches[0]
     any_load.replicas, any_load.batch = needed.max(axis=0), batch
     rows = any_load.rows_of(found)
-    # Of several loads none is the one that predictions are about: replicas count as full.
-    rows.sizing.means["utilization"][:] = 1.0
+    if len(loads) > 1:
+        # None of them is the one that predictions are about: replicas count as full.
+        rows.sizing.means["utilization"][:] = 1.0
     return rows, needed[number.ravel()][:, found]

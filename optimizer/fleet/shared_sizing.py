@@ -60,8 +60,8 @@ class SharedRows:
 
 def _mix(spec: FleetSpec, one: SharingSet, rates_rps: FloatArray) -> RequestMix:
     """Return what a set of services asks of its replicas, with the rates of all services."""
-    coming = [i for i in one.members if rates_rps[i] > 0]
-    return RequestMix.of([spec.services[i].load for i in coming], rates_rps[coming].tolist())
+    members = list(one.members)
+    return RequestMix.of([spec.services[i].load for i in members], rates_rps[members].tolist())
 
 
 def size_shared(
@@ -90,8 +90,7 @@ def size_shared(
     replicas win, of equal ones the larger batch.
     """
     changes = sizing.spec.optimizer.transition != TransitionSpec()
-    rates = np.tile(sizing.targets.rate_rps, (len(sets), 1))
-    search = SharedSearch(sizing, inventory, sets, rates, even=changes)
+    search = SharedSearch(sizing, inventory, sets, sizing.targets.rate_rps, even=changes)
     search.run()
     found = search.replicas > 0
     return search.rows_of(found) if found.any() else None
@@ -104,8 +103,8 @@ def _views(
     spec, targets = sizing.spec, sizing.targets
     member = _members(sets)
     services, own, of_member = [], [], []
-    for one, rates in zip(sets, rates_rps, strict=True):
-        mix = _mix(spec, one, rates)
+    for one in sets:
+        mix = _mix(spec, one, rates_rps)
         members = [spec.services[i] for i in one.members]
         spares = max(service.spares for service in members)
         merged = {"arrival_rate_rps": mix.rate_rps, "prefix_hit_rate": mix.prefix_hit_rate}
@@ -122,11 +121,16 @@ def _views(
         promised_throughput=targets.promised_throughput[member],
     )
     model = sizing.model
+    # The same rows whatever the load: also where a set has no requests.
+    at_most = np.repeat(
+        [targets.rate_rps[list(one.members)].sum() for one in sets],
+        [len(one.members) for one in sets],
+    )
     return dataclasses.replace(
         sizing,
         spec=everyone,
         targets=together,
-        grid=Grid.of(everyone, inventory, together.rate_rps, search_open=model.keeps_targets),
+        grid=Grid.of(everyone, inventory, at_most, search_open=model.keeps_targets),
         processes=PairProcesses(alone, model, of_member),
         refusals={},
     )
@@ -144,8 +148,8 @@ class SharedSearch:
     sizing, inventory, sets
         As of `size_shared`.
     rates_rps
-        (sets, services), what is sized for; of each set, requests of one member come at least.
-        Those whose requests do not come have no objective.
+        (services,), what is sized for. Objectives of members whose requests do not come are
+        those of one that would.
     even
         Whether as many replicas as the members need by themselves are worth it.
 
@@ -180,7 +184,6 @@ class SharedSearch:
         self._rows = [np.flatnonzero(self.candidate == c) for c in range(len(first))]
         self._spares = views.spares[grid.service[first]]
         self._load = views.targets.rate_rps[grid.service[first]]
-        self._comes = rates_rps[self.sharing, self.member] > 0
         self._set_range(sizing, even=even)
 
     def _set_range(self, sizing: Sizing, *, even: bool) -> None:
@@ -294,7 +297,7 @@ class SharedSearch:
         """Return which candidates keep every objective so; write down those that do."""
         if not len(chosen):
             return np.zeros(0, dtype=np.bool_)
-        parts = [rows[self._comes[rows]] for rows in (self._rows[c] for c in chosen.tolist())]
+        parts = [self._rows[c] for c in chosen.tolist()]
         rows = np.concatenate(parts)
         of_row = np.repeat(np.arange(len(chosen)), list(map(len, parts)))
         carrying = np.maximum(replicas - self._spares[chosen], 1)

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from optimizer.fleet.uncertainty import ScenarioOutcome, UncertainPlan
 from optimizer.report.figures import percent
+from optimizer.report.plan_words import replicas_words
 from optimizer.spec.uncertainty import CostMeasure, ProbabilityScope, ReplicaTiming
 
 __all__ = ["minimised_words", "promise_words", "smallest_margin", "uncertain_view"]
@@ -80,7 +81,11 @@ def _decided(plan: UncertainPlan) -> RenderableType:
         )
     for a in plan.allocations:
         place = f"{a.accelerator or 'scaled to zero'} {a.configuration}".rstrip()
-        sizes = (f"{a.replicas}", "-" if a.max_batch is None else f"{a.max_batch}") if fixed else ()
+        if a.shared_with and not fixed:
+            place += f", shared with {', '.join(a.shared_with)}"
+        sizes = (
+            (replicas_words(a), "-" if a.max_batch is None else f"{a.max_batch}") if fixed else ()
+        )
         table.add_row(Text(a.service), Text(place), *map(Text, sizes))
     return Padding(table, (1, 0, 0, 0), expand=False)
 

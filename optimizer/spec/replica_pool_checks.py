@@ -103,7 +103,24 @@ def _features(fleet: Part, service: Part) -> Iterator[Finding]:
 
 def _fleet(fleet: Part, service: Part) -> Iterator[Finding]:
     """Find parts of the fleet that do not know shared replicas."""
-    beside = [key for key in ("uncertainty",) if fleet.has(key)]
+    beside = []
+    uncertainty = fleet.part("uncertainty")
+    for kind in ("peaks", "spread"):
+        if uncertainty.has(kind):
+            yield service.find(
+                "replica_pool",
+                f"is not known together with uncertainty.{kind}: what a service adds to shared "
+                f"replicas depends on who else is busy",
+                "give scenarios of the loads that come together, or remove replica_pool",
+            )
+    probability = uncertainty.number("serve_probability")
+    if probability is not None and probability < 1:
+        yield service.find(
+            "replica_pool",
+            "is not known together with uncertainty.serve_probability below 1: too many requests "
+            "of one service make all wait that share its replicas",
+            "serve every scenario and leave out those to be given up, or remove replica_pool",
+        )
     if fleet.part("optimizer").text("objective") == Objective.INFERNO_VALUE:
         beside.append("objective: inferno-value")
     for key in beside:

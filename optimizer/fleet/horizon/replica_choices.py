@@ -82,12 +82,11 @@ class ReplicaChoices:
         _refuse(spec)
         table, shared_needs = candidates_over(spec, rates_rps)
         able = np.isin(table.verdict, (Verdict.POSSIBLE, Verdict.REPLICAS))
-        able &= (table.accelerator >= 0) & (table.decode.accelerator < 0)
-        able &= (table.replicas > 0) | (table.shared >= 0)
+        able &= (table.accelerator >= 0) & (table.decode.accelerator < 0) & (table.replicas > 0)
         able &= (table.reuse.store < 0) & (
             (table.rate_per_replica_rps > 0) | (table.targets.rate_rps[table.service] == 0)
         )
-        rows = np.flatnonzero(able)
+        rows = np.flatnonzero(able | (table.shared >= 0))
         replicas = np.maximum(table.replicas[rows], 1)
         # A replica may be busier in a period of a smaller load than it is at the largest one.
         busy = replace(table.metrics, utilization=np.ones(len(table)))

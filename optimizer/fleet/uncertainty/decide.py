@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.errors import PlanError
+from optimizer.fleet.candidates_over_loads import candidates_over
 from optimizer.fleet.estimates import with_estimates
-from optimizer.fleet.optimize import optimize
+from optimizer.fleet.optimize import decided, optimize
 from optimizer.fleet.plan import FleetPlan
+from optimizer.fleet.problem import problem_of
+from optimizer.fleet.replica_pools import may_share
 from optimizer.fleet.split_services import splits
 from optimizer.fleet.uncertainty.check_spread import check_spread
 from optimizer.fleet.uncertainty.decided import plan_of_columns, plan_with
@@ -134,7 +137,12 @@ class _Study:
             levels = ways.levels_of(joint)
         else:
             levels = loads.quantile(wanted)
-        plan = optimize(with_rates(self.spec, levels), progress=self.progress, cancel=self.cancel)
+        if may_share(self.spec):
+            table, _ = candidates_over(self.spec, loads.rates_rps, everywhere=True)
+            plan = decided(problem_of(table), progress=self.progress, cancel=self.cancel)
+        else:
+            at_levels = with_rates(self.spec, levels)
+            plan = optimize(at_levels, progress=self.progress, cancel=self.cancel)
         if not plan.found:
             return self._nothing(plan)
         served = {a.service for a in plan.allocations}
@@ -156,6 +164,11 @@ class _Study:
                         f"please report it, with the fleet"
                     )
             outcomes.append(_outcome(name, probability, held, short))
+        if may_share(self.spec):
+            # Shared replicas are sized for no load of their own: shown is what most requests see.
+            held_plans = [outcome.plan for outcome in outcomes if outcome.plan is not None]
+            shown = held_plans[int(loads.rates_rps.sum(axis=1).argmax())]
+            plan = plan.model_copy(update={"allocations": shown.allocations})
         return self._found(plan, outcomes, joint)
 
     def with_replicas_that_follow(self, loads: ScenarioLoads) -> UncertainPlan:

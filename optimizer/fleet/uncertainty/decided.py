@@ -151,7 +151,8 @@ def _with_replicas(spec: FleetSpec, by_service: dict[str, list[Allocation]]) -> 
     services = []
     for service in spec.services:
         mine = by_service.get(service.name, [])
-        total = sum(a.replicas for a in mine)
+        # Shared replicas stand with one of their services, and are those of all.
+        total = sum(b.replicas for a in mine for b in by_service.get(a.replicas_of or "", [a]))
         kept = ReplicaRangeSpec(min=total, max=total) if total else service.replicas
         services.append(
             service.model_copy(
@@ -192,6 +193,8 @@ def _is_place(table: CandidateTable, row: int, allocation: Allocation) -> bool:
         return accelerator < 0 and allocation.accelerator is None
     storage = allocation.storage
     stored = storage is None or float(table.reuse.ratio[row]) == storage.recompute_ratio
+    if set(table.sharers_of(row)) != set(allocation.shared_with):
+        return False
     return (
         table.inventory.names[accelerator] == allocation.accelerator
         and table.configuration_of(row) == allocation.configuration

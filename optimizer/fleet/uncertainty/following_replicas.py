@@ -41,6 +41,8 @@ class FollowingColumns:
         (loads, resources, n).
     resources
         Names of the rows.
+    together
+        Places in `owner` of every shared candidate, one of each service.
     """
 
     spec: FleetSpec
@@ -51,6 +53,7 @@ class FollowingColumns:
     cost: FloatArray
     usage: FloatArray
     resources: tuple[str, ...]
+    together: tuple[IntArray, ...]
 
     @classmethod
     def of(cls, spec: FleetSpec, problems: Sequence[FleetProblem]) -> FollowingColumns:
@@ -71,12 +74,31 @@ class FollowingColumns:
             cost=np.array([part.cost[chosen] for part, chosen in taken]),
             usage=np.array([part.usage.take(chosen).to_dense() for part, chosen in taken]),
             resources=tuple(first.resources[row].name for row in first.rows.tolist()),
+            together=_together(first, columns[0]),
         )
 
     def found_in(self, problem: FleetProblem, chosen: IntArray) -> IntArray:
         """Return the columns of some candidates in the problem of another load."""
         places = _places(problem)
         return np.array([places[self.keys[way]] for way in chosen.tolist()], dtype=np.int64)
+
+    def agreed(self, ways: ScenarioColumns) -> Links | None:
+        """Return the rows that say that whoever shares replicas does with all; None: nobody may."""
+        pairs = [(group[0], other) for group in self.together for other in group[1:]]
+        if not pairs:
+            return None
+        first, other = np.array(pairs).T
+        row = np.arange(len(pairs))
+        return Links(
+            np.zeros(len(pairs)),
+            np.zeros(len(pairs)),
+            SparseColumns.from_triplets(
+                (len(pairs), ways.size),
+                rows=np.concatenate([row, row]),
+                columns=np.concatenate([first, other]),
+                values=np.repeat([1.0, -1.0], len(pairs)),
+            ),
+        )
 
     def ways(self, cost: FloatArray, usage: FloatArray, again: int = 1) -> ScenarioColumns:
         """Return columns of these costs and uses; `again` times the rows of a single load."""
@@ -97,8 +119,9 @@ def scenario_problem(
     loads, resources, n = columns.usage.shape
     usage = columns.usage.reshape(loads * resources, n)
     ways = columns.ways(probability @ columns.cost, usage, loads)
+    agreed = columns.agreed(ways)
     if measure is CostMeasure.EXPECTED:
-        return ways, ways.problem(None)
+        return ways, ways.problem(agreed)
     cost = np.hstack([columns.cost, np.zeros((loads, ways.size - n))])
     # From below, so that a cost that may be negative does not make the problem unbounded.
     least = min(float(np.minimum(row, 0.0).sum()) for row in columns.cost)
@@ -106,6 +129,7 @@ def scenario_problem(
         np.zeros(loads), np.full(loads, np.inf), -cost, np.ones((loads, 1)), cost=[1.0],
         lower=[least],
     )  # fmt: skip
+    links = links if agreed is None else links.beside(agreed)
     return ways, ways.problem(links, priced=False)
 
 
@@ -179,6 +203,17 @@ def _budget(
     )
 
 
+def _together(problem: FleetProblem, columns: IntArray) -> tuple[IntArray, ...]:
+    """Return the places of columns of one shared candidate, the first service's first."""
+    table = problem.table
+    place = {int(problem.columns.candidate[c]): at for at, c in enumerate(columns.tolist())}
+    return tuple(
+        np.array([place[row] for row in rows], dtype=np.int64)
+        for rows in table.sharers.values()
+        if rows[0] in place
+    )
+
+
 def _places(problem: FleetProblem) -> dict[_Key, int]:
     """Return the columns by what their configuration is, whatever its batch."""
     table = problem.table
@@ -194,6 +229,9 @@ def _places(problem: FleetProblem) -> dict[_Key, int]:
             int(decode.performance[row]),
             int(reuse.store[row]),
             float(reuse.ratio[row]) if reuse.store[row] >= 0 else 0.0,
+            *sorted(
+                int(table.service[other]) for other in table.sharers.get(int(table.shared[row]), ())
+            ),
         )
         found[key] = column
     return found

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.errors import PlanError
-from optimizer.fleet.problem import FleetProblem, build_problem
+from optimizer.fleet.candidates_over_loads import candidates_at_each
+from optimizer.fleet.problem import FleetProblem, build_problem, problem_of
+from optimizer.fleet.replica_pools import may_share
 from optimizer.fleet.uncertainty.loads import with_rates
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.options import UnservedPolicy
@@ -27,16 +29,18 @@ def problems_at(spec: FleetSpec, rates_rps: Iterable[FloatArray], where: str) ->
     Raises
     ------
     PlanError
-        If a problem has counts, rates or linked rows, which are not of several loads at once;
+        If a problem has counts, rates or further columns, which are not of several loads at once;
         `where` says what asked for one.
     """
     options = spec.optimizer.model_copy(update={"unserved": UnservedPolicy.ALLOWED})
     open_ended = spec.model_copy(update={"optimizer": options})
-    problems = []
-    for rates in rates_rps:
-        problem = build_problem(with_rates(open_ended, rates))
+    if may_share(spec):
+        tables = candidates_at_each(open_ended, np.array(list(rates_rps)))
+        problems = [problem_of(table) for table in tables]
+    else:
+        problems = [build_problem(with_rates(open_ended, rates)) for rates in rates_rps]
+    for problem in problems:
         _refuse_links(problem, where)
-        problems.append(problem)
     return problems
 
 
@@ -47,7 +51,7 @@ def _refuse_links(problem: FleetProblem, where: str) -> None:
     if arrays.split is not None:
         first = problem.table.spec.services[int(np.argmax(arrays.split.groups))]
         what = f"service {first.name!r} splits or comes in length buckets"
-    elif arrays.links is not None:
+    elif arrays.links is not None and arrays.links.columns:
         what = "the fleet has purchase tiers, or rules that link its services"
     elif problem.table.spec.optimizer.stages:
         what = "the objective is lexicographic"

@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import optimizer as fo
+from optimizer.errors import SpecError
+from optimizer.fleet import UncertainPlan
+from optimizer.fleet.check import check_plan
 from optimizer.fleet.horizon import HorizonPlan, check_horizon, plan_horizon
+from optimizer.fleet.uncertainty import ScenarioLoads, with_rates
 from optimizer.report.horizon_text import horizon_view
 from optimizer.spec import FleetSpec, from_data
 from tests.optimizer.fleet.test_shared_replicas import data, service
@@ -167,3 +172,98 @@ def test_the_view_says_whose_replicas() -> None:
         console.print(horizon_view(over(OPPOSITE)))
     assert "B, shared with b" in shown.get()
     assert "B, those of a" in shown.get()
+
+
+def uncertain(*, pool: bool = True, **said: Any) -> UncertainPlan:
+    """Plan for scenarios to the end, and check every scenario's plan against the fleet at it."""
+    spec = two(pool=pool, uncertainty=said)
+    plan = fo.optimize_uncertain(spec, relative_gap=0.0)
+    assert plan.termination == "optimal"
+    loads = ScenarioLoads.of(spec)
+    for outcome, rates in zip(plan.scenarios, loads.rates_rps, strict=True):
+        assert outcome.plan is not None
+        assert check_plan(with_rates(spec, rates), outcome.plan).ok
+    return plan
+
+
+@pytest.mark.parametrize("said", [{}, {"replicas": "adapt"}, {"minimize": "worst"}])
+def test_opposite_scenarios_share_one_replica(said: dict[str, Any]) -> None:
+    """As over periods: one replica for 9.05 requests/s in either scenario, 5; apart two, 10."""
+    plan = uncertain(scenarios=OPPOSITE, **said)
+    assert plan.total_cost_per_hour == pytest.approx(5.0)
+    assert plan.expected_cost_per_hour == pytest.approx(5.0)
+    assert uncertain(pool=False, scenarios=OPPOSITE, **said).total_cost_per_hour == 10.0
+
+
+def test_replicas_that_follow_are_shared_in_every_scenario() -> None:
+    """1, 1 and, for a's 18.1 requests/s, 2 shared replicas: 20/3 expected, 10 at worst.
+
+    Apart: 2, 2 and 2 + 1 replicas, 35/3 and 15.
+    """
+    three = [*OPPOSITE, {"name": "launch", "rates_rps": {"a": 18.1, "b": 0.0}}]
+    plan = uncertain(scenarios=three, replicas="adapt")
+    assert plan.total_cost_per_hour == pytest.approx(20.0 / 3)
+    assert plan.worst_cost_per_hour == pytest.approx(10.0)
+    worst = uncertain(scenarios=three, replicas="adapt", minimize="worst")
+    assert worst.total_cost_per_hour == pytest.approx(10.0)
+    apart = uncertain(pool=False, scenarios=three, replicas="adapt")
+    assert apart.total_cost_per_hour == pytest.approx(35.0 / 3)
+
+
+def test_fixed_replicas_are_those_of_the_scenario_that_wants_most() -> None:
+    """Two shared replicas for 18.1 requests/s of a, the same in every scenario."""
+    three = [*OPPOSITE, {"name": "launch", "rates_rps": {"a": 18.1, "b": 0.0}}]
+    plan = uncertain(scenarios=three)
+    assert plan.total_cost_per_hour == pytest.approx(10.0)
+    for outcome in plan.scenarios:
+        assert outcome.plan is not None
+        assert [a.replicas for a in outcome.plan.allocations] == [2, 0]
+
+
+@given(
+    rates=st.lists(
+        st.tuples(st.sampled_from([0.0, 0.5, 9.5]), st.sampled_from([1.0, 8.5, 18.0])),
+        min_size=1,
+        max_size=3,
+    ),
+    adapt=st.booleans(),
+)
+@settings(max_examples=12, deadline=None, derandomize=True)
+def test_pooling_never_costs_more_under_scenarios(
+    rates: list[tuple[float, float]], *, adapt: bool
+) -> None:
+    """Staying apart is a choice that a pool leaves; either plan is checked at every scenario."""
+    scenarios = [
+        {"name": str(place), "rates_rps": {"a": a, "b": b}} for place, (a, b) in enumerate(rates)
+    ]
+    said: dict[str, Any] = {"replicas": "adapt"} if adapt else {}
+    shared, apart = (
+        uncertain(pool=pool, scenarios=scenarios, **said).total_cost_per_hour
+        for pool in (True, False)
+    )
+    assert shared is not None
+    assert apart is not None
+    assert shared <= apart + 1e-6
+
+
+def test_an_idle_service_that_keeps_a_replica_may_share_it() -> None:
+    """b has no requests and keeps one replica all the same: a's serves for it, 5 in place of 10."""
+    assert fo.optimize(two(rates=(4.0, 0.0))).total_cost_per_hour == 5.0
+    assert fo.optimize(two(pool=False, rates=(4.0, 0.0))).total_cost_per_hour == 10.0
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"peaks": {"at_once": 1, "factor": 2}}, "give scenarios of the loads that come together"),
+        ({"spread": {"relative": 0.2}}, "give scenarios of the loads that come together"),
+        (
+            {"scenarios": OPPOSITE, "serve_probability": 0.5},
+            "serve every scenario and leave out those to be given up",
+        ),
+    ],
+)
+def test_what_pools_do_not_know_says_what_to_try(said: dict[str, Any], words: str) -> None:
+    """Peaks, spreads and scenarios that are given up are about services one by one."""
+    with pytest.raises(SpecError, match=words):
+        two(uncertainty=said)
