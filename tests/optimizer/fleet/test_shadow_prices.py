@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+import optimizer as fo
 from optimizer.errors import InfeasibleError
 from optimizer.fleet import shadow_prices
 from optimizer.spec import FleetSpec, from_data
-from tests.optimizer.fleet.fleets import fleet, service, splitting_two_types
+from tests.optimizer.fleet.fleets import fleet, service, splitting_two_types, two_types
 
 
 def prices(spec: FleetSpec) -> dict[str, float]:
@@ -48,7 +49,59 @@ def test_cards_behind_purchase_tiers() -> None:
         capacities=[{"type": "A", "cards": 9}, {"type": "B", "cards": 1}],
         services=[service("x"), service("y")],
     )
-    assert prices(spec) == {"B": pytest.approx(5.0), "A": 0.0}
+    # One more reserved is no use: there is one B, which is.
+    assert prices(spec) == {"B": pytest.approx(5.0), "A": 0.0, "B: reserved": 0.0}
+
+
+def test_quotas_of_purchase_tiers() -> None:
+    """Three idle services take a B each: one reserved at 1, one spot at 2, one on demand at 5.
+
+    One reserved more takes the place of one on demand, 4; one spot more 3. Where one service may
+    not be bought on spot the tiers are counted apart, and the prices are the same.
+    """
+    tiers = [
+        {"tier": "reserved", "instances": 1, "cost_per_hour": 1.0},
+        {"tier": "spot", "instances": 1, "cost_per_hour": 2.0},
+        {"tier": "on-demand"},
+    ]
+    machines = [{"name": "B", "cost_per_hour": 5.0, "tiers": tiers}]
+    classes = [
+        {"name": "gold", "priority": 1, "tiers": ["reserved", "on-demand"]},
+        {"name": "silver", "priority": 2},
+    ]
+    measured = two_types()["performance"][1:]
+    for of_x in ("silver", "gold"):
+        spec = fleet(
+            accelerators=machines,
+            capacities=[{"type": "B", "cards": 9}],
+            performance=measured,
+            classes=classes,
+            services=[
+                service("x", **{"class": of_x}),
+                *(service(n, **{"class": "silver"}) for n in "yz"),
+            ],
+        )
+        wanted = {"B: reserved": pytest.approx(4.0), "B: spot": pytest.approx(3.0), "B": 0.0}
+        assert prices(spec) == wanted
+
+
+def test_a_quota_costs_what_one_more_saves() -> None:
+    """The price is the slope of the relaxation's cost: replanned with one more, 4 less."""
+    plans = []
+    for reserved in (1, 2):
+        tiers = [
+            {"tier": "reserved", "instances": reserved, "cost_per_hour": 1.0},
+            {"tier": "usual"},
+        ]
+        spec = fleet(
+            accelerators=[{"name": "B", "cost_per_hour": 5.0, "tiers": tiers}],
+            capacities=[{"type": "B", "cards": 9}],
+            performance=two_types()["performance"][1:],
+            services=[service(n) for n in "xyz"],
+        )
+        assert prices(spec)["B: reserved"] == pytest.approx(4.0)
+        plans.append(fo.optimize(spec).total_cost_per_hour)
+    assert plans == [11.0, 7.0]
 
 
 def test_cards_of_services_that_may_share() -> None:
