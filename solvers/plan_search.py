@@ -45,8 +45,9 @@ _FIRST_LISTED, _FIRST_WIDTH, _MOST_LISTS, _LIST_GROWTH = 20, 0.05, 6, 3
 # Prices are good enough at this share of the gap that is asked for, and at least at this.
 _PRICE_SHARE, _FINEST = 0.05, 1e-7
 _MOST_ROUNDS = 200
-# Units missing in the relaxation that are rounding.
-_MISSED = 1e-7
+# Units missing in the relaxation that are rounding; and how often to raise their price before
+# nothing is said of whether there is a solution.
+_MISSED, _MOST_PRESSES = 1e-7, 6
 # Seconds that the first choice of plans may take when the time is up.
 _FIRST_CHOICE_S = 0.5
 # Weight of the best duals so far against those of the relaxation.
@@ -126,15 +127,14 @@ class _PlanSearch(StageSearch):
     def run(self) -> BackendAnswer:
         """Find prices, then choose among more and more plans."""
         shared = self.shared
+        self.dearest = shared.dearest(self.groups)
         master = RelaxedMaster(
             self.groups.clusters.units, shared, shared.largest(), shared.dearest_unit(), self.seed
         )
         if not self._find_prices(master):
             return BackendAnswer(infeasible=True, detail="a group has no plan")
-        if master.missing > _MISSED:
-            if self.bound > self.shared.dearest(self.groups):
-                return BackendAnswer(infeasible=True, detail="prices pass the cost of every plan")
-            return self._without_plans()
+        if self.bound > self.dearest:
+            return BackendAnswer(infeasible=True, detail="prices pass the cost of every plan")
         self._bound_alone()
         self._choose()
         if self.closed() or self.stopped() is not None:
@@ -156,19 +156,24 @@ class _PlanSearch(StageSearch):
     def _find_prices(self, master: RelaxedMaster) -> bool:
         """Price and add plans until the relaxation and the bound meet; whether plans exist."""
         duals = self.duals = np.zeros(len(self.shared.lower))
-        direct = True
+        direct, presses = True, _MOST_PRESSES
         for number in range(_MOST_ROUNDS):
             duals = self.shared.signed(duals)
             plans, bound = self._price(self.shared, duals, 0.0, _FEW, _NEW)
             if math.isinf(bound) and bound > 0:
                 return False
             if bound > self.bound or number == 0:
-                self.least = plans.least
-                self.bound, self.duals = max(bound, self.bound), duals
+                self.least, self.duals = plans.least, duals
+                self.prove(bound)
+            if self.bound > self.dearest:
+                break
             block = self.pool.add(plans)
             master.add(block.unit, block.cost, block.rows)
             if not len(block.unit) and direct and number:
-                break
+                if master.missing <= _MISSED or not presses:
+                    break
+                presses -= 1
+                master.press()
             direct = not len(block.unit) or number < 3
             found = master.solve()
             if self._met(master) or self.stopped() is not None:

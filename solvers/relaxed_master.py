@@ -15,8 +15,8 @@ from solvers.sparse_columns import SparseColumns
 __all__ = ["RelaxedMaster"]
 
 # What a missing unit of a row costs while plans are looked for, as a multiple of the dearest unit
-# of anything.
-_MISSING = 10.0
+# of anything; and by how much more each time that this was too little.
+_MISSING, _PRESSED = 10.0, 30.0
 # Objectives are handed over at about this size at most.
 _USUAL_COST = 1e5
 # Of HiGHS: plans that are added leave the last solution feasible.
@@ -89,6 +89,7 @@ class RelaxedMaster:
         shared = self._shared
         rows = len(shared.lower)
         price = _MISSING * self._dearest / np.where(largest > 0, largest, 1.0)
+        prices = []
         sides = [(np.flatnonzero(np.isfinite(shared.lower)), 1.0),
                  (np.flatnonzero(np.isfinite(shared.upper)), -1.0)]  # fmt: skip
         self._first = int(self._highs.getNumCol())
@@ -97,9 +98,11 @@ class RelaxedMaster:
                 (rows, len(mine)), rows=mine, columns=np.arange(len(mine)),
                 values=np.full(len(mine), sign),
             )  # fmt: skip
+            prices.append(price[mine])
             self._add(price[mine], np.zeros(len(mine)),
                       np.full(len(mine), np.inf), matrix, self._parts)  # fmt: skip
         self._last = int(self._highs.getNumCol())
+        self._missing_price: FloatArray = np.concatenate(prices)
 
     def add(self, part: IntArray, cost: FloatArray, rows: SparseColumns) -> None:
         """Add plans: their parts, costs, and (shared rows, plans) what they take."""
@@ -124,6 +127,14 @@ class RelaxedMaster:
         self._highs.changeColsBounds(
             count, np.arange(self._last, self._last + count, dtype=np.int32), np.zeros(count),
             np.where(allowed, np.inf, 0.0),
+        )  # fmt: skip
+
+    def press(self) -> None:
+        """Let the next solutions miss rows at a higher price only."""
+        self._missing_price = _PRESSED * self._missing_price
+        self._highs.changeColsCost(
+            self._last - self._first, np.arange(self._first, self._last, dtype=np.int32),
+            self._missing_price / self._unit,
         )  # fmt: skip
 
     def solve(self) -> FloatArray:
