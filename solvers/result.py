@@ -153,7 +153,8 @@ class SolveResult:
         Cost of `x`, `rates` and `z`, +inf when nothing feasible was found.
     dual_bound
         Proven lower bound on the cost, -inf when nothing was proved. With strict priorities it
-        is conditional on the unserved weights of the stages.
+        is conditional on the unserved weights of the stages; where groups fall into components
+        that share nothing, in each of them.
     x
         (n,), 1 where the column is chosen, and in groups that split how often it is taken; None
         without a feasible solution.

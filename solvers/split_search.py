@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.base import SolveParams, Start
+from solvers.component_search import solve_components
+from solvers.components import components
 from solvers.errors import SolverBackendError, SolverOptionError
 from solvers.evidence import evidence_kept
 from solvers.exact import (
@@ -70,7 +72,16 @@ def solve_split(
     SolverBackendError
         If the back end's claims contradict one another or the arithmetic.
     """
-    return _SplitSearch(problem, params, start, backend).run()
+
+    def solve_part(
+        part: AllocationProblem, part_params: SolveParams, part_start: Start | None
+    ) -> SolveResult:
+        return _SplitSearch(part, part_params, part_start, backend).run()
+
+    parts = components(problem)
+    if len(parts) > 1:
+        return solve_components(problem, parts, params, start, solve_part)
+    return solve_part(problem, params, start)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,155 @@
+"""Components of a problem solved one after another, and what their answers prove together."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from solvers.base import SolveParams, Start
+from solvers.components import Component
+from solvers.lexicographic import priority_levels
+from solvers.problem import AllocationProblem
+from solvers.progress import ProgressSeries
+from solvers.result import (
+    GAP_TOLERANCE,
+    Limit,
+    Reason,
+    SolveResult,
+    SolveStatistics,
+    StageResult,
+    Termination,
+    relative_gap,
+)
+
+__all__ = ["solve_components"]
+
+PartSolve = Callable[[AllocationProblem, SolveParams, Start | None], SolveResult]
+
+
+def solve_components(
+    problem: AllocationProblem,
+    parts: list[Component],
+    params: SolveParams,
+    start: Start | None,
+    solve_part: PartSolve,
+) -> SolveResult:
+    """Solve each component for its share of the time; what one leaves is for those after it.
+
+    Parameters
+    ----------
+    parts
+        Of the problem.
+    solve_part
+        Solves one of them.
+
+    Returns
+    -------
+    SolveResult
+        Of the whole. Bounds of later stages and of the cost hold for what the stages before have
+        reached in each component. Progress is reported when all have been solved.
+    """
+    began = time.perf_counter()
+    results: list[SolveResult] = []
+    weight = np.array([float(part.problem.columns) for part in parts])
+    for number, part in enumerate(parts):
+        left = _left(params, began)
+        share = None if left is None else left * float(weight[number] / weight[number:].sum())
+        known = None if start is None or start.x is None else Start(start.x[part.columns])
+        results.append(solve_part(part.problem, _part_params(params, share), known))
+        if results[-1].x is None:
+            break
+    return _together(problem, parts, results, params, began)
+
+
+def _left(params: SolveParams, began: float) -> float | None:
+    if params.time_limit_s is None:
+        return None
+    return max(params.deadline(began) - time.perf_counter(), 1e-3)
+
+
+def _part_params(params: SolveParams, time_limit_s: float | None) -> SolveParams:
+    return dataclasses.replace(params, time_limit_s=time_limit_s, progress=None)
+
+
+def _together(
+    problem: AllocationProblem,
+    parts: list[Component],
+    results: list[SolveResult],
+    params: SolveParams,
+    began: float,
+) -> SolveResult:
+    """Join the answers; the first that has no solution speaks for all."""
+    statistics = _statistics(results, len(parts), time.perf_counter() - began)
+    last = results[-1]
+    if last.x is None:
+        known = len(results) == len(parts) and not priority_levels(problem)
+        infeasible = last.termination.reason is Reason.INFEASIBLE
+        bound = math.fsum(result.dual_bound for result in results) if known else -math.inf
+        return dataclasses.replace(
+            last, dual_bound=math.inf if infeasible else bound, statistics=statistics
+        )
+    x = np.zeros(problem.columns, dtype=np.int64)
+    rates = None if problem.split is None else np.zeros(problem.split.edges)
+    z = None if problem.links is None else np.zeros(problem.links.columns)
+    for part, result in zip(parts, results, strict=True):
+        for whole, mine, own in ((x, part.columns, result.x), (rates, part.edges, result.rates),
+                                 (z, part.z, result.z)):  # fmt: skip
+            if whole is not None and own is not None:
+                whole[mine] = own
+    value = math.fsum(result.primal_bound for result in results)
+    bound = min(math.fsum(result.dual_bound for result in results), value)
+    stages = _stages(problem, results)
+    gap = relative_gap(value, bound)
+    closed = gap <= max(params.relative_gap, GAP_TOLERANCE)
+    proven = closed and all(stage.optimal for stage in stages)
+    for stage in stages:
+        series = ProgressSeries(params.progress, priority=stage.priority, began=began)
+        series.update(incumbent=stage.value, bound=stage.dual_bound)
+    ProgressSeries(params.progress, began=began).update(incumbent=value, bound=bound)
+    return SolveResult(
+        termination=Termination(Reason.OPTIMAL, detail=last.termination.detail)
+        if proven
+        else Termination(Reason.FEASIBLE, _limit(results), last.termination.detail),
+        primal_bound=value,
+        dual_bound=bound,
+        x=x,
+        rates=rates,
+        z=z,
+        stages=stages,
+        tolerance=params.relative_gap,
+        statistics=statistics,
+    )
+
+
+def _stages(problem: AllocationProblem, results: list[SolveResult]) -> tuple[StageResult, ...]:
+    """Add up what is left unserved at each priority."""
+    stages = []
+    for level in priority_levels(problem):
+        mine = [stage for r in results for stage in r.stages if stage.priority == level]
+        value = math.fsum(stage.value for stage in mine)
+        bound = math.fsum(stage.dual_bound for stage in mine)
+        stages.append(StageResult(priority=level, value=value, dual_bound=min(bound, value)))
+    return tuple(stages)
+
+
+def _limit(results: list[SolveResult]) -> Limit:
+    """Return what stopped the first component that was stopped."""
+    limits = [r.termination.limit for r in results if r.termination.limit is not None]
+    return limits[0] if limits else Limit.GAP
+
+
+def _statistics(results: list[SolveResult], parts: int, total_s: float) -> SolveStatistics:
+    each = [result.statistics for result in results]
+    notes = tuple(dict.fromkeys(note for s in each for note in s.notes))
+    return SolveStatistics(
+        build_s=math.fsum(s.build_s or 0.0 for s in each),
+        solve_s=math.fsum(s.solve_s or 0.0 for s in each),
+        total_s=total_s,
+        nodes=sum(s.nodes or 0 for s in each),
+        notes=(f"{parts} components that share nothing, one after another", *notes),
+        log_tail=each[-1].log_tail,
+    )
