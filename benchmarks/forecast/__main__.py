@@ -23,7 +23,7 @@ from benchmarks.forecast.series import Series, recorded, seasonal
 from optimizer.control.forecast import ForecastSettings, get
 
 AHEAD = 3
-OURS = ("auto", "local-level", "damped-holt", "holt-winters")
+OURS = ("auto", "headroom", "local-level", "damped-holt", "holt-winters")
 PEERS = ("AutoETS", "last-value")
 TIMED_SERIES, TIMED_STEPS = 100, 400
 

@@ -84,18 +84,20 @@ class HoltWintersForecaster(Forecaster):
         """Return level plus the seasons of the steps to come."""
         weights = self._evidence.weights(self.state)
         level = np.sum(weights * self.state["level"], axis=0)
-        ahead = [
-            np.sum(weights * self._season_at(self.state["step"][0] + step)[0], axis=0)
-            for step in range(steps)
-        ]
-        return np.asarray(level + np.array(ahead).reshape(steps, self.series))
+        step = self.state["step"] + np.arange(steps)[:, None]
+        seasons = self.state["season"][self._phase(step), :, np.arange(self.series)]
+        return np.asarray(level + np.einsum("tsg,gs->ts", seasons, weights))
 
     def _season_at(self, step: IntArray) -> tuple[FloatArray, IntArray]:
         """Return the season (gains, series) of a step, and its place for `put_along_axis`."""
+        season = self.state["season"]
+        place = np.broadcast_to(self._phase(step), (1, *season.shape[1:]))
+        return np.take_along_axis(season, place, axis=0)[0], place
+
+    def _phase(self, step: IntArray) -> IntArray:
+        """Return at which place of its season each series is at steps (..., series)."""
         own = self.state
-        phase = np.where(own["fitted"][0], step % np.maximum(own["period"][0], 1), 0)
-        place = np.broadcast_to(phase, (1, *own["season"].shape[1:]))
-        return np.take_along_axis(own["season"], place, axis=0)[0], place
+        return np.where(own["fitted"][0], step % np.maximum(own["period"][0], 1), 0)
 
     def _remember(self, values: FloatArray) -> None:
         """Keep the values of the last few of the longest seasons."""

@@ -32,6 +32,14 @@ _CHANGE, _COMMON_CHANGE = 0.5, 0.7
 _AGREES = 3.0
 # Without a start, each kind of work is thought to take about this share of an iteration.
 _SHARE, _SHARE_SD = 0.25, 0.5
+# The last observations, whatever became of them, are looked at together: so many, one time in so
+# many. They are fitted anew where half of them are off by more than this many times what half of
+# normal noise is within, and the fit is believed that makes this at most this share of it.
+_WATCHED, _LOOKED_EVERY = 16, 4
+_DOUBTED, _FAR_CLOSER = 2.0, 0.6
+_HALF_OF_NORMAL = 0.6745
+# Fits take the noise to be at most so many times what it was said to be.
+_MOST_NOISE = 3.0
 # The least that a coefficient may be, as a share of its scale.
 _LEAST = 1e-6
 _MOST_SD = 3.0
@@ -44,7 +52,9 @@ class LeastSquaresTuner(Tuner):
     Relative errors are squared, old observations are forgotten in the directions that new ones
     tell of, outliers are rejected and change is followed as `GatedFilter` says; coefficients are
     kept positive by projection. The first observations are fitted together, robustly, and so are
-    those that were rejected in a row: if they agree with each other, they are the new truth.
+    those that were rejected in a row: if they agree with each other, they are the new truth. Where
+    gross errors among the first ones led astray, or hid a change, the last observations do not suit
+    what is believed; then a robust fit of them replaces it.
     """
 
     name: ClassVar[str] = "least-squares"
@@ -67,6 +77,7 @@ class LeastSquaresTuner(Tuner):
         self._tally = Tally()
         # Work and time of the first observations, later of those rejected in a row.
         self._kept: list[list[float]] = []
+        self._watched: list[list[float]] = []  # work and time of the last ones, taken in or not
         self._begun = False
         self._scale: FloatArray | None = None
         self._filter: GatedFilter | None = None
@@ -80,11 +91,12 @@ class LeastSquaresTuner(Tuner):
         assert isinstance(observation, StepObservation)
         assert observation.iteration_ms is not None
         work, time = _work(self.law, observation), observation.iteration_ms
+        self._watched = [*self._watched[1 - _WATCHED :], [*work.tolist(), time]]
         observed = {_TIME: time}
         if not self._begun:
             predicted = {} if self._filter is None else {_TIME: float(work @ self._values())}
             self._kept.append([*work.tolist(), time])
-            agreeing = self._fit(*self._prior())
+            agreeing = self._agreeing(self._fit(self._kept, *self._prior()))
             if agreeing >= _AGREEING or len(self._kept) >= _MOST_FIRST:
                 self._kept, self._begun = [], True
             self._last = work
@@ -111,6 +123,7 @@ class LeastSquaresTuner(Tuner):
         else:
             self._kept = [*self._kept, [*work.tolist(), time]][-2 * self.settings.reopen_after :]
             anew = verdict.overdue and self._begin_anew()
+        anew = anew or self._look_again()
         return self._tally.judged(verdict, {_TIME: predicted}, observed, anew=anew)
 
     def _begin_anew(self) -> bool:
@@ -120,14 +133,33 @@ class LeastSquaresTuner(Tuner):
         # A coefficient may also come up from nothing.
         part = np.maximum(mean, _SHARE * self.settings.reopen_log_sd)
         change = np.diag((_CHANGE * part) ** 2) + _COMMON_CHANGE**2 * np.outer(mean, mean)
-        if self._fit(mean, self._filter.covariance + change) >= self.settings.reopen_after:
-            self._kept = []
+        off = self._fit(self._kept, mean, self._filter.covariance + change)
+        if self._agreeing(off) >= self.settings.reopen_after:
+            self._kept, self._watched = [], self._kept  # those before tell of what was
             return True
         self._filter.take(before)
         if self._filter.rejected_in_a_row < 2 * self.settings.reopen_after:
             return False
         self._filter.reopen(self.settings.reopen_log_sd * part)
         return True
+
+    def _look_again(self) -> bool:
+        """Fit the last observations where they do not suit; True where the fit suits far better."""
+        assert self._filter is not None
+        seen = self._tally.accepted + self._tally.rejected
+        if seen % _LOOKED_EVERY or len(self._watched) < _WATCHED:
+            return False
+        before, mean = self._filter.document(), self._filter.mean
+        off = float(np.median(self._off(self._watched, mean)))
+        if off < _DOUBTED * _HALF_OF_NORMAL * self.settings.noise_log_sd:
+            return False
+        typical = np.maximum(mean, self._typical)
+        change = np.diag(typical**2) + _COMMON_CHANGE**2 * np.outer(mean, mean)
+        if np.median(self._fit(self._watched, mean, change)) < _FAR_CLOSER * off:
+            self._kept = []
+            return True
+        self._filter.take(before)
+        return False
 
     @property
     def learnt(self) -> LearntTiming | None:
@@ -154,6 +186,7 @@ class LeastSquaresTuner(Tuner):
         return self.header() | {
             "tally": self._tally.document(),
             "kept": self._kept,
+            "watched": self._watched,
             "begun": self._begun,
             "scale": None if self._scale is None else self._scale.tolist(),
             "filter": None if self._filter is None else self._filter.document(),
@@ -167,6 +200,7 @@ class LeastSquaresTuner(Tuner):
         try:
             tuner._tally = Tally(**checkpoint["tally"])
             tuner._kept = [list(map(float, row)) for row in checkpoint["kept"]]
+            tuner._watched = [list(map(float, row)) for row in checkpoint["watched"]]
             tuner._begun = bool(checkpoint["begun"])
             if checkpoint["filter"] is not None:
                 tuner._scale = np.array(checkpoint["scale"], dtype=np.float64)
@@ -183,10 +217,10 @@ class LeastSquaresTuner(Tuner):
         assert self._scale is not None
         return np.asarray(self._filter.mean * self._scale)
 
-    def _fit(self, mean: FloatArray, covariance: FloatArray) -> int:
-        """Fit what is kept, about a prior; return how many observations agree with the fit."""
+    def _fit(self, kept: list[list[float]], mean: FloatArray, covariance: FloatArray) -> FloatArray:
+        """Believe a fit of some observations about a prior; return how far off it each is."""
         assert self._scale is not None
-        rows = np.array(self._kept)
+        rows = np.array(kept)
         scaled, time = rows[:, :-1] * self._scale, rows[:, -1]
 
         def linearised(state: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -196,12 +230,34 @@ class LeastSquaresTuner(Tuner):
 
         if self._filter is None:
             self._filter = self._new_filter(mean, covariance)
-        spread = float(np.sqrt(self._filter.noise_variance(0)))
-        noise = np.full((len(time), 1), spread)
+        noise = np.full((len(time), 1), self._noise_sd)
         starts = [mean * off for off in np.unique(time / (scaled @ mean))]
         found, posterior = first_fit(linearised, mean, covariance, starts, noise)
         self._filter.begin_anew(np.maximum(found, _LEAST), posterior)
-        return int(np.sum(np.abs(linearised(found)[0]) < _AGREES * spread))
+        return self._off(kept, found)
+
+    def _off(self, kept: list[list[float]], state: FloatArray) -> FloatArray:
+        """Return how far off a state's predictions observations are, as |logarithms|."""
+        assert self._scale is not None
+        rows = np.array(kept)
+        predicted = rows[:, :-1] @ (self._scale * np.maximum(state, _LEAST))
+        return np.asarray(np.abs(np.log(rows[:, -1] / predicted)))
+
+    def _agreeing(self, off: FloatArray) -> int:
+        """Return how many observations so far off are not further than noise is."""
+        return int(np.sum(off < _AGREES * self._noise_sd))
+
+    @property
+    def _noise_sd(self) -> float:
+        """Standard deviation of the noise, as known by now; gross errors in a row blow it up."""
+        assert self._filter is not None
+        known = float(np.sqrt(self._filter.noise_variance(0)))
+        return min(known, _MOST_NOISE * self.settings.noise_log_sd)
+
+    @property
+    def _typical(self) -> float:
+        """Of a scaled coefficient, what is thought without observations."""
+        return _SHARE if self.start is None else 1.0
 
     def _prior(self) -> tuple[FloatArray, FloatArray]:
         """Return mean and covariance of the scaled coefficients; the scale is set by the start."""

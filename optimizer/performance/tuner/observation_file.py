@@ -125,10 +125,10 @@ class _Column:
 def read_observations(path: Path | str, text: str | None = None) -> ObservationLog:
     """Read a log of observations; `text` instead of the file's content.
 
-    Columns may have the names of `ServingObservation` or `StepObservation`, or other usual ones;
-    times and rates state their unit in the name, as in `ttft_ms`, `ttft_s`, `rate_rpm`. Cells that
-    are empty or say `nan` are missing. With a column `replicas`, rates, requests and concurrencies
-    are those of all together, and are divided.
+    Commas, semicolons or tabs part the cells. Columns may have the names of `ServingObservation` or
+    `StepObservation`, or other usual ones; times and rates state their unit in the name, as in
+    `ttft_ms`, `ttft_s`, `rate_rpm`. Cells that are empty or say `nan` are missing. With a column
+    `replicas`, rates, requests and concurrencies are those of all together, and are divided.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def _json_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, object]]
 
 
 def _csv_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, object]]]:
-    reader = csv.reader(io.StringIO(text))
+    reader = csv.reader(io.StringIO(text), delimiter=_delimiter(text))
     header: list[str] = []
     faults = []
     try:
@@ -201,6 +201,12 @@ def _csv_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, object]]]
         faults.append(Fault(f"is no CSV: {error}", source=source, line=reader.line_num))
     if faults:
         raise ObservationFileError(faults[:_MOST_FAULTS])
+
+
+def _delimiter(text: str) -> str:
+    """Return what stands between the columns of the header: comma, semicolon or tab."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    return max(",;\t", key=header.count)
 
 
 def _columns(names: Sequence[str], source: str) -> tuple[dict[str, _Column], tuple[str, ...]]:

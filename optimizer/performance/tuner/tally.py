@@ -70,14 +70,14 @@ class Tally:
     ) -> Update:
         """Count and return an observation that the filter judged; `anew`: it began anew."""
         reason = ""
+        self.reopened += anew
         if verdict.accepted:
             self.accepted += 1
         else:
             self.rejected += 1
-            self.reopened += anew
             reason = f"an outlier: {_apart(predicted_ms, observed_ms)}"
-            if anew:
-                reason = "several off in a row: the replica has changed, learnt anew"
+        if anew:
+            reason = "several of the last were off: the replica has changed, learnt anew"
         return Update(
             accepted=verdict.accepted,
             reason=reason,

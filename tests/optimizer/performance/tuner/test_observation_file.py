@@ -45,6 +45,13 @@ def test_names_and_units_are_those_of_the_log(header: str, row: str) -> None:
     assert not seen.fault
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_marks_part_cells_too(mark: str) -> None:
+    """A log with semicolons or tabs is the same log."""
+    text = HEADER + "2,300,50,90,12\n"
+    assert only(text.replace(",", mark)) == only(text)
+
+
 def test_json_lines_are_read_alike() -> None:
     """Keys may differ from line to line; null is missing; lines are counted."""
     log = read_observations(
