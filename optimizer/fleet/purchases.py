@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.fleet_facts import FleetFacts
 from optimizer.fleet.linked import Bought, Linked
 from optimizer.fleet.plan import Allocation, Purchase
@@ -34,18 +35,18 @@ def add_purchases(linked: Linked) -> None:
     """Add the instances bought of every accelerator with tiers, by tier and kind of service."""
     columns, table = linked.columns, linked.columns.table
     spec = table.spec
-    instances = columns.spread(table.instances.astype(np.float64))
     for place, machine in enumerate(spec.accelerators):
         if not machine.tiers:
             continue
         own = float(table.inventory.cost_per_hour[place])
-        here = np.append(table.accelerator, -1)[columns.candidate] == place
+        instances = columns.spread(_on(table, place))
+        here = instances > 0
         kinds: dict[_Kind, list[int]] = {}
         for owner in np.unique(columns.owner[here]).tolist():
             kinds.setdefault(_kind(spec, machine, spec.services[owner]), []).append(owner)
         bought: dict[str, list[int]] = {tier.tier: [] for tier in machine.tiers}
         for number, ((allowed, counted), owners) in enumerate(kinds.items()):
-            used = np.where(here & np.isin(columns.owner, owners), instances, 0.0)
+            used = np.where(np.isin(columns.owner, owners), instances, 0.0)
             z: dict[int, float] = {}
             for tier in machine.tiers:
                 if tier.tier not in allowed:
@@ -158,14 +159,23 @@ def _most(linked: Linked, place: int, tier: TierSpec) -> float:
     if tier.instances is not None:
         return float(tier.instances)
     table = linked.columns.table
+    whole = _on(table, place)
     rows = np.unique(linked.columns.candidate[~linked.columns.unserved])
-    rows = rows[table.accelerator[rows] == place]
+    rows = rows[whole[rows] > 0]
     most: dict[int, int] = {}
     for row in rows.tolist():
         owner = int(table.service[row])
-        most[owner] = max(most.get(owner, 0), int(table.instances[row]))
+        most[owner] = max(most.get(owner, 0), int(whole[row]))
     for row in rows.tolist():  # a service that splits may take several of them at once
         owner = int(table.service[row])
         if linked.columns.counted[owner]:
-            most[owner] += int(table.instances[row])
+            most[owner] += int(whole[row])
     return float(sum(most.values()))
+
+
+def _on(table: CandidateTable, place: int) -> FloatArray:
+    """Return (candidates,), instances of an accelerator that all replicas of each take."""
+    taken = np.zeros(len(table))
+    for half in table.halves:
+        taken += np.where(half.accelerator == place, half.instances, 0)
+    return taken

@@ -28,14 +28,6 @@ def check_serving(fleet: Part) -> Iterator[Finding]:
             f"pools",
             hint="give {bandwidth_gb_s: ...} of one transfer of a KV cache between them",
         )
-    for accelerator in fleet.entries("accelerators") if apart else ():
-        if accelerator.has("tiers") and not accelerator.is_empty_list("tiers"):
-            yield accelerator.find(
-                "tiers",
-                f"are not counted where prefill and decode stand apart, as they may for service "
-                f"{apart[0].text('name')!r}",
-                "set serving: aggregated, or give each tier as an accelerator of its own",
-            )
     whole = [service for service in fleet.entries("services") if service not in apart]
     for current in (entry for service in whole for entry in service.one_or_more("current")):
         if current.text("role") in (PoolRole.PREFILL, PoolRole.DECODE):

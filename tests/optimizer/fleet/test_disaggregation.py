@@ -417,20 +417,74 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"current": {"accelerator": "P", "replicas": 1, "role": "prefil"}},
         "must be one of aggregated, prefill, decode",
     ),
-    "tiers": (
-        {
-            "accelerators": [
-                {"name": "P", "cost_per_hour": 2.0, "tiers": [{"tier": "on-demand"}]},
-                {"name": "D", "cost_per_hour": 1.0},
-            ]
-        },
-        {},
-        "accelerators[0].tiers = a list of 1: are not counted where prefill and decode stand",
-    ),
     "split": ({}, {"allocation": "split"}, "service 's' has allocation: split"),
     "unknown word": ({}, {"serving": "apart"}, "must be one of aggregated, disaggregated, either"),
     "no bandwidth": ({"kv_transfer": {"bandwidth_gb_s": 0}}, {}, "must be greater than 0 (GB/s)"),
 }
+
+
+def tiered(rate: float = 1.0, **options: Any) -> FleetSpec:
+    """As `fast_and_slow`, one P reserved at 1.5, two D on spot at 0.25, the rest on demand."""
+    described = fast_and_slow()
+    described["accelerators"] = [
+        {
+            "name": "P",
+            "cost_per_hour": 3.0,
+            "tiers": [
+                {"tier": "reserved", "instances": 1, "cost_per_hour": 1.5},
+                {"tier": "on-demand"},
+            ],
+        },
+        {
+            "name": "D",
+            "cost_per_hour": 1.0,
+            "tiers": [
+                {"tier": "spot", "instances": 2, "cost_per_hour": 0.25},
+                {"tier": "on-demand"},
+            ],
+        },
+    ]
+    described["services"][0]["load"]["arrival_rate_rps"] = rate
+    return from_data({**described, "optimizer": {**described.get("optimizer", {}), **options}})
+
+
+@pytest.mark.parametrize("solver", ["auto", "highs", "lagrangian", "milp"])
+def test_each_pool_is_bought_in_tiers(solver: str) -> None:
+    """One P reserved, 1.5, and one D on spot, 0.25: 1.75 in place of 4."""
+    plan = fo.optimize(tiered(), solver=solver)
+    assert plan.termination == "optimal"
+    assert plan.total_cost_per_hour == pytest.approx(1.75)
+    assert [a.tiers for a in plan.allocations] == [{"reserved": 1}, {"spot": 1}]
+    assert [(p.tier, p.instances) for p in plan.purchases] == [
+        ("reserved", 1), ("on-demand", 0), ("spot", 1), ("on-demand", 0),
+    ]  # fmt: skip
+
+
+def test_quotas_are_shared_by_pools_of_all_services() -> None:
+    """Two such services: one P reserved and one on demand, 4.5, both D on spot, 0.5: 5."""
+    described = tiered().model_dump(mode="json", by_alias=True, exclude_unset=True)
+    (first,) = described["services"]
+    described["services"] = [first, {**deepcopy(first), "name": "t"}]
+    spec = from_data(described)
+    plan = fo.optimize(spec)
+    assert plan.total_cost_per_hour == pytest.approx(5.0)
+    assert check_plan(spec, plan).ok
+    bought = {a.tier: a.instances for a in plan.purchases if a.accelerator == "P"}
+    assert bought == {"reserved": 1, "on-demand": 1}
+
+
+@given(rate=st.sampled_from([0.5, 2.0, 7.0, 20.0]))
+@settings(max_examples=4, deadline=None, derandomize=True)
+def test_tiers_never_cost_more_than_the_usual_price(rate: float) -> None:
+    """Every plan at the usual prices may be bought on demand."""
+    described = tiered(rate).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for machine in described["accelerators"]:
+        machine.pop("tiers")
+    usual = fo.optimize(from_data(described)).total_cost_per_hour
+    found = fo.optimize(tiered(rate)).total_cost_per_hour
+    assert usual is not None
+    assert found is not None
+    assert found <= usual + 1e-9
 
 
 @pytest.mark.parametrize("name", FAULTS)
