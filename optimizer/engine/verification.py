@@ -26,7 +26,7 @@ class Outcome(StrEnum):
     HOLDS = "holds"  # every service keeps every objective in simulation
     IMPOSSIBLE = "impossible"  # tightened, some service finds nothing that serves it whole
     NOT_REACHED = "not-reached"  # the rounds ran out
-    NO_PLAN = "no-plan"  # there was none to simulate
+    NO_PLAN = "no-plan"  # no service is served that could be simulated
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class VerifiedPlan:
     plan
         Its loads are the fleet's own; its predictions are those at what it was sized for.
     simulation
-        None without a plan.
+        None where no service is served.
     outcome
         How the loop ended.
     rounds
@@ -65,7 +65,7 @@ class VerifiedPlan:
             Outcome.HOLDS: "every service that was simulated keeps its objectives",
             Outcome.IMPOSSIBLE: f"no room or no way is left for what simulation asks for: {names}",
             Outcome.NOT_REACHED: f"these still miss their objectives in simulation: {names}",
-            Outcome.NO_PLAN: "there is no plan to simulate",
+            Outcome.NO_PLAN: "no service is served that could be simulated",
         }
         return f"simulated {self.rounds} {plans}: {words[self.outcome]}"
 
@@ -107,7 +107,7 @@ def verify(
     partial: frozenset[str] | None = None
     for turn in range(1, most_rounds + 1):
         plan = _at_own_load(solve(_sized_for(spec, sized)), spec, sized)
-        if not plan.found:
+        if not plan.services_served:
             outcome = Outcome.IMPOSSIBLE if sized else Outcome.NO_PLAN
             return VerifiedPlan(plan, None, outcome, turn, sized, tuple(sized))
         lacking = frozenset(plan.services_partly_served) | {u.service for u in plan.unserved}

@@ -152,3 +152,13 @@ def test_the_loop_says_when_nothing_is_left() -> None:
     assert verified.outcome is Outcome.IMPOSSIBLE
     assert verified.failing == ("chat",)
     assert "chat" in verified.summary
+
+
+def test_a_plan_that_serves_no_one_has_nothing_to_simulate() -> None:
+    """Three replicas are needed one is allowed: there is a plan, but no simulation of it."""
+    load = {"arrival_rate_rps": 40.0, "input_tokens": 200, "output_tokens": 50}
+    verified = verify(_fleet(load=load, replicas={"min": 1, "max": 1}), simulation=QUICK)
+    assert verified.outcome is Outcome.NO_PLAN
+    assert verified.simulation is None
+    assert [unserved.service for unserved in verified.plan.unserved] == ["chat"]
+    assert not verified.failing
