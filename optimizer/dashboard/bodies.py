@@ -17,11 +17,13 @@ __all__ = [
     "CompareBody",
     "FleetBody",
     "FrontBody",
+    "HorizonBody",
     "KvBody",
     "LabBody",
     "RepairBody",
     "SolveBody",
     "TornadoBody",
+    "UncertainBody",
     "read_body",
 ]
 
@@ -73,6 +75,14 @@ class SolveBody(OfFleet):
 
 class RepairBody(OfFleet):
     """What would let everyone be served."""
+
+
+class HorizonBody(OfFleet):
+    """The periods of a fleet, planned together."""
+
+
+class UncertainBody(OfFleet):
+    """A plan for all loads of a fleet whose loads are uncertain."""
 
 
 class FrontBody(OfFleet):

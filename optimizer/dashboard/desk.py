@@ -68,6 +68,10 @@ class ChangedFleet:
     loaded: LoadedFleet
     wanted: Wanted
 
+    def command(self, verb: str) -> str:
+        """Return the command line that plans the same fleet."""
+        return self.wanted.command(self.loaded.command_path, verb)
+
 
 @dataclass(frozen=True, slots=True)
 class MadePlan:
@@ -142,10 +146,13 @@ class Desk:
         self.fleets: _Shelf[LoadedFleet] = _Shelf("fleet", _MOST_FLEETS)
         self.plans: _Shelf[MadePlan] = _Shelf("plan", _MOST_PLANS)
 
-    def changed(self, body: OfFleet) -> ChangedFleet:
-        """Return the fleet of a request with its changes; for large fleets, work for a thread."""
+    def changed(self, body: OfFleet, *, all_loads: bool = False) -> ChangedFleet:
+        """Return the fleet of a request with its changes; for large fleets, work for a thread.
+
+        With `all_loads` it keeps the uncertain loads that most views leave aside.
+        """
         loaded = self.fleets.get(body.fleet)
-        wanted = body.wanted(loaded.changes)
+        wanted = body.wanted(() if all_loads else loaded.changes)
         return ChangedFleet(wanted.of(loaded.spec), loaded, wanted)
 
     def keep(self, changed: ChangedFleet, plan: FleetPlan) -> dict[str, Any]:

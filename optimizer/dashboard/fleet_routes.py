@@ -40,11 +40,10 @@ def laid_out(spec: FleetSpec, name: str, *, path: str | None = None) -> LoadedFl
     if spec.uncertainty is not None:
         changes = ("uncertainty=null",)
         notes = (
-            "this is for the services' own loads; `fleetopt solve` plans for all loads of this "
-            "fleet's `uncertainty`",
+            "most views are for the services' own loads; Uncertain loads plans for all of them",
         )
     if spec.horizon is not None:
-        notes += ("this is for one load; `fleetopt horizon` plans the fleet's periods together",)
+        notes += ("most views are for one load; Periods plans all of the fleet's together",)
     safe = _NOT_IN_FILE_NAMES.sub("-", name).strip("-.") or _DEFAULT_NAME
     return LoadedFleet(
         spec, name, path or safe, is_file=path is not None, changes=changes, notes=notes
@@ -99,6 +98,10 @@ def _document(name: str, loaded: LoadedFleet) -> dict[str, Any]:
         "name": spec.name,
         "currency": spec.currency,
         "services": [service.name for service in spec.services],
+        "over_loads": {
+            "horizon": spec.horizon is not None and bool(spec.horizon.periods),
+            "uncertain": spec.uncertainty is not None,
+        },
         "wildcards": wildcards_of(spec),
         "controls": [control.document() for control in controls_of(spec)],
         "solver": spec.optimizer.solver,

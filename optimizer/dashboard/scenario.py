@@ -41,10 +41,7 @@ def scenario_of(asked: LabBody, fleet: FleetSpec) -> ScenarioSpec:
             "name": f"{asked.hours:g} h, {asked.pattern}",
             "duration_s": duration_s,
             "tick_s": _TICK_S,
-            "control": {
-                "fleet": "fleet.yaml",
-                "forecast": {"method": "last-value", "quantile": 0.95},
-            },
+            "control": {"fleet": "fleet.yaml"},  # as a controller is where nothing else is said
             "traffic": traffic,
             "faults": losses if asked.node_loss else [],
             "baselines": asked.baselines,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from optimizer.dashboard.bodies import (
     Body,
     CapacityBody,
     FrontBody,
+    HorizonBody,
     KvBody,
     LabBody,
     RepairBody,
     TornadoBody,
+    UncertainBody,
 )
 from optimizer.dashboard.calculators import capacity_answer, kv_answer
 from optimizer.dashboard.desk import Desk
@@ -29,7 +32,8 @@ from optimizer.dashboard.jobs import Job, Jobs
 from optimizer.dashboard.scenario import scenario_of
 from optimizer.dashboard.studies import front_study, lab_study, repair_study, tornado_study
 from optimizer.dashboard.study_process import Study, run_study
-from optimizer.fleet import FleetPlan
+from optimizer.fleet import FleetPlan, optimize_uncertain, plan_horizon
+from optimizer.report.html import PlanReport, horizon_body, uncertain_body
 from optimizer.spec import FleetSpec
 
 __all__ = ["GivenScenario", "StudyRoutes"]
@@ -82,6 +86,8 @@ class StudyRoutes:
             Route("/api/studies/repair", self._repair, methods=["POST"]),
             Route("/api/studies/tornado", self._tornado, methods=["POST"]),
             Route("/api/studies/lab", self._lab, methods=["POST"]),
+            Route("/api/studies/horizon", self._horizon, methods=["POST"]),
+            Route("/api/studies/uncertain", self._uncertain, methods=["POST"]),
             Route("/api/kv", self._calculated(KvBody, kv_answer), methods=["POST"]),
             Route(
                 "/api/capacity", self._calculated(CapacityBody, capacity_answer), methods=["POST"]
@@ -120,6 +126,28 @@ class StudyRoutes:
         made = self._desk.plans.get(body.plan)
         plan = FleetPlan.model_validate(made.plan.model_dump())  # without its candidates
         return self._begin("tornado", tornado_study, made.spec, plan, body.share)
+
+    async def _horizon(self, request: Request) -> Response:
+        body = await asked(request, HorizonBody, self._most)
+        changed = await run_in_threadpool(self._desk.changed, body)
+
+        def work(job: Job) -> dict[str, Any]:
+            plan = plan_horizon(changed.spec, progress=job.told, cancel=job.cancel)
+            return {"html": horizon_body(plan), "command": changed.command("horizon")}
+
+        return JSONResponse({"job": self._jobs.begin("horizon", work)}, 202)
+
+    async def _uncertain(self, request: Request) -> Response:
+        body = await asked(request, UncertainBody, self._most)
+        changed = await run_in_threadpool(partial(self._desk.changed, body, all_loads=True))
+
+        def work(job: Job) -> dict[str, Any]:
+            plan = optimize_uncertain(changed.spec, progress=job.told, cancel=job.cancel)
+            worst = plan.costliest
+            html = uncertain_body(plan, None if worst is None else PlanReport(plan=worst))
+            return {"html": html, "command": changed.command("solve")}
+
+        return JSONResponse({"job": self._jobs.begin("uncertain", work)}, 202)
 
     async def _lab(self, request: Request) -> Response:
         body = await asked(request, LabBody, self._most)

@@ -52,9 +52,9 @@ class Wanted:
             refuse_new_files(changed, fleet)
         return with_options(changed, **self.options) if self.options else changed
 
-    def command(self, path: str) -> str:
+    def command(self, path: str, verb: str = "solve") -> str:
         """Return the command line that makes the same plan of the fleet at a path."""
-        words = ["fleetopt", "solve", path]
+        words = ["fleetopt", verb, path]
         for change in self.changes:
             words += ["--set", change]
         for name, value in self.options.items():

@@ -6,13 +6,17 @@ import hashlib
 import io
 import re
 import threading
+import warnings
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from solvers import MissingExtraError
 
-__all__ = ["inline_svg", "new_figure", "plain", "require_matplotlib"]
+__all__ = ["inline_svg", "new_figure", "plain", "require_matplotlib", "short"]
+
+# Names longer than this [characters] would leave no room for what they are the names of.
+_LONGEST, _HEAD = 44, 27
 
 _DRAWING = threading.Lock()
 
@@ -49,6 +53,12 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def short(name: str) -> str:
+    """Return a name as it is drawn beside a row or in a legend; of a long one, both its ends."""
+    cut = name if len(name) <= _LONGEST else f"{name[:_HEAD]}…{name[_HEAD + 1 - _LONGEST :]}"
+    return plain(cut)
+
+
 def inline_svg(figure: Any, title: str) -> str:
     """Return a drawing as markup to stand in a page; black is whatever the page's ink is.
 
@@ -63,7 +73,10 @@ def inline_svg(figure: Any, title: str) -> str:
     figure.patch.set_visible(False)
     text = io.StringIO()
     # The context is the process's own, whichever thread draws.
-    with _DRAWING, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fleetopt"}):
+    context = matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fleetopt"})
+    with _DRAWING, context, warnings.catch_warnings():
+        # Texts stay texts: the browser finds the glyphs that matplotlib's font lacks.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(text, format="svg", metadata={"Date": None, "Title": title})
     markup = text.getvalue()
     markup = markup[markup.index("<svg") :]

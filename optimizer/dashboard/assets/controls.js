@@ -1,11 +1,12 @@
 // Sliders and fields for the figures of a fleet.
 
-import { find, make } from "./elements.js";
+import { find, make, showFaults, wrongField } from "./elements.js";
 
 const GROUPS = ["loads", "objectives", "prices", "quotas"];
 const MOST_SHOWN = 150;
 const REACH = 3; // a slider goes to so many times the fleet's own value
 const NOTCHES = 300;
+const SMALLEST = 1e-6; // bound of an objective
 
 export class Controls {
   constructor(changes, moved) {
@@ -47,8 +48,8 @@ export class Controls {
   #factor(group) {
     for (const id of [`all-${group}`, `all-${group}-number`]) {
       find(id).addEventListener("input", (event) => {
+        if (!isRight(event.target)) return;
         const factor = Number(event.target.value);
-        if (event.target.value === "" || !Number.isFinite(factor) || factor < 0) return;
         this.changes.factors[group] = factor;
         for (const other of [find(`all-${group}`), find(`all-${group}-number`)]) {
           if (other !== event.target) other.value = factor;
@@ -68,7 +69,8 @@ export class Controls {
     const slider = make("input", { type: "range", id, min: least, max: most, step, "data-path": control.path });
     slider.value = value;
     const field = make("input", {
-      type: "number", min: 0, step: control.whole ? 1 : "any", value,
+      type: "number", required: true, min: control.group === "objectives" ? SMALLEST : 0,
+      step: control.whole ? 1 : "any", value,
       "aria-label": `${control.label}, ${control.unit}`, "data-path": control.path,
     });
     const title = `${control.path}: ${control.value} ${control.unit}, of the ${control.source}`;
@@ -90,17 +92,22 @@ export class Controls {
       set(Number(slider.value));
     });
     field.addEventListener("input", () => {
-      const wanted = Number(field.value);
-      const wrong = field.value === "" || !Number.isFinite(wanted) || (control.whole && !Number.isInteger(wanted));
-      field.toggleAttribute("aria-invalid", wrong);
-      if (wrong) field.setAttribute("aria-invalid", "true");
-      else {
-        slider.value = wanted;
-        set(wanted);
-      }
+      if (!isRight(field)) return;
+      slider.value = field.value;
+      set(Number(field.value));
     });
     return row;
   }
+}
+
+// Whether a field is as it must be; else it is marked, and what is wrong is told.
+function isRight(field) {
+  const wrong = wrongField([field]);
+  if (wrong) {
+    field.setAttribute("aria-invalid", "true");
+    showFaults("faults", [wrong]);
+  } else field.removeAttribute("aria-invalid");
+  return !wrong;
 }
 
 // The largest of 1, 2, 5 times a power of ten that is no larger.

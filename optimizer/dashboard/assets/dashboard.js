@@ -7,7 +7,7 @@ import { find, make, show, showFaults } from "./elements.js";
 import { Refused, get, post } from "./server.js";
 import { Solving } from "./solving.js";
 import { Studies, beginCalculator, figures } from "./studying.js";
-import { beginTabs, openTab } from "./tabs.js";
+import { beginTabs, offerTab, openTab } from "./tabs.js";
 
 const FEW = 3; // remarks that are shown without being asked for
 const FILES = [
@@ -16,6 +16,8 @@ const FILES = [
   ["report.html", "Report, HTML"],
   ["fleet.yaml", "Fleet with the changes, YAML"],
 ];
+
+const overLines = (command) => command.replaceAll(" --", " \\\n  --");
 
 class Desk {
   constructor() {
@@ -44,11 +46,16 @@ class Desk {
     this.plan = null;
     this.changes.of(fleet);
     this.solving.forget();
+    this.studies?.forget();
     this.comparing.clear();
     find("fleet-name").textContent = fleet.name === fleet.file ? fleet.name : `${fleet.name}, ${fleet.file}`;
     find("why-service").replaceChildren(...fleet.services.map((name) => make("option", {}, name)));
     find("gap").placeholder = fleet.relative_gap;
-    for (const id of ["view-front", "view-repair", "view-tornado", "view-lab", "why-view"]) find(id).replaceChildren();
+    for (const view of document.querySelectorAll('[id^="view-"], [id^="progress-"], #why-view')) view.replaceChildren();
+    for (const [kind, offered] of Object.entries(fleet.over_loads)) {
+      offerTab(kind, offered);
+      find(`command-${kind}`).hidden = true;
+    }
     find("notes").hidden = fleet.notes.length === 0;
     find("notes").open = fleet.notes.length <= FEW;
     find("notes").querySelector("ul").replaceChildren(...fleet.notes.map((note) => make("li", {}, note)));
@@ -81,7 +88,7 @@ class Desk {
     this.plan = figures;
     for (const id of ["pin", "why", "copy"]) find(id).disabled = false;
     document.querySelector('[data-study="tornado"]').disabled = !figures.found;
-    find("command").textContent = figures.command.replaceAll(" --", " \\\n  --");
+    find("command").textContent = overLines(figures.command);
     const save = find("save-first");
     save.hidden = figures.file_to_save === null;
     save.replaceChildren("Save ", make("a", { href: `/api/plans/${figures.plan}/loaded.yaml`, download: figures.file_to_save }, "the fleet as it was loaded"), ` as ${figures.file_to_save} first.`);
@@ -94,6 +101,11 @@ class Desk {
     this.chips();
     openTab("plan");
     this.solving.solve();
+  }
+
+  tellCommand(kind, command) {
+    find(`command-${kind}`).hidden = false;
+    find(`command-${kind}`).querySelector("code").textContent = overLines(command);
   }
 
   ask(service) {
@@ -170,14 +182,20 @@ async function begin() {
   beginLoading(desk);
   beginCalculator("kv", "/api/kv");
   beginCalculator("capacity", "/api/capacity");
-  new Studies(
+  desk.studies = new Studies(
     {
       front: () => desk.request({ measure: find("measure").value, points: Number(find("points").value) }),
       repair: () => desk.request(),
+      horizon: () => desk.request(),
+      uncertain: () => desk.request(),
       tornado: () => ({ plan: desk.plan.plan, share: Number(find("share").value) / 100 }),
       lab: () => desk.request(figures(find("lab-form"))),
     },
-    { front: (result) => (points = result.plans) },
+    {
+      front: (result) => (points = result.plans),
+      horizon: (result) => desk.tellCommand("horizon", result.command),
+      uncertain: (result) => desk.tellCommand("uncertain", result.command),
+    },
   );
   find("pin").addEventListener("click", () => {
     desk.comparing.pin(desk.plan);
@@ -201,6 +219,10 @@ async function begin() {
       event.target.textContent = "Pinned";
     }
   });
+  if (matchMedia("(max-width: 56rem)").matches) {
+    // On a narrow window the plan comes before the figures.
+    for (const group of document.querySelectorAll(".controls details")) group.open = false;
+  }
   desk.comparing.draw();
   const first = find("columns").dataset.fleet;
   if (first) desk.lay(await get(`/api/fleets/${first}`));

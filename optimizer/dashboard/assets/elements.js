@@ -22,6 +22,14 @@ export const money = (value) =>
   value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 export const percent = (value, digits) => `${(100 * value).toFixed(digits)} %`;
 
+// What is wrong with the first of some fields that is not as it must be; null: nothing.
+export function wrongField(fields) {
+  const field = [...fields].find((one) => !one.checkValidity());
+  if (!field) return null;
+  const name = field.getAttribute("aria-label") ?? field.labels?.[0]?.textContent.trim() ?? field.name;
+  return { text: `${name}: ${field.validationMessage}` };
+}
+
 // Faults in a box, each leading to its line where there is a text.
 export function showFaults(id, faults, text = null) {
   const box = find(id);

@@ -1,6 +1,6 @@
 // Solving as figures move: the latest wish wins, what is no longer wanted is cancelled.
 
-import { find, make, money, percent, show, showFaults } from "./elements.js";
+import { find, make, money, percent, show, showFaults, wrongField } from "./elements.js";
 import { Refused, follow, get, post, remove } from "./server.js";
 
 const PAUSE_MS = 220;
@@ -26,6 +26,11 @@ export class Solving {
   async solve() {
     clearTimeout(this.timer);
     if (!this.desk.fleet) return;
+    const wrong = wrongField([find("time-limit"), find("gap")]);
+    if (wrong) {
+      showFaults("faults", [wrong]);
+      return;
+    }
     const mine = (this.latest += 1);
     const superseded = () => mine !== this.latest;
     if (this.job) remove(`/api/jobs/${this.job}`).catch(() => {});
@@ -65,12 +70,7 @@ export class Solving {
   }
 
   #progress(document) {
-    const words = [document.cancelling ? "stopping" : "solving"];
-    const about = document.priority === null ? "cost" : `unserved of priority ${document.priority}`;
-    const known = (value) => (value === null ? "none yet" : money(value));
-    words.push(`${about} ${known(document.incumbent)}`, `bound ${known(document.bound)}`);
-    words.push(`gap ${document.relative_gap === null ? "unknown" : percent(document.relative_gap, 3)}`);
-    words.push(`${document.elapsed_s.toFixed(1)} s`);
+    const words = reached(document);
     find("progress").replaceChildren(...words.map((word, place) => make("span", { class: place ? "" : "busy" }, word)));
   }
 
@@ -98,6 +98,19 @@ export class Solving {
     this.latest += 1;
     this.unchanged = null;
   }
+}
+
+// How far a solver is, in words.
+export function reached(document) {
+  const about = document.priority === null ? "cost" : `unserved of priority ${document.priority}`;
+  const known = (value) => (value === null ? "none yet" : money(value));
+  return [
+    document.cancelling ? "stopping" : "solving",
+    `${about} ${known(document.incumbent)}`,
+    `bound ${known(document.bound)}`,
+    `gap ${document.relative_gap === null ? "unknown" : percent(document.relative_gap, 3)}`,
+    `${document.elapsed_s.toFixed(1)} s`,
+  ];
 }
 
 function change(before, after) {

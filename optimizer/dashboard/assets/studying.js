@@ -1,7 +1,8 @@
 // Studies that take time, and calculators that take none.
 
 import { curves } from "./curves.js";
-import { find, make, percent, show, showFaults } from "./elements.js";
+import { find, make, percent, show, showFaults, wrongField } from "./elements.js";
+import { reached } from "./solving.js";
 import { Refused, follow, post, remove } from "./server.js";
 
 // Figures of a form: numbers where it wants numbers, lists where several can be ticked.
@@ -24,15 +25,29 @@ export class Studies {
   // asked: by kind of study, what to send; found: by kind, what to do with the answer.
   constructor(asked, found) {
     this.jobs = {};
+    this.round = 0;
     for (const button of document.querySelectorAll("[data-study]")) {
       const kind = button.dataset.study;
       const stop = document.querySelector(`[data-cancel="${kind}"]`);
       stop.addEventListener("click", () => this.jobs[kind] && remove(`/api/jobs/${this.jobs[kind]}`));
-      button.addEventListener("click", () => this.#run(kind, button, stop, asked[kind](), found[kind]));
+      const fields = button.closest('[role="tabpanel"]').querySelectorAll("input, select");
+      button.addEventListener("click", () => {
+        const wrong = wrongField(fields);
+        if (wrong) find(`progress-${kind}`).textContent = wrong.text;
+        else this.#run(kind, button, stop, asked[kind](), found[kind]);
+      });
     }
   }
 
+  // Whatever is under way is of a fleet that nobody looks at any more.
+  forget() {
+    this.round += 1;
+    for (const job of Object.values(this.jobs)) remove(`/api/jobs/${job}`).catch(() => {});
+  }
+
   async #run(kind, button, stop, body, found) {
+    const round = this.round;
+    const isOld = () => round !== this.round;
     const status = find(`progress-${kind}`);
     const steps = new Map();
     button.disabled = true;
@@ -41,14 +56,15 @@ export class Studies {
     try {
       const { job } = await post(`/api/studies/${kind}`, body);
       this.jobs[kind] = job;
-      const done = await follow(job, (document) => progress(status, steps, document));
+      const done = await follow(job, (document) => isOld() || progress(status, steps, document));
+      if (isOld()) return;
       status.textContent = `found in ${done.elapsed_s.toFixed(1)} s, ${whose(body)}`;
       show(`view-${kind}`, done.result.html);
       found?.(done.result);
       showFaults("faults", []);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      status.textContent = error.message;
+      if (!isOld()) status.textContent = error.message;
     } finally {
       button.disabled = false;
       stop.disabled = true;
@@ -66,7 +82,7 @@ function whose(body) {
 function progress(status, steps, document) {
   const time = `${document.elapsed_s.toFixed(0)} s`;
   if (document.step === undefined) {
-    status.textContent = `beginning, ${time}`;
+    status.textContent = document.incumbent === null ? `working, ${time}` : reached(document).join(", ");
     return;
   }
   if (document.kind !== "lab") {

@@ -12,11 +12,19 @@ export function openTab(name) {
   document.dispatchEvent(new CustomEvent("tab", { detail: name }));
 }
 
+// Shows or hides a tab; who looks at one that goes is led to the first.
+export function offerTab(name, offered) {
+  const tab = find(`tab-${name}`);
+  if (!offered && tab.getAttribute("aria-selected") === "true") openTab("plan");
+  tab.hidden = !offered;
+}
+
 export function beginTabs() {
-  const tabs = [...document.querySelectorAll('[role="tab"]')];
-  tabs.forEach((tab, place) => {
+  for (const tab of document.querySelectorAll('[role="tab"]')) {
     tab.addEventListener("click", () => openTab(tab.id.slice("tab-".length)));
     tab.addEventListener("keydown", (event) => {
+      const tabs = [...document.querySelectorAll('[role="tab"]:not([hidden])')];
+      const place = tabs.indexOf(tab);
       const moves = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: tabs.length - 1 };
       if (!(event.key in moves)) return;
       event.preventDefault();
@@ -24,5 +32,5 @@ export function beginTabs() {
       next.focus();
       next.click();
     });
-  });
+  }
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from optimizer.report.matplotlib_figure import inline_svg, new_figure, plain
+from optimizer.report.matplotlib_figure import inline_svg, new_figure, plain, short
 
 __all__ = [
     "COLOURS",
@@ -60,7 +60,7 @@ def bar_chart(
             continue
         widths = [amounts.get(part, 0.0) for _, amounts in rows]
         axes.barh(
-            range(len(rows)), widths, left=lefts, height=0.62, label=plain(part),
+            range(len(rows)), widths, left=lefts, height=0.62, label=short(part),
             color=COLOURS[place % len(COLOURS)],
             hatch=_HATCHES[place // len(COLOURS) % len(_HATCHES)],
         )  # fmt: skip
@@ -147,7 +147,7 @@ def curve_chart(
             "color": COLOURS[place % len(COLOURS)],
             "linestyle": ("-", "--", ":", "-.")[place % 4],
         }
-        axes.plot(x, y, label=plain(name), drawstyle="steps-post" if steps else "default", **style)
+        axes.plot(x, y, label=short(name), drawstyle="steps-post" if steps else "default", **style)
     for axis in logarithmic:
         getattr(axes, f"set_{axis}scale")("log")
     if from_zero:
@@ -183,6 +183,6 @@ def _strip(axes: Any, sides: Sequence[str]) -> None:
 
 
 def _name_rows(axes: Any, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [plain(name) for name in names])
+    axes.set_yticks(range(len(names)), [short(name) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.5, -0.5)

@@ -73,7 +73,7 @@ def test_uncertain_loads_give_way_and_it_is_said(client: Any) -> None:
     text = SMALL.read_text(encoding="utf-8")
     text += "\nuncertainty:\n  scenarios: [{name: busy, factor: 2}]\n"
     document = client.post("/api/fleets", json={"text": text}).json()
-    assert any("uncertainty" in note for note in document["notes"])
+    assert any("Uncertain loads" in note for note in document["notes"])
     job = client.post("/api/solves", json={"fleet": document["id"]}).json()["job"]
     result = ended(client, job)["result"]
     assert result["changes"] == ["uncertainty=null"]

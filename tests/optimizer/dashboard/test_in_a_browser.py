@@ -345,3 +345,54 @@ def test_narrow_windows_and_dark_ones_show_all_of_it(window: Window) -> None:
         window.ask("localStorage.removeItem('colours')")
         window.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
         window.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_periods_are_planned_where_a_fleet_has_them(window: Window) -> None:
+    """Its tab is there, and its plan with the command; with the next fleet both go."""
+    assert "Periods" not in window.driver.find_element("css selector", ".tabs").text
+    one = SMALL.read_text(encoding="utf-8")
+    more = one + "\nhorizon: {periods: [{name: night, factor: 0.2}, {name: day}]}\n"
+
+    def paste(text: str) -> None:
+        window.click("#paste-open")
+        window.set("#paste-text", text)
+        window.click("#paste-load")
+
+    paste(more)
+    window.until("return !document.querySelector('#tab-horizon').hidden")
+    window.click("#tab-horizon")
+    window.click("[data-study=horizon]")
+    window.until("return document.querySelector('#view-horizon svg')")
+    assert "over 2 periods" in window.driver.find_element("id", "view-horizon").text
+    assert "fleetopt horizon fleet.yaml" in window.text
+    paste(one)
+    window.until("return document.querySelector('#tab-horizon').hidden")
+    assert window.ask("return document.querySelector('#view-horizon').children.length") == 0
+
+
+@pytest.mark.parametrize(
+    ("tab", "field", "values", "shown"),
+    [
+        ("plan", "#time-limit", ("-1", "1e9"), "#faults"),
+        ("plan", "#all-loads-number", ("-1", ""), "#faults"),
+        ("plan", _SLIDER.replace("range", "number"), ("-1", ""), "#faults"),
+        ("pareto", "#points", ("1", "2.5", ""), "#progress-front"),
+        ("whatif", "#share", ("0", ""), "#progress-tornado"),
+        ("lab", "[name=spike]", ("-1", ""), "#progress-lab"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named_and_the_page_goes_on(
+    window: Window, tab: str, field: str, values: tuple[str, ...], shown: str
+) -> None:
+    """With its label and what is wanted; put right, the plan is there as before."""
+    before = window.cost
+    window.click(f"#tab-{tab}")
+    right = window.ask("return document.querySelector(arguments[0]).value", field)
+    for value in values:
+        window.set(field, value)
+        if tab != "plan":
+            window.click(f"#panel-{tab} [data-study]")
+        window.until(f"return document.querySelector({shown!r}).textContent.includes(':')")
+        window.set(field, right)
+        window.until(_SOLVED)
+    assert window.cost == before

@@ -150,3 +150,39 @@ def test_set_of_solve_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> 
     err = capsys.readouterr().err
     assert "did you mean 'chat'" in err
     assert "Traceback" not in err
+
+
+def test_periods_and_uncertain_loads_are_planned_with_the_changes(client: Any) -> None:
+    """As the command line beside them does; other views leave the uncertain loads aside."""
+    spec = load(SMALL).model_dump(by_alias=True, mode="json")
+    spec["horizon"] = {"periods": [{"name": "night", "factor": 0.2}, {"name": "day"}]}
+    spec["uncertainty"] = {"scenarios": [{"name": "usual"}, {"name": "busy", "factor": 1.5}]}
+    laid = client.post("/api/fleets", json={"text": json.dumps(spec), "name": "both.yaml"}).json()
+    assert laid["over_loads"] == {"horizon": True, "uncertain": True}
+    changes = ["capacities[0].cards+=2"]
+    for kind, verb, words in (("horizon", "horizon", "night"), ("uncertain", "solve", "busy")):
+        asked = {"fleet": laid["id"], "changes": changes, "relative_gap": 0.01}
+        begun = client.post(f"/api/studies/{kind}", json=asked)
+        found = ended(client, begun.json()["job"])
+        assert found["state"] == "done", found
+        assert words in found["result"]["html"]
+        command = f"fleetopt {verb} both.yaml --set 'capacities[0].cards+=2' --gap 0.01 --json"
+        expected = (
+            command
+            if kind == "uncertain"
+            else command.replace("--set", "--set uncertainty=null --set", 1)
+        )
+        assert found["result"]["command"] == expected
+
+
+def test_a_fleet_of_one_load_has_no_other_loads_to_plan(client: Any, fleet: str) -> None:
+    """The page does not offer it, and whoever asks is told what is missing."""
+    assert client.get(f"/api/fleets/{fleet}").json()["over_loads"] == {
+        "horizon": False,
+        "uncertain": False,
+    }
+    for kind in ("horizon", "uncertain"):
+        begun = client.post(f"/api/studies/{kind}", json={"fleet": fleet})
+        found = ended(client, begun.json()["job"])
+        assert found["state"] == "failed"
+        assert "internal error" not in found["message"]

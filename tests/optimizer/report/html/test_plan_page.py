@@ -144,3 +144,14 @@ def test_a_notebook_shows_verdict_and_services() -> None:
     assert shown is not None
     assert "<html" not in shown
     assert "2 of 2 services served" in Page(shown).text
+
+
+def test_long_names_and_names_of_any_script_leave_the_charts_whole() -> None:
+    """Long ones are cut in charts and whole in tables; glyphs are the browser's to find."""
+    name = "聊天🚀" * 40
+    data = two(first=name).model_dump(by_alias=True, mode="json")
+    markup = plan_page(PlanReport(plan=optimize(FleetSpec.model_validate(data))))
+    drawn = markup[markup.index("<svg") : markup.index("</svg>")]
+    assert name in markup
+    assert name not in drawn
+    assert "聊天🚀" in drawn
