@@ -22,6 +22,7 @@ from optimizer.fleet.horizon.check_time import Key, check_time, key_of
 from optimizer.fleet.horizon.horizon_plan import HorizonPlan, PeriodAllocation, PeriodPlan
 from optimizer.fleet.plan import Allocation, ResourceUse
 from optimizer.fleet.resources import KINDS, resource_uses
+from optimizer.fleet.split_services import splits
 from optimizer.fleet.uncertainty import with_rates
 from optimizer.fleet.violation import PlanCheck, Violation
 from optimizer.spec.fleet_spec import FleetSpec
@@ -136,6 +137,10 @@ class _Check:
                 carriers = [
                     a for a in period.allocations if a.carries and a.service == service.name
                 ]
+                if splits(self.spec, service):
+                    for message in _shares(self.spec, service, carriers, rate, period):
+                        yield Violation("load", service.name, f"{message} in {name}")
+                    continue
                 times = len(carriers) + period.unserved.count(service.name)
                 if times != 1:
                     what = "neither served nor unserved" if not times else "served twice"
@@ -150,6 +155,7 @@ class _Check:
                 if not a.carries or a.shared_with:
                     continue
                 service, rate = self.services[a.service], period.rates_rps[a.service]
+                rate = rate if a.rate_rps is None else a.rate_rps
                 message = self._too_few(service, a, rate)
                 if message:
                     yield Violation("service", a.service, f"{message} in {period.name}")
@@ -194,10 +200,11 @@ class _Check:
         spares = service.spares if rate > 0 else 0
         if a.serving < a.needed:
             return f"{a.serving} replicas serve, {a.needed} are needed"
-        if a.needed < service.replicas.min:
-            return f"{a.needed} replicas, at least {service.replicas.min} are wanted"
-        if service.replicas.max is not None and a.needed > service.replicas.max:
-            return f"{a.needed} replicas, at most {service.replicas.max} are allowed"
+        if not splits(self.spec, service):
+            if a.needed < service.replicas.min:
+                return f"{a.needed} replicas, at least {service.replicas.min} are wanted"
+            if service.replicas.max is not None and a.needed > service.replicas.max:
+                return f"{a.needed} replicas, at most {service.replicas.max} are allowed"
         if rate > 0 and a.serving <= spares:
             return f"{a.serving} replicas, of which {spares} are spare"
         return ""
@@ -321,6 +328,31 @@ class _Check:
         bound = plan.dual_bound
         if bound is not None and bound > total + penalties + _AGREES * max(1.0, abs(bound)):
             yield Violation("total", "dual_bound", f"{bound:.9g}, more than the plan costs")
+
+
+def _shares(
+    spec: FleetSpec,
+    service: ServiceSpec,
+    carriers: list[PeriodAllocation],
+    rate: float,
+    period: PeriodPlan,
+) -> Iterator[str]:
+    """Yield what is wrong with how the load of a service that splits is spread in a period."""
+    if service.name in period.unserved:
+        if carriers:
+            yield "is served and unserved"
+        return
+    given = math.fsum(a.rate_rps or 0.0 for a in carriers)
+    if not _agree(given, rate) or any((a.rate_rps or 0.0) <= 0 for a in carriers):
+        yield f"{given:.9g} requests/s are served of {rate:.9g}"
+    most = service.max_different or spec.optimizer.max_different or len(carriers)
+    if len(carriers) > most:
+        yield f"{len(carriers)} configurations serve, at most {most} may"
+    total = sum(a.serving for a in period.allocations if a.service == service.name)
+    if total < service.replicas.min:
+        yield f"{total} replicas, at least {service.replicas.min} are wanted"
+    if service.replicas.max is not None and total > service.replicas.max:
+        yield f"{total} replicas, at most {service.replicas.max} are allowed"
 
 
 def _agree(one: float, other: float) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from optimizer.fleet.horizon.horizon_plan import HorizonPlan, PeriodAllocation
+from optimizer.fleet.split_services import splits
 from optimizer.fleet.violation import Violation
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.horizon import HorizonSpec, HorizonStart
@@ -116,7 +117,12 @@ class _Time:
         before: dict[str, Key] = {}
         first = self._first_moves()
         for t, period in enumerate(self.plan.periods):
-            now = {a.service: key_of(a) for a in period.allocations if a.carries}
+            # Services that split use several configurations at once: they start and stop.
+            now = {
+                a.service: key_of(a)
+                for a in period.allocations
+                if a.carries and not splits(self.spec, self.services[a.service])
+            }
             moved = {name for name, key in now.items() if before.get(name, key) != key}
             moved = moved if t else first
             if moved != set(period.moved):
@@ -136,7 +142,8 @@ class _Time:
                 entry.accelerator == a.accelerator and entry.max_batch in (None, a.max_batch)
                 for entry in runs
             )
-            if a.carries and runs and not goes_on:
+            chooses = not splits(self.spec, self.services[a.service])
+            if a.carries and runs and not goes_on and chooses:
                 moved.add(a.service)
         return moved
 

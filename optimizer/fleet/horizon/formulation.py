@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from optimizer.fleet.horizon.link_rows import LinkRows
 from optimizer.fleet.horizon.replica_choices import ReplicaChoices
+from optimizer.fleet.horizon.split_rows import SplitColumns, add_split
 from optimizer.fleet.horizon.starting_point import StartingPoint
 from optimizer.fleet.problem import penalties_of, priorities_of
 from optimizer.spec.horizon import HorizonSpec
 from optimizer.spec.options import PriorityMode, UnservedPolicy
-from solvers import AllocationProblem, Links, SparseColumns
+from solvers import AllocationProblem
 
 __all__ = ["HorizonProblem", "horizon_problem"]
 
@@ -34,7 +36,11 @@ class HorizonProblem:
     impossible
         Pairs of service and period.
     way, period
-        (n,), of each column; way -1: unserved.
+        (n,), of each column; way -1: unserved, or served by the counts of a service that splits.
+    split
+        Columns of z of the services that split.
+    served
+        (periods, services), columns of x: such a service is served; -1 where it chooses.
     serving, starting
         (periods, k), columns of z: replicas that serve, and that are started.
     moved
@@ -58,44 +64,8 @@ class HorizonProblem:
     committed: IntArray
     start: StartingPoint
     kept: IntArray
-
-
-@dataclass
-class _Rows:
-    """Rows of links as they are added, in triplets."""
-
-    lower: list[FloatArray] = field(default_factory=list)
-    upper: list[FloatArray] = field(default_factory=list)
-    of_x: list[tuple[IntArray, IntArray, FloatArray]] = field(default_factory=list)
-    of_z: list[tuple[IntArray, IntArray, FloatArray]] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, size: int, lower: float, upper: ArrayLike = np.inf) -> IntArray:
-        """Add rows with the same lower limit; return their numbers."""
-        self.lower.append(np.full(size, lower))
-        self.upper.append(np.broadcast_to(np.asarray(upper, dtype=np.float64), (size,)))
-        self.count += size
-        return np.arange(self.count - size, self.count)
-
-    def x(self, rows: IntArray, columns: IntArray, value: ArrayLike) -> None:
-        """Add terms of x."""
-        self.of_x.append(_terms(rows, columns, value))
-
-    def z(self, rows: IntArray, columns: IntArray, value: ArrayLike) -> None:
-        """Add terms of z."""
-        self.of_z.append(_terms(rows, columns, value))
-
-    def links(self, n: int, cost: FloatArray, upper: FloatArray) -> Links:
-        """Return the links over n columns, with whole z from 0."""
-        return Links(
-            np.concatenate(self.lower),
-            np.concatenate(self.upper),
-            _matrix(self.of_x, (self.count, n)),
-            _matrix(self.of_z, (self.count, len(cost))),
-            cost=cost,
-            upper=upper,
-            integer=np.ones(len(cost), dtype=np.bool_),
-        )
+    split: SplitColumns
+    served: IntArray
 
 
 def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonProblem:
@@ -110,6 +80,8 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
         m_t >= x_t - x_(t-1) for every way               a move, where moving costs something
         x_t = x'_t for the first and each other service  who shares replicas, does with all
 
+    and those of `add_split` for services that split, which have one x: whether they are served;
+
     and the paid replicas n_t + s_t + ... + s_(t-d+1) count in every limit and price. Replicas of
     the first period are there when it begins. Instances of a commitment are paid in every period;
     beyond them the price is the usual one.
@@ -121,13 +93,17 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
     """
     periods, ways = choices.needed.shape
     services = len(choices.spec.services)
-    place, way = np.nonzero(choices.needed >= 0)
+    place, way = np.nonzero((choices.needed >= 0) & ~choices.splits[choices.service])
     owner = choices.service[way] * periods + place
     may_stay = choices.spec.optimizer.unserved is UnservedPolicy.ALLOWED
     groups = np.arange(services * periods)
-    missing = np.setdiff1d(groups, owner)
+    by_counts = np.intersect1d(np.flatnonzero(choices.splits), choices.service)
+    counted = (by_counts[:, None] * periods + np.arange(periods)).ravel()
+    missing = np.setdiff1d(groups, np.concatenate([owner, counted]))
     stays = groups if may_stay else groups[:0]
-    n = len(way) + len(stays)
+    n = len(way) + len(stays) + len(counted)
+    served = np.full((periods, services), -1, dtype=np.int64)
+    served[counted % periods, counted // periods] = np.arange(len(counted)) + len(way)
     serving = np.arange(periods * ways).reshape(periods, ways)
     starting = serving + periods * ways
     moves = periods - 1 if horizon.move_cost > 0 and periods > 1 else 0
@@ -138,19 +114,22 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
     start = StartingPoint.of(choices, horizon)
     kept = np.arange(len(start.pair_way)) + bought + len(committed) + demand.size
     lost = np.arange(len(start.lost)) + bought + len(committed) + demand.size + len(kept)
-    columns = bought + len(committed) + demand.size + len(kept) + len(lost)
-    rows = _Rows()
+    split = SplitColumns.of(choices, bought + len(committed) + demand.size + len(kept) + len(lost))
+    columns = bought + len(committed) + demand.size + len(kept) + len(lost) + split.size
+    rows = LinkRows()
     column_of = np.full((periods, ways), -1, dtype=np.int64)
     column_of[place, way] = np.arange(len(way))
     at = rows.add(len(way), 0.0)
     rows.z(at, serving[place, way], 1.0)
     rows.x(at, np.arange(len(way)), -choices.needed[place, way])
     _share(rows, choices, column_of)
+    add_split(rows, choices, split, served, serving)
     _flow(rows, horizon, serving, starting)
     if start.known:
         _first(rows, horizon, start, (kept, lost), serving, starting)
     if moves:
-        _moves(rows, choices, column_of, moved, len(way) if may_stay else None)
+        first_stay = len(way) + len(counted) if may_stay else None
+        _moves(rows, choices, column_of, moved, first_stay)
     paid = _paid(serving, starting, horizon.start_delay_periods)
     _limits(rows, choices, paid)
     most = np.maximum(choices.needed.max(axis=0), 0)
@@ -160,7 +139,7 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
     upper[starting[max(periods - horizon.start_delay_periods, 0) :]] = 0
     if not horizon.start_delay_periods and not start.known:
         upper[starting[0]] = 0
-    upper[moved] = 1
+    upper[moved] = upper[split.used] = upper[split.share] = 1
     there = np.concatenate([kept, lost]) if start.known else serving[0]
     cost = _cost(choices, horizon, columns, serving, starting, paid, there)
     cost[moved] = horizon.move_cost
@@ -173,34 +152,37 @@ def horizon_problem(choices: ReplicaChoices, horizon: HorizonSpec) -> HorizonPro
             np.concatenate(
                 [
                     np.where((place == 0) & start.moved[way], horizon.move_cost, 0.0),
+                    np.zeros(len(counted)),
                     np.zeros(len(stays)) if strict else penalty,
                 ]
             ),
             np.zeros((0, n)),
             [],
-            np.concatenate([owner, stays]),
+            np.concatenate([owner, counted, stays]),
             priority=np.repeat(priorities_of(choices.spec), periods) if strict else None,
-            unserved=np.arange(n) >= len(way) if may_stay else None,
-            links=rows.links(n, cost, upper),
+            unserved=np.arange(n) >= len(way) + len(counted) if may_stay else None,
+            links=rows.links(n, cost, upper, ~np.isin(np.arange(columns), split.share)),
         )
     lacking = [] if may_stay else missing.tolist()
     return HorizonProblem(
         choices=choices,
         arrays=arrays,
         impossible=tuple(divmod(group, periods) for group in lacking),
-        way=np.concatenate([way, np.full(len(stays), -1, dtype=np.int64)]),
-        period=np.concatenate([place, stays % periods]),
+        way=np.concatenate([way, np.full(n - len(way), -1, dtype=np.int64)]),
+        period=np.concatenate([place, counted % periods, stays % periods]),
         serving=serving,
         starting=starting,
         moved=moved,
         committed=committed,
         start=start,
         kept=kept,
+        split=split,
+        served=served,
     )
 
 
 def _first(
-    rows: _Rows,
+    rows: LinkRows,
     horizon: HorizonSpec,
     start: StartingPoint,
     columns: tuple[IntArray, IntArray],
@@ -220,7 +202,7 @@ def _first(
         rows.z(at, starting[0], 1.0)
 
 
-def _flow(rows: _Rows, horizon: HorizonSpec, serving: IntArray, starting: IntArray) -> None:
+def _flow(rows: LinkRows, horizon: HorizonSpec, serving: IntArray, starting: IntArray) -> None:
     """Add what ties a period to the one before it."""
     periods, ways = serving.shape
     delay = horizon.start_delay_periods
@@ -239,7 +221,7 @@ def _flow(rows: _Rows, horizon: HorizonSpec, serving: IntArray, starting: IntArr
             rows.z(at, starting[t - delay - u], -1.0)
 
 
-def _share(rows: _Rows, choices: ReplicaChoices, column_of: IntArray) -> None:
+def _share(rows: LinkRows, choices: ReplicaChoices, column_of: IntArray) -> None:
     """Add that all services of a shared candidate take it, or none; the first has its replicas."""
     for first, *others in choices.together:
         periods = np.flatnonzero(column_of[:, first] >= 0)
@@ -250,7 +232,7 @@ def _share(rows: _Rows, choices: ReplicaChoices, column_of: IntArray) -> None:
 
 
 def _moves(
-    rows: _Rows,
+    rows: LinkRows,
     choices: ReplicaChoices,
     column_of: IntArray,
     moved: IntArray,
@@ -276,7 +258,7 @@ def _paid(serving: IntArray, starting: IntArray, delay: int) -> list[list[IntArr
     ]
 
 
-def _limits(rows: _Rows, choices: ReplicaChoices, paid: list[list[IntArray]]) -> None:
+def _limits(rows: LinkRows, choices: ReplicaChoices, paid: list[list[IntArray]]) -> None:
     for resource in range(len(choices.resources)):
         used = np.flatnonzero(choices.usage[resource])
         for columns in paid:
@@ -317,7 +299,7 @@ def _committed_machines(choices: ReplicaChoices, horizon: HorizonSpec) -> IntArr
 
 
 def _commit(
-    rows: _Rows,
+    rows: LinkRows,
     choices: ReplicaChoices,
     horizon: HorizonSpec,
     paid: list[list[IntArray]],
@@ -341,19 +323,3 @@ def _commit(
         cost[demand[place]] = choices.table.inventory.cost_per_hour[machine] * hours
         if entry.max_instances is not None:
             upper[committed[place]] = entry.max_instances
-
-
-def _terms(
-    rows: IntArray, columns: IntArray, value: ArrayLike
-) -> tuple[IntArray, IntArray, FloatArray]:
-    values = np.broadcast_to(np.asarray(value, dtype=np.float64), (len(columns),))
-    return rows, columns, values
-
-
-def _matrix(
-    terms: list[tuple[IntArray, IntArray, FloatArray]], shape: tuple[int, int]
-) -> SparseColumns:
-    if not terms:
-        return SparseColumns.from_triplets(shape, rows=[], columns=[], values=[])
-    rows, columns, values = (np.concatenate(part) for part in zip(*terms, strict=True))
-    return SparseColumns.from_triplets(shape, rows=rows, columns=columns, values=values)

@@ -30,6 +30,10 @@ class PeriodAllocation(_Part):
     started: int = Field(description="Starts that are ordered as this period begins.")
     stopped: int = Field(description="Stops as this period begins.")
     instances: int = Field(description="Accelerator instances of all that are paid.")
+    rate_rps: float | None = Field(
+        default=None,
+        description="Of a service that splits, what goes here of its load [requests/s]; null: all.",
+    )
     replicas_of: str | None = Field(
         default=None,
         description="The service with which its replicas stand, where it shares them.",

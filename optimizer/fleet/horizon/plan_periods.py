@@ -29,6 +29,11 @@ from solvers import CancelFlag, Progress, Reason, SolveResult, check, solve
 
 __all__ = ["forecast_rates", "plan_horizon"]
 
+# Shares below it are rounding of a linear programme.
+_NO_SHARE = 1e-7
+# Divisions such as 6.0 / 2.0000000001 must not cost a replica.
+_ROUNDING = 1e-6
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -140,6 +145,8 @@ def _plan(problem: HorizonProblem, horizon: HorizonSpec, result: SolveResult) ->
     chosen = np.zeros(serving.shape, dtype=np.bool_)
     taken = np.flatnonzero((result.x > 0) & (problem.way >= 0))
     chosen[problem.period[taken], problem.way[taken]] = True
+    rates = _split_rates(problem, result.x, result.z)
+    chosen |= rates > 0
     delay = horizon.start_delay_periods
     ready = np.zeros_like(serving)
     ready[delay:] = started[: periods - delay] if delay < periods else 0
@@ -165,17 +172,20 @@ def _plan(problem: HorizonProblem, horizon: HorizonSpec, result: SolveResult) ->
     documents = []
     for t, period in enumerate(horizon.periods):
         seen = chosen[t] | (serving[t] + starting[t] + started[t] + stopped[t] > 0)
-        rates = choices.rates_rps[t].tolist()
+        loads = choices.rates_rps[t].tolist()
         served = set(choices.service[chosen[t]].tolist())
+        whole = problem.served[t]
+        served |= set(np.flatnonzero((whole >= 0) & (result.x[whole] > 0)).tolist())
         services = choices.spec.services
         documents.append(
             PeriodPlan(
                 name=period.name or f"{t}",
-                rates_rps={s.name: rate for s, rate in zip(services, rates, strict=True)},
+                rates_rps={s.name: rate for s, rate in zip(services, loads, strict=True)},
                 allocations=(*(lost if t == 0 else ()), *(
                     _allocation(
                         choices, k, carries=bool(chosen[t, k]),
-                        needed=int(choices.needed[t, k]) if chosen[t, k] else 0,
+                        needed=_needed(problem, t, k, rates[t, k]) if chosen[t, k] else 0,
+                        rate_rps=float(rates[t, k]) if rates[t, k] else None,
                         serving=int(serving[t, k]), starting=int(starting[t, k]),
                         started=int(started[t, k]), stopped=int(stopped[t, k]),
                     )
@@ -207,9 +217,33 @@ def _plan(problem: HorizonProblem, horizon: HorizonSpec, result: SolveResult) ->
     )
 
 
+def _split_rates(problem: HorizonProblem, x: IntArray, z: FloatArray) -> FloatArray:
+    """Return (periods, ways), what goes to each way of services that split [requests/s]."""
+    choices, split = problem.choices, problem.split
+    shares = np.zeros(problem.serving.shape)
+    shares[:, split.way] = np.where(z[split.share] > _NO_SHARE, z[split.share], 0.0)
+    for t, owner in zip(*np.nonzero(problem.served >= 0), strict=True):
+        mine = choices.service == owner
+        is_served = x[problem.served[t, owner]] > 0
+        shares[t, mine] *= 1.0 / shares[t, mine].sum() if is_served else 0.0
+    rates: FloatArray = shares * choices.rates_rps[:, choices.service]
+    return rates
+
+
+def _needed(problem: HorizonProblem, t: int, way: int, rate_rps: float) -> int:
+    """Return the replicas that carry what goes to a way, spares included."""
+    choices = problem.choices
+    if not rate_rps:
+        return int(choices.needed[t, way])
+    each = float(choices.table.rate_per_replica_rps[choices.row[way]])
+    spares = choices.spec.services[int(choices.service[way])].spares
+    return math.ceil(rate_rps / each * (1 - _ROUNDING)) + spares
+
+
 def _moved(problem: HorizonProblem, chosen: NDArray[np.bool_]) -> list[list[int]]:
     """Return, by period, the services whose load goes elsewhere than in the period before."""
     owner = problem.choices.service
+    chosen = chosen & ~problem.choices.splits[owner]
     taken = np.flatnonzero(chosen[0] & problem.start.moved)
     moved: list[list[int]] = [np.unique(owner[taken]).tolist()]
     for before, now in pairwise(chosen):
@@ -269,8 +303,8 @@ def _cost(
 
 
 def _allocation(
-    choices: ReplicaChoices, way: int, *, carries: bool, needed: int, serving: int,
-    starting: int, started: int, stopped: int,
+    choices: ReplicaChoices, way: int, *, carries: bool, needed: int, rate_rps: float | None,
+    serving: int, starting: int, started: int, stopped: int,
 ) -> PeriodAllocation:  # fmt: skip
     table, row = choices.table, int(choices.row[way])
     name = choices.spec.services[int(choices.service[way])].name
@@ -285,6 +319,7 @@ def _allocation(
         max_batch=int(table.max_batch[row]) or None,
         carries=carries,
         needed=needed,
+        rate_rps=rate_rps,
         serving=serving,
         starting=starting,
         started=started,

@@ -143,6 +143,11 @@ class ReplicaChoices:
         )  # fmt: skip
 
     @property
+    def splits(self) -> NDArray[np.bool_]:
+        """Return (services,), which may use several ways at once."""
+        return np.array([splits(self.spec, service) for service in self.spec.services])
+
+    @property
     def together(self) -> list[IntArray]:
         """Return the ways of every shared candidate, one of each service, the first one's first."""
         place = np.full(len(self.table), -1, dtype=np.int64)
@@ -178,7 +183,13 @@ def _needed(
     )
     spares = np.array([s.spares for s in spec.services])[service]
     least = np.array([s.replicas.min for s in spec.services])[service]
-    most = np.array([np.inf if s.replicas.max is None else s.replicas.max for s in spec.services])
+    # What splits may have a part of its load here: all its replicas are limited together.
+    most = np.array(
+        [
+            np.inf if s.replicas.max is None or splits(spec, s) else float(s.replicas.max)
+            for s in spec.services
+        ]
+    )
     needed = np.maximum(carrying + np.where(load > 0, spares, 0), least)
     found = np.where(needed > most[service], -1, needed).astype(np.int64)
     shared = np.flatnonzero(table.shared[rows] >= 0)
@@ -207,8 +218,16 @@ def _refuse(spec: FleetSpec) -> None:
 
 def _beyond(spec: FleetSpec, service: ServiceSpec) -> str:
     """Return why a service cannot be planned by replicas of a fixed capacity; "" where it can."""
-    if splits(spec, service) or service.length_buckets is not None:
-        return "splits or comes in length buckets; over a horizon a service uses one configuration"
+    if service.length_buckets is not None:
+        return (
+            "comes in length buckets; over a horizon describe it by load.input_tokens and "
+            "load.output_tokens"
+        )
+    if service.survive is not None:
+        return (
+            f"must survive the loss of any {service.survive}, which a horizon does not know: give "
+            f"spares in place of survive"
+        )
     if service.routing is not RoutingPolicy.RANDOM or service.load.arrival_scv != 1.0:
         return (
             "has replicas whose capacity depends on their number; over a horizon set routing: "
