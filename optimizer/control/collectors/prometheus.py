@@ -2,7 +2,8 @@
 
 What arrives is told from what is completed and what stands in the queues: in a window requests
 arrive at the rate of completions plus the growth of what waits and runs. Completions alone fall
-short of the load exactly when there are too few replicas.
+short of the load exactly when there are too few replicas. A second, short window tells the same less
+exactly and sooner: it may raise what is expected, and is never needed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from optimizer.control.collectors.prometheus_query import (
 )
 from optimizer.control.errors import ControlError
 from optimizer.control.spec import (
+    NOT_ASKED,
     FleetObservation,
     MissingReason,
     Reading,
@@ -48,6 +50,11 @@ class PrometheusOptions(SpecModel):
     url: str = Field(description="Address of the server, such as http://prometheus:9090.")
     engine: str = Field(default="vllm", description="vllm, sglang or tgi.")
     window_s: Positive = Field(default=60.0, description="Time over which rates are counted [s].")
+    recent_s: Positive | None = Field(
+        default=30.0,
+        description="Time over which recent rates are counted [s], at least twice the scrape "
+        "interval; they are not asked for where this is null, or not below window_s.",
+    )
     stale_s: Positive = Field(default=90.0, description="Samples older than this are missing [s].")
     timeout_s: Positive = Field(default=10.0, description="Of every query [s].")
     instance_label: str = Field(default="instance", description="Label that tells replicas apart.")
@@ -87,6 +94,7 @@ class PrometheusCollector(Collector):
         self._fleet = fleet
         self._engine = ENGINES[self._options.engine]
         self.window_s = self._options.window_s
+        self.recent_s = self._options.recent_s or self.window_s
         headers = {}
         if self._options.bearer_file is not None:
             headers["Authorization"] = f"Bearer {_token(self._options.bearer_file)}"
@@ -135,9 +143,16 @@ class PrometheusCollector(Collector):
             words = f"{reporting.value:g} of {ready} replicas report"
             waiting = running = Reading.none(MissingReason.PARTIAL, words)
         completed = figures.rate(service, engine.completed)
+        recent = NOT_ASKED
+        if self.recent_s < self.window_s:
+            lately = figures.rate(service, engine.completed, self.recent_s)
+            recent = self._arrivals(service, figures, lately, waiting, running, self.recent_s)
         return ServiceObservation(
             service=service,
-            arrival_rate_rps=self._arrivals(service, figures, completed, waiting, running),
+            arrival_rate_rps=self._arrivals(
+                service, figures, completed, waiting, running, self.window_s
+            ),
+            recent_rate_rps=recent,
             completed_rate_rps=completed,
             input_tokens=figures.mean(service, engine.input_sum, engine.input_count),
             output_tokens=figures.mean(service, engine.output_sum, engine.output_count),
@@ -156,15 +171,17 @@ class PrometheusCollector(Collector):
         completed: Reading,
         waiting: Reading,
         running: Reading,
+        window_s: float,
     ) -> Reading:
         """Return the offered load: a gateway's counter, or completions and the queues' growth."""
         counter = self._options.offered.get(service)
         if counter is not None:
-            return figures.rate(service, (re.escape(counter),))
+            return figures.rate(service, (re.escape(counter),), window_s)
         for part in (waiting, running, completed):
             if part.missing is not None:
                 return Reading.none(part.missing, part.detail)
-        growth = figures.growth(service, (self._engine.waiting, self._engine.running))
+        queues = (self._engine.waiting, self._engine.running)
+        growth = figures.growth(service, queues, window_s)
         if isinstance(growth, Reading):
             return growth
         assert completed.value is not None
@@ -201,7 +218,6 @@ class _Figures:
         self._queries, self._options, self._labels = queries, options, labels
         names = sorted({name for one in labels.values() for name in one})
         self._by = ", ".join(names)
-        self._window = f"[{max(round(options.window_s), 1)}s]"
         self._known: dict[str, Answer] = {}
         self._failed: Answer | None = None
 
@@ -215,9 +231,11 @@ class _Figures:
         query = f"count by ({self._by}) (count by ({each}) ({{fresh}}))"
         return self._first(service, patterns, query)
 
-    def rate(self, service: str, patterns: tuple[str, ...]) -> Reading:
+    def rate(
+        self, service: str, patterns: tuple[str, ...], window_s: float | None = None
+    ) -> Reading:
         """Return the rate of a counter over all replicas, resets taken into account."""
-        query = f"sum by ({self._by}) (rate({{series}}{self._window}))"
+        query = f"sum by ({self._by}) (rate({{series}}{self._range(window_s)}))"
         return self._first(service, patterns, query)
 
     def mean(
@@ -234,16 +252,22 @@ class _Figures:
             return Reading.none(MissingReason.NO_TRAFFIC, "nothing was completed")
         return Reading.of(factor * total.value / count.value, max(total.age_s, count.age_s))
 
-    def growth(self, service: str, gauges: tuple[tuple[str, ...], ...]) -> float | Reading:
+    def growth(
+        self, service: str, gauges: tuple[tuple[str, ...], ...], window_s: float
+    ) -> float | Reading:
         """Return how fast gauges together grow [1/s]; a reading that says why where unknown."""
-        total = 0.0
+        total, within = 0.0, self._range(window_s)
         for patterns in gauges:
-            query = f"sum by ({self._by}) (deriv({{series}}{self._window}) and ({{fresh}}))"
+            query = f"sum by ({self._by}) (deriv({{series}}{within}) and ({{fresh}}))"
             found = self._value(service, patterns, query)
             if isinstance(found, Reading):
                 return found
             total += found
         return total
+
+    def _range(self, window_s: float | None) -> str:
+        """Return a range of PromQL; by default that of the window."""
+        return f"[{max(round(window_s or self._options.window_s), 1)}s]"
 
     def _first(self, service: str, patterns: tuple[str, ...], query: str) -> Reading:
         found = self._value(service, patterns, query)

@@ -25,6 +25,7 @@ from optimizer.control.spec.document import ControlDocument
 from optimizer.control.spec.forecast import LoadForecast, LoadForecasts
 from optimizer.control.spec.loading import load_control, load_scenario
 from optimizer.control.spec.observation import (
+    NOT_ASKED,
     FleetObservation,
     MissingReason,
     Reading,
@@ -65,6 +66,7 @@ from optimizer.control.spec.status import Condition, ConditionType, ControlStatu
 from optimizer.control.spec.variant import Variant
 
 __all__ = [
+    "NOT_ASKED",
     "DOCUMENTS",
     "ActuateAnswer",
     "ActuateRequest",

@@ -17,6 +17,7 @@ from optimizer.control.spec.variant import Variant
 from optimizer.spec.base import Name, SpecModel
 
 __all__ = [
+    "NOT_ASKED",
     "FleetObservation",
     "MissingReason",
     "Reading",
@@ -90,6 +91,7 @@ class Reading(SpecModel):
 
 
 NOT_ASKED = Reading(missing=MissingReason.NOT_ASKED)
+"""A figure that a collector does not look for."""
 
 
 class ServiceObservation(SpecModel):

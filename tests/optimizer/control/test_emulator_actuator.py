@@ -227,7 +227,10 @@ class Clients:
 def test_load_through_a_real_prometheus_scales_the_emulator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests over HTTP, scraped, are seen as load; replicas are added, and later taken back."""
+    """Requests over HTTP, scraped, are seen as load; replicas are added, and later taken back.
+
+    With the forecaster that everybody gets, in steps as short as the test.
+    """
     pytest.importorskip("uvicorn", reason="needs uvicorn (the extra 'serve')")
     from optimizer.control.collectors.prometheus import PrometheusCollector
     from optimizer.control.controller import Controller
@@ -249,7 +252,8 @@ def test_load_through_a_real_prometheus_scales_the_emulator(
         stabilization=StabilizationSpec(down_window_s=6.0, cooldown_down_s=4.0),
     )
     with served(config, timing) as emulator, prometheus(tmp_path, emulator.url) as server:
-        options = {"url": server, "window_s": 5, "stale_s": 5, "instance_label": "replica"}
+        windows = {"window_s": 5, "recent_s": 2, "stale_s": 5}
+        options = {"url": server, "instance_label": "replica", **windows}
         collector = PrometheusCollector(fleet, options)
         entry = {"service": "chat", "accelerator": "X", "url": emulator.url}
         target = EmulatorActuator(fleet, tmp_path, {"servers": [entry]})
@@ -257,10 +261,14 @@ def test_load_through_a_real_prometheus_scales_the_emulator(
         chat = Variant(service="chat", accelerator="X", max_batch=4)
         assert controller.planner.rate_rps(chat) < 11.0
 
+        lately: list[float] = []
+
         def until(done: Callable[[int], bool], limit_s: float) -> int:
             ends = time.monotonic() + limit_s
             while time.monotonic() < ends:
-                controller.step(time.time())
+                seen = controller.step(time.time()).observation
+                assert seen is not None
+                lately.append(seen.services[0].recent_rate_rps.value or 0.0)
                 held = target.counts(time.time()).wanted().get(chat, 0)
                 if done(held):
                     return held
@@ -273,6 +281,7 @@ def test_load_through_a_real_prometheus_scales_the_emulator(
         finally:
             clients.stop()
         assert many <= 6
+        assert max(lately) > 9.0
         until(lambda held: held == 1, 90.0)
         collector.close()
         target.close()

@@ -94,6 +94,49 @@ def test_a_healthy_server_tells_everything(fleet: FleetSpec) -> None:
     assert chat.arrival_rate_rps.age_s == 5.0
 
 
+def test_the_last_moments_are_asked_for_too(fleet: FleetSpec) -> None:
+    """A step stands in the short window before it fills the long one."""
+
+    def stepped(query: str) -> dict[str, Any]:
+        if "rate(" in query and "request_success" in query:
+            return vector(series(40.0 if "[20s]" in query else 20.0))
+        if "deriv" in query:
+            return vector(series(3.0 if "[20s]" in query else 1.0))
+        return healthy(query)
+
+    chat = seen(fleet, stepped, window_s=90.0, recent_s=20.0)
+    assert chat.arrival_rate_rps.value == pytest.approx(20.0 + 2 * 1.0)
+    assert chat.recent_rate_rps.value == pytest.approx(40.0 + 2 * 3.0)
+    assert collector(fleet, healthy, recent_s=20.0).recent_s == 20.0
+
+
+@pytest.mark.parametrize("recent_s", [None, 60.0, 90.0])
+def test_a_short_window_that_is_not_short_is_not_asked_for(
+    fleet: FleetSpec, recent_s: float | None
+) -> None:
+    """Nor is one that is switched off."""
+    asked: list[str] = []
+
+    def listening(query: str) -> dict[str, Any]:
+        asked.append(query)
+        return healthy(query)
+
+    chat = seen(fleet, listening, recent_s=recent_s)
+    assert chat.recent_rate_rps.missing is MissingReason.NOT_ASKED
+    assert all("[60s]" in query for query in asked if "rate(" in query or "deriv" in query)
+
+
+def test_the_last_moments_may_be_missing_alone(fleet: FleetSpec) -> None:
+    """One sample in the short window is no rate: missing, not zero, and the long one is known."""
+
+    def sparse(query: str) -> dict[str, Any]:
+        return vector() if "[30s]" in query else healthy(query)
+
+    chat = seen(fleet, sparse)
+    assert chat.arrival_rate_rps.known
+    assert chat.recent_rate_rps.missing is MissingReason.EMPTY
+
+
 def test_both_spellings_are_asked_for(fleet: FleetSpec) -> None:
     """Every query for a vLLM figure takes `vllm:` and `vllm_`."""
     asked: list[str] = []
@@ -140,7 +183,8 @@ def test_a_bad_answer_is_a_reason(fleet: FleetSpec, answer: Any, why: MissingRea
         return healthy(query) if young and why is not MissingReason.EMPTY else answer
 
     chat = seen(fleet, handler)
-    for reading in (chat.arrival_rate_rps, chat.completed_rate_rps, chat.waiting):
+    figures = (chat.arrival_rate_rps, chat.recent_rate_rps, chat.completed_rate_rps, chat.waiting)
+    for reading in figures:
         assert reading.value is None
         assert reading.missing is why
 
@@ -189,6 +233,7 @@ def test_half_of_the_replicas_is_not_all(fleet: FleetSpec) -> None:
     chat = seen(fleet, healthy, counts=ReplicaCounts(at_s=NOW, counts=(ready,)))
     assert chat.arrival_rate_rps.missing is MissingReason.PARTIAL
     assert chat.arrival_rate_rps.detail == "2 of 3 replicas report"
+    assert chat.recent_rate_rps.missing is MissingReason.PARTIAL
 
 
 def test_replicas_that_are_gone_are_not_counted(fleet: FleetSpec) -> None:
@@ -213,7 +258,7 @@ def test_a_gateways_counter_is_the_offered_load(fleet: FleetSpec) -> None:
         return vector(series(77)) if mine else healthy(query)
 
     chat = seen(fleet, handler, offered={"chat": "gateway_requests_total"})
-    assert chat.arrival_rate_rps.value == 77.0
+    assert chat.arrival_rate_rps.value == chat.recent_rate_rps.value == 77.0
     assert chat.completed_rate_rps.value == 10.0
 
 
@@ -243,8 +288,9 @@ def test_figures_that_contradict_each_other_are_no_rate(
             return vector(series(completed))
         return healthy(query)
 
-    rate = seen(fleet, handler).arrival_rate_rps
-    assert rate.missing is MissingReason.CONTRADICTORY
+    chat = seen(fleet, handler)
+    assert chat.arrival_rate_rps.missing is MissingReason.CONTRADICTORY
+    assert chat.recent_rate_rps.missing is MissingReason.CONTRADICTORY
 
 
 HOSTILE = 'x"} or vector(999) or {a="\\\n'
