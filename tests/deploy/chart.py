@@ -23,6 +23,11 @@ def read_yaml(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 
 
+def read_documents(text: str) -> list[dict[str, Any]]:
+    """Every document of a text that is not empty."""
+    return [one for one in YAML(typ="safe", pure=True).load_all(text) if one]
+
+
 def values(**changes: Any) -> dict[str, Any]:
     found = read_yaml((CHART / "values.yaml").read_text(encoding="utf-8"))
     for path, value in changes.items():
@@ -48,7 +53,7 @@ def rendered(**changes: Any) -> list[dict[str, Any]]:
     found = []
     for path in sorted(templates.glob("*.yaml")):
         text = _Template(path.read_text(encoding="utf-8"), names).render(root)
-        found += [one for one in YAML(typ="safe", pure=True).load_all(text) if one]
+        found += read_documents(text)
     return found
 
 

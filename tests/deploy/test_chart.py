@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,23 @@ import pytest
 
 from optimizer.control.operator.reconciler import STATE_NAME
 from tests.conftest import REPOSITORY
-from tests.deploy.chart import CHART, read_yaml, rendered, values
+from tests.deploy.chart import CHART, read_documents, read_yaml, rendered, values
 
 DEPLOY = REPOSITORY / "deploy"
+SWITCHED_ON: dict[str, Any] = {
+    "template__enabled": True,
+    "prometheus__secretName": "prometheus",
+    "serviceMonitor__enabled": True,
+    "serviceMonitor__labels": {"release": "monitoring"},
+    "dashboard__enabled": True,
+    "serviceAccount__annotations": {"a": "b"},
+    "nodeSelector": {"pool": "cpu"},
+    "tolerations": [{"operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "high",
+    "imagePullSecrets": [{"name": "registry"}],
+    "image__tag": "1.2.3",
+}
 
 
 def of_kind(objects: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
@@ -44,20 +61,7 @@ def test_the_chart_renders_with_its_own_values() -> None:
 
 def test_everything_that_can_be_switched_on_renders() -> None:
     """Template mode, a secret for Prometheus, a monitor, the dashboard, places to run."""
-    objects = rendered(
-        template__enabled=True,
-        prometheus__secretName="prometheus",
-        serviceMonitor__enabled=True,
-        serviceMonitor__labels={"release": "monitoring"},
-        dashboard__enabled=True,
-        serviceAccount__annotations={"a": "b"},
-        nodeSelector={"pool": "cpu"},
-        tolerations=[{"operator": "Exists"}],
-        affinity={"nodeAffinity": {}},
-        priorityClassName="high",
-        imagePullSecrets=[{"name": "registry"}],
-        image__tag="1.2.3",
-    )
+    objects = rendered(**SWITCHED_ON)
     pod = pod_of(of_kind(objects, "Deployment"))
     assert pod["nodeSelector"] == {"pool": "cpu"}
     assert pod["priorityClassName"] == "high"
@@ -142,18 +146,49 @@ def test_every_value_is_used() -> None:
 _WHOLE = ("resources", "nodeSelector", "affinity")
 
 
-def test_helm_agrees(tmp_path: Path) -> None:
-    """Where Helm is installed: its own lint, and the same objects as ours."""
-    helm = shutil.which("helm")
-    if helm is None:
-        pytest.skip("helm is not installed")
-    subprocess.run([helm, "lint", "--strict", str(CHART)], check=True, timeout=60)
-    command = [helm, "template", "llm", str(CHART), "--namespace", "serving"]
-    text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-    parts = [read_yaml(part) for part in text.split("\n---\n")]
-    assert sorted((p["kind"], p["metadata"]["name"]) for p in parts if p) == sorted(
-        (p["kind"], p["metadata"]["name"]) for p in rendered()
+@pytest.fixture
+def helm(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Helm itself, without anything of who runs it."""
+    found = shutil.which("helm", path=f"{os.environ['PATH']}:{Path(sys.executable).parent}")
+    if found is None:
+        pytest.skip("helm is not installed; .ci/install_helm.py fetches it")
+    homes = {name: str(tmp_path) for name in ("HOME", "HELM_CACHE_HOME", "HELM_CONFIG_HOME")}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [found, *arguments], capture_output=True, text=True, timeout=60, env=homes
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("changes", [{}, SWITCHED_ON], ids=["its own values", "all switched on"])
+def test_helm_agrees(
+    helm: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """Helm's own lint finds nothing, and it makes the same objects as ours, to the last field."""
+    chosen = tmp_path / "values.json"  # JSON is YAML
+    chosen.write_text(json.dumps(values(**changes)), encoding="utf-8")
+    given = [str(CHART), "--values", str(chosen)]
+    linted = helm("lint", "--strict", *given)
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+    made = helm("template", "llm", *given, "--namespace", "serving")
+    assert made.returncode == 0, made.stderr
+    theirs, ours = (
+        {(o["kind"], o["metadata"]["name"]): o for o in objects}
+        for objects in (read_documents(made.stdout), rendered(**changes))
     )
+    assert theirs == ours
+
+
+@pytest.mark.parametrize("wrong", ["replicas=-1", "leaseSeconds=1", "replica=2"])
+def test_helm_refuses_wrong_values(
+    helm: Callable[..., subprocess.CompletedProcess[str]], wrong: str
+) -> None:
+    """By the schema of the values, naming the one."""
+    made = helm("template", "llm", str(CHART), "--set", wrong)
+    assert made.returncode != 0
+    assert wrong.partition("=")[0] in made.stderr
 
 
 def test_versions_are_those_of_the_package() -> None:
