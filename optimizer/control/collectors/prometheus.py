@@ -2,8 +2,8 @@
 
 What arrives is told from what is completed and what stands in the queues: in a window requests
 arrive at the rate of completions plus the growth of what waits and runs. Completions alone fall
-short of the load exactly when there are too few replicas. A second, short window tells the same less
-exactly and sooner: it may raise what is expected, and is never needed.
+short of the load exactly when there are too few replicas. A second, short window tells the same
+less exactly and sooner: it may raise what is expected, and is never needed.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ from optimizer.control.spec.status import Condition, ConditionType, ControlStatu
 from optimizer.control.spec.variant import Variant
 
 __all__ = [
-    "NOT_ASKED",
     "DOCUMENTS",
+    "NOT_ASKED",
     "ActuateAnswer",
     "ActuateRequest",
     "ActuatorSpec",
