@@ -29,16 +29,22 @@ def tornado_fragment(found: Tornado) -> str:
 def tornado_values(found: Tornado) -> dict[str, Any]:
     """Return what the template speaks of."""
     base = found.base.total_cost_per_hour or 0.0
+    served = [_served_words(bar, found.base) for bar in found.bars]
     rows = [
-        (bar.figure, bar.less.total_cost_per_hour, bar.more.total_cost_per_hour)
-        for bar in found.bars[:_MOST_ROWS]
+        (
+            f"{bar.figure} †" if words else bar.figure,
+            bar.less.total_cost_per_hour,
+            bar.more.total_cost_per_hour,
+        )
+        for bar, words in zip(found.bars[:_MOST_ROWS], served[:_MOST_ROWS], strict=True)
     ]
     ends = (f"{found.share:.0%} less", f"{found.share:.0%} more")
     unit = f"{found.base.currency} per hour"
     return {
         "tornado": found,
         "tornado_chart": tornado_chart(base, rows, unit, ends) if rows else "",
-        "served_words": [_served_words(bar, found.base) for bar in found.bars],
+        "served_words": served,
+        "dagger": any(served[:_MOST_ROWS]),
     }
 
 
@@ -50,6 +56,6 @@ def _served_words(bar: TornadoBar, base: FleetPlan) -> str:
         if plan.found:
             more = sorted(set(plan.services_served) - mine)
             fewer = sorted(mine - set(plan.services_served))
-            words += [f"with {end} also {', '.join(more)}"] if more else []
-            words += [f"with {end} not {', '.join(fewer)}"] if fewer else []
+            words += [f"{end}: {', '.join(more)} served too"] if more else []
+            words += [f"{end}: {', '.join(fewer)} not served"] if fewer else []
     return "; ".join(words)
