@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from optimizer.report.plan_words import (
     load_words,
     place_words,
     replicas_words,
+    store_words,
     target_words,
     tightest_target,
     used_share,
@@ -135,6 +137,7 @@ def _verdict(plan: FleetPlan) -> dict[str, Any]:
 def _services(plan: FleetPlan) -> dict[str, Any]:
     return {
         "rows": [_row(allocation) for allocation in plan.allocations],
+        "stores": [(a, a.storage) for a in plan.allocations if a.storage is not None],
         "split": any(0 < a.share < WHOLE_SHARE for a in plan.allocations),
     }
 
@@ -145,6 +148,7 @@ def _row(a: Allocation) -> dict[str, Any]:
         "service": a.service,
         "service_class": f"{a.service_class} ({a.priority})",
         "place": place_words(a),
+        "store": "-" if a.storage is None else store_words(a.storage),
         "replicas": replicas_words(a),
         "batch": "-" if a.max_batch is None else a.max_batch,
         "cost": a.cost_per_hour,
@@ -198,8 +202,14 @@ def _tightest(plan: FleetPlan) -> list[tuple[Allocation, TargetOutcome]]:
 
 
 def _margins_chart(tightest: Sequence[tuple[Allocation, TargetOutcome]]) -> str:
+    several = Counter(a.service for a, _ in tightest)
     rows = [
-        (f"{a.service}: {target_words(target)}", used_share(target), target.met)
+        (
+            f"{a.service}{f' on {place_words(a)}' if several[a.service] > 1 else ''}: "
+            f"{target_words(target)}",
+            used_share(target),
+            target.met,
+        )
         for a, target in tightest[:_MOST_ROWS]
     ]
     if not rows:

@@ -10,6 +10,7 @@ import pytest
 from optimizer.fleet import FleetPlan, difference, optimize, shadow_prices, tornado
 from optimizer.fleet.pareto import pareto_front
 from optimizer.fleet.pareto_measure import ParetoMeasure
+from optimizer.fleet.plan import StorageUse
 from optimizer.report.html import PlanReport, plan_fragment, plan_page
 from optimizer.spec import FleetSpec
 from solvers import Reason
@@ -155,3 +156,20 @@ def test_long_names_and_names_of_any_script_leave_the_charts_whole() -> None:
     assert name in markup
     assert name not in drawn
     assert "聊天🚀" in drawn
+
+
+def test_where_kv_caches_are_kept_stands_in_the_page() -> None:
+    """The store of each service, in its row and with what it takes; elsewhere nothing of stores."""
+    use = StorageUse(
+        store="<i>nvme", recompute_ratio=0.25, reused_share=0.5, loading_ms=12.5, kept_gb=300.0,
+        read_gb_s=1.5, cost_per_hour=0.75,
+    )  # fmt: skip
+    plan = plan_of_two()
+    assert "KV caches" not in plan_page(PlanReport(plan=plan))
+    first, *rest = plan.allocations
+    kept = plan.model_copy(
+        update={"allocations": (first.model_copy(update={"storage": use}), *rest)}
+    )
+    page = Page(plan_page(PlanReport(plan=kept)))
+    assert "<i>nvme, 25% recomputed" in page.text
+    assert "x <i>nvme 25.0% 50.0% 12.5 300 1.5 - 0.75" in page.text
