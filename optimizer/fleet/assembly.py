@@ -22,6 +22,7 @@ from optimizer.fleet.plan import (
     UnservedService,
 )
 from optimizer.fleet.pool_allocations import pool_allocations
+from optimizer.fleet.power_words import power_words
 from optimizer.fleet.prediction import predict_partial, predict_whole, target_outcomes
 from optimizer.fleet.problem import FleetProblem
 from optimizer.fleet.purchases import purchases_of, with_tiers
@@ -129,7 +130,7 @@ def _notes(problem: FleetProblem) -> tuple[str, ...]:
     spec = problem.table.spec
     policy = spec.optimizer.saturation_policy
     pools = sharing_words(spec, problem.table.targets)
-    notes = (*spec.notes, *problem.notes, *pools)
+    notes = (*spec.notes, *problem.notes, *pools, *power_words(problem.columns))
     arrays = problem.arrays
     if arrays is None or policy is SaturationPolicy.NONE:
         return notes

@@ -83,6 +83,8 @@ class Linked:
         Of the further columns and of the rows.
     by_load
         (n,), columns whose power and carbon are in rows of their loads; None: none.
+    worth
+        (n,), how many times the replicas that a column needs may be worth having; None: once.
     """
 
     columns: Columns
@@ -99,6 +101,7 @@ class Linked:
     rows: list[_Row] = field(default_factory=list)
     purchases: list[Bought] = field(default_factory=list)
     by_load: NDArray[np.bool_] | None = None
+    worth: FloatArray | None = None
 
     def own_copy(self) -> Linked:
         """Return the same, to which may be added without changing this one."""

@@ -39,7 +39,7 @@ def linked_part(
     power = PowerRows.of(linked, split)
     if power is not None:
         power.add_objective()
-        linked.by_load = power.covered()
+        linked.by_load, linked.worth = power.covered(), power.worth()
     plain = []
     for resource in resources:
         uses = linked.uses_of(resource.name)
@@ -53,17 +53,23 @@ def linked_part(
     return (linked if linked.rows else None), plain
 
 
-def with_limits(columns: Columns, split: Split | None) -> Split | None:
+def with_limits(
+    columns: Columns, split: Split | None, worth: FloatArray | None = None
+) -> Split | None:
     """Return the split part with a most for every count: links may make more worth having.
 
-    More of a candidate than would serve the whole load alone, and than run today, never is.
+    More of a candidate than would serve the whole load alone, and than run today, never is, but for
+    the power that they draw: then so many times as many, see `Linked.worth`.
     """
     if split is None:
         return None
     table = columns.table
     today = Today.of(table)
     running = np.append(today.replicas, 0)[today.entry]
-    most = np.append(np.maximum(table.replicas, running), 1)[columns.candidate]
+    needed = np.append(table.replicas, 1)[columns.candidate]
+    if worth is not None:
+        needed = np.ceil(needed * worth)
+    most = np.maximum(needed, np.append(running, 1)[columns.candidate])
     return dataclasses.replace(split, upper=most.astype(np.float64))
 
 

@@ -59,6 +59,18 @@ class PowerLines:
     lines: tuple[PowerLine, ...]
     greatest: bool = False
 
+    @property
+    def lightest(self) -> float:
+        """Return the load of a replica below which sharing it among more saves no power."""
+        if not self.greatest:
+            return 1.0
+        meet = (
+            (first.idle - second.idle) / (second.slope - first.slope)
+            for first, second in pairwise(self.lines)
+            if second.slope > first.slope
+        )
+        return min((load for load in meet if 0.0 < load < 1.0), default=1.0)
+
     def at(self, load: FloatArray) -> FloatArray:
         """Return the bound at some loads of one replica."""
         each = [line.idle + line.slope * load for line in self.lines]

@@ -77,7 +77,7 @@ def with_measure(problem: FleetProblem, measure: ParetoMeasure) -> tuple[FleetPr
         of_x, of_z = columns.spread(Today.of(problem.table).moved), add_moves(linked)
     else:
         of_x, of_rates, of_z = PowerRows(linked, arrays.split).add_terms(KINDS[measure.value])
-    split, links = with_limits(columns, arrays.split), linked.links(problem.measure)
+    split, links = with_limits(columns, arrays.split, linked.worth), linked.links(problem.measure)
     wider = dataclasses.replace(arrays, split=split, links=links)
     further = np.zeros(_further(wider))
     further[list(of_z)] = list(of_z.values())

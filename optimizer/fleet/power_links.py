@@ -97,6 +97,16 @@ class PowerRows:
                 of_rates=of_rates, by_load=True, upper=0.0,
             )  # fmt: skip
 
+    def worth(self) -> FloatArray:
+        """Return (n,), how many times the replicas that a column needs may be worth having.
+
+        Where power bends upwards, more replicas, each with less to do, draw less together.
+        """
+        times = np.ones(len(self._columns.candidate))
+        for column, lines in self._power.lines.items():
+            times[column] = 1.0 / lines.lightest
+        return times
+
     def covered(self) -> NDArray[np.bool_]:
         """Return (n,), the columns whose power is counted here."""
         mine = np.zeros(len(self._columns.candidate), dtype=np.bool_)

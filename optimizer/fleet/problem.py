@@ -128,7 +128,7 @@ def problem_of(table: CandidateTable) -> FleetProblem:
             split = split_part(table, demand, columns.candidate, columns.owner, priced)
         linked, plain = linked_part(columns, split, limited)
         if linked is not None:
-            split = with_limits(columns, split)
+            split = with_limits(columns, split, linked.worth)
         arrays = _arrays(columns, measure, plain, split, linked)
     return FleetProblem(
         table=table,

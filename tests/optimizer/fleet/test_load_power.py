@@ -138,6 +138,54 @@ def test_a_tighter_objective_never_costs_less(power: dict[str, float], spares: i
     assert found[0] < found[-1]
 
 
+# Next to nothing up to a fifth of the load.
+STEEP = {"idle_w": 1.0, "full_w": 2000.0, "mid_utilization": 0.2, "mid_w": 2.0}
+
+
+@pytest.mark.parametrize("price", [1.0, 100.0, 10000.0])
+def test_a_tighter_objective_never_costs_less_where_power_bends_upwards(price: float) -> None:
+    """More replicas than the load needs draw less together: how many is decided at any bound."""
+    found = []
+    for bound in (40.0, 14.0, 11.5, 11.0):
+        data = _modelled(spares=0)
+        for machine in data["accelerators"]:
+            machine["power"] = STEEP
+        data["services"][0]["max_different"] = 1
+        data["optimizer"] = {"objective": "weighted", "weights": {"cost": 1.0, "power": price}}
+        data["classes"][0]["slos"][0]["targets"][1]["bound"] = bound
+        plan = fo.optimize(from_data(data), unserved="forbidden")
+        assert plan.primal_bound is not None
+        found.append(plan.primal_bound)
+    assert found == pytest.approx(sorted(found), rel=1e-6)
+
+
+@pytest.mark.parametrize(("price", "replicas"), [(1.0, 1), (6.0, 1), (7.0, 3)])
+def test_more_replicas_than_needed_where_power_is_dear(price: float, replicas: int) -> None:
+    """8 requests/s fill one A at 5, which draws 0.1 kW at a third of its load and 1.9 kW full.
+
+    Two half full draw 2 x 0.55, three a third full 3 x 0.1. With p the price of a kW that is
+    5 + 1.9 p, 10 + 1.1 p, 15 + 0.3 p: one up to p = 6.25, then three.
+    """
+    curve = {"idle_w": 0.0, "mid_utilization": 1.0 / 3.0, "mid_w": 100.0, "full_w": 1900.0}
+    weights = {"cost": 1.0, "power": price}
+    data = only_a(powered(curve, 8.0, objective="weighted", weights=weights), 100.0)
+    plan = fo.optimize(from_data(data))
+    (only,) = plan.allocations
+    assert only.replicas == replicas
+
+
+def test_services_that_choose_are_told_of_replicas_that_would_draw_less() -> None:
+    """The plan says what decides their number; a straight curve says nothing."""
+    for curve, said in ((STEEP, True), (STRAIGHT, False)):
+        data = _modelled(spares=0)
+        for machine in data["accelerators"]:
+            machine["power"] = curve
+        data["services"][0]["allocation"] = "choose"
+        data["optimizer"] = {"objective": "weighted", "weights": {"cost": 1.0, "power": 5.0}}
+        notes = fo.optimize(from_data(data)).notes
+        assert any("allocation: split with max_different: 1" in note for note in notes) is said
+
+
 def test_chords_of_a_power_that_bends_upwards_by_hand() -> None:
     """x^2 at 5 points, from 0 to 100 W: chords through 0, 1/2 and 1, then 1/4 and 3/4.
 
