@@ -118,7 +118,10 @@ def compare(
         ),
     ] = None,
     plots: Annotated[
-        bool, typer.Option("--plots", help="Draw profiles and anytime curves into the folder.")
+        bool,
+        typer.Option(
+            "--plots", help="Draw profiles and anytime curves into the folder, as SVG and PDF."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -286,16 +289,16 @@ def _draw(comparison: Comparison, known: dict[str, float], rules: TableRules, fo
     from optimizer.report.comparison_plots import draw_anytime_curves, draw_profiles
 
     limit_s = comparison.protocol.settings.time_limit_s
-    draw_profiles(
-        performance_profile(comparison.rows, known=known, rules=rules),
-        folder / "profile.svg",
-        clock="CPU time" if rules.time == "cpu_s" else "wall-clock time",
-        solved="proven" if rules.solved_at is None else f"gap to best <= {rules.solved_at:g}",
-    )
-    draw_anytime_curves(
-        anytime_curves(comparison.rows, time_limit_s=limit_s, known=known),
-        folder / "anytime.svg",
-    )
+    profiles = performance_profile(comparison.rows, known=known, rules=rules)
+    curves = anytime_curves(comparison.rows, time_limit_s=limit_s, known=known)
+    for ending in ("svg", "pdf"):
+        draw_profiles(
+            profiles,
+            folder / f"profile.{ending}",
+            clock="CPU time" if rules.time == "cpu_s" else "wall-clock time",
+            solved="proven" if rules.solved_at is None else f"gap to best <= {rules.solved_at:g}",
+        )
+        draw_anytime_curves(curves, folder / f"anytime.{ending}")
 
 
 def _document(comparison: Comparison, summary: Summary, known: dict[str, float]) -> str:

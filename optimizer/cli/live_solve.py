@@ -39,6 +39,7 @@ class LiveLine:
 
     def __init__(self) -> None:
         self._latest: Progress | None = None
+        self._doing = "solving"
         self._began = time.perf_counter()
         self._width = 0
 
@@ -46,11 +47,15 @@ class LiveLine:
         """Keep the latest report."""
         self._latest = progress
 
+    def tell_sized(self, done: int, of: int) -> None:
+        """Keep how many blocks are sized."""
+        self._doing = "solving" if done == of else f"sizing, {done} of {of} blocks done"
+
     def text(self, elapsed_s: float) -> str:
         """Return the line, without colours."""
         latest = self._latest
         if latest is None:
-            return f"solving, {elapsed_s:.0f} s"
+            return f"{self._doing}, {elapsed_s:.0f} s"
         incumbent = f"{latest.incumbent:,.2f}" if isfinite(latest.incumbent) else "none yet"
         bound = f"{latest.bound:,.2f}" if isfinite(latest.bound) else "none yet"
         gap = f"{latest.relative_gap:.4%}" if isfinite(latest.relative_gap) else "unknown"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optimizer.cli.block_options import BlockOptions
 from optimizer.cli.delivery import end_as_deserved, write_or_show
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.cli.fleet_options import FleetFile, Json, Settings, SolveOptions, read_fleet
@@ -32,6 +33,7 @@ def solve(
     *,
     settings: Settings = None,
     options: SolveOptions,
+    large: BlockOptions,
     as_json: Json = False,
     output: Annotated[
         Path | None,
@@ -58,28 +60,46 @@ def solve(
 
       fleetopt solve examples/fleet.yaml --verify
 
+      fleetopt solve examples/fleet.yaml --engine local:2 --blocks 4
+
     Where the fleet has `uncertainty`, the plan is for all of its loads.
 
     Ctrl-C stops the solver and shows the best plan so far with its gap; a second one aborts.
+    With --engine, before every block is sized, there is no plan to keep.
     With --verify the exit status is 5 when the last plan does not hold in simulation.
     """
     from optimizer.fleet import optimize
     from optimizer.report import plan_view
     from solvers import CancelFlag
 
+    large.check()
     spec = read_fleet(fleet, settings=settings, **options.overrides())
     if spec.horizon is not None:
         tell("fleetopt: this is for the services' own loads; `fleetopt horizon` plans the periods")
     cancel = CancelFlag()
     line = LiveLine() if sys.stderr.isatty() and not as_json else None
     if spec.uncertainty is not None:
-        if verify:
-            raise typer.BadParameter("--verify simulates one load, and this fleet's are uncertain")
+        for name, asked in (("--verify simulates", verify), ("--engine sizes for", large.engine)):
+            if asked:
+                raise typer.BadParameter(f"{name} one load, and this fleet's are uncertain")
         solve_uncertain(spec, line, as_json=as_json, output=output)
         return
 
     def made(wanted: FleetSpec) -> FleetPlan:
-        return optimize(wanted, progress=None if line is None else line.tell, cancel=cancel)
+        progress = None if line is None else line.tell
+        if large.engine is None:
+            return optimize(wanted, progress=progress, cancel=cancel)
+        from optimizer.experiments.in_blocks import optimize_in_blocks
+
+        return optimize_in_blocks(
+            wanted,
+            engine=large.engine,
+            blocks=large.blocks,
+            block_limit_s=large.block_limit,
+            told=None if line is None else line.tell_sized,
+            progress=progress,
+            cancel=cancel,
+        )
 
     verified = None
     if verify:

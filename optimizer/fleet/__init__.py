@@ -32,6 +32,7 @@ from optimizer.fleet.replica import (
     size_replica,
 )
 from optimizer.fleet.scenarios import solve_each
+from optimizer.fleet.service_blocks import ServiceBlock, service_blocks, table_of_blocks
 from optimizer.fleet.shadow_prices import ShadowPrice, shadow_prices
 from optimizer.fleet.sizing import build_candidates
 from optimizer.fleet.tornado import Tornado, TornadoBar, tornado
@@ -75,6 +76,7 @@ __all__ = [
     "ResourceUse",
     "ScenarioOutcome",
     "ServiceAtLoad",
+    "ServiceBlock",
     "ServiceDifference",
     "ShadowPrice",
     "SpreadCheck",
@@ -107,9 +109,11 @@ __all__ = [
     "plan_of",
     "problem_of",
     "repair",
+    "service_blocks",
     "shadow_prices",
     "size_replica",
     "solve_each",
+    "table_of_blocks",
     "tornado",
     "what_if",
     "with_loads_table",

@@ -151,6 +151,11 @@ class CandidateTable:
         return {number: tuple(mine) for number, mine in found.items()}
 
     @cached_property
+    def not_estimated(self) -> dict[tuple[str, str], str]:
+        """Why models have no estimate on accelerators, by pair, as far as that was worked out."""
+        return {}
+
+    @cached_property
     def halves(self) -> tuple[CandidateTable, ...]:
         """The table itself; where some candidates have a decode pool, one table for each half.
 

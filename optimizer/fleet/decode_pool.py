@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -52,7 +53,7 @@ class DecodePool:
         """Return some rows."""
         return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
 
-    def followed_by(self, other: Self) -> Self:
-        """Put the rows of another after these."""
-        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        return type(self)(*(np.concatenate(pair) for pair in pairs))
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Put rows after one another."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))

@@ -20,9 +20,7 @@ def why_not(table: CandidateTable, row: int) -> str:
         case Verdict.POSSIBLE:
             return ""
         case Verdict.NO_PERFORMANCE:
-            place = table.inventory.names[int(table.accelerator[row])]
-            reason = why_not_estimated(table.spec, service.model, place)
-            return f"no performance data for {service.model}, {reason}"
+            return _no_performance(table, service.model, row)
         case Verdict.PINNED:
             return f"the service is pinned to {service.accelerator}"
         case Verdict.PRECISION:
@@ -45,6 +43,14 @@ def why_not(table: CandidateTable, row: int) -> str:
             return "the service prefills and decodes in pools of their own"
         case Verdict.REPLICAS:
             return _replicas(table, row)
+
+
+def _no_performance(table: CandidateTable, model: str, row: int) -> str:
+    pair = model, table.inventory.names[int(table.accelerator[row])]
+    # Estimates look at the requests of all services, and thousands may ask about one pair.
+    if pair not in table.not_estimated:
+        table.not_estimated[pair] = why_not_estimated(table.spec, *pair)
+    return f"no performance data for {model}, {table.not_estimated[pair]}"
 
 
 def _slo(table: CandidateTable, row: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from itertools import pairwise
@@ -15,7 +16,7 @@ from optimizer.fleet.assembly import assemble
 from optimizer.fleet.check import check_plan
 from optimizer.fleet.objective_stages import as_a_whole, stage_outcome, with_stage
 from optimizer.fleet.plan import FleetPlan, UnservedService
-from optimizer.fleet.problem import FleetProblem, build_problem
+from optimizer.fleet.problem import FleetProblem, build_problem, problem_of
 from optimizer.fleet.split_tightening import MOST_TIGHTENINGS, tightened
 from optimizer.fleet.unserved import why_unserved
 from optimizer.spec.fleet_spec import FleetSpec
@@ -201,11 +202,11 @@ def _blockers(problem: FleetProblem, result: SolveResult) -> tuple[UnservedServi
         return tuple(why_unserved(problem, service, {}) for service in problem.impossible)
     if options.unserved is UnservedPolicy.ALLOWED:
         return ()  # no service is to blame: nothing need be served
-    relaxed = optimize(
+    relaxed = with_options(
         problem.table.spec,
-        queue_model=problem.table.queue_model,
         unserved=UnservedPolicy.ALLOWED,
         priorities=PriorityMode.STRICT,
         saturation_policy=SaturationPolicy.NONE,
     )
-    return relaxed.unserved
+    # None of these options changes a candidate.
+    return plan_of(problem_of(dataclasses.replace(problem.table, spec=relaxed))).unserved

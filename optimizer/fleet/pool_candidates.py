@@ -27,8 +27,8 @@ def with_pools(table: CandidateTable, model: QueueModel) -> CandidateTable:
     spec = table.spec
     if not any(may_disaggregate(spec, service) for service in spec.services):
         return table
-    for pairs, metrics, statistics in find_pairs(table, model):
-        table = joined_tables(table, _rows(table, pairs, metrics, statistics))
+    found = find_pairs(table, model)
+    table = joined_tables([table, *(_rows(table, *pairs) for pairs in found)])
     apart = np.array(
         [(s.serving or spec.optimizer.serving) is Serving.DISAGGREGATED for s in spec.services]
     )

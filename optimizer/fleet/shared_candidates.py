@@ -62,7 +62,7 @@ def with_shared(
         refusals={},
         shared=shared.candidate,
     )
-    return joined_tables(table, rows)
+    return joined_tables([table, rows])
 
 
 def _metrics(table: CandidateTable, shared: SharedRows) -> QueueMetrics:

@@ -50,8 +50,9 @@ def why_unserved(
     possible = rows[table.verdict[rows] == Verdict.POSSIBLE]
     alone = possible[table.shared[possible] < 0]
     possible = alone if alone.size else possible
-    reason, explanation = "no-candidate", why_impossible(table, service)
-    if possible.size:
+    if not possible.size:
+        reason, explanation = "no-candidate", why_impossible(table, service)
+    else:
         fitting = [row for row in possible.tolist() if not _shortfalls(problem, row, free)]
         if not fitting:
             reason, explanation = "capacity", _no_room(problem, possible, free)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optimizer.capacity import KVCacheDetail
-from optimizer.report.matplotlib_figure import new_figure
+from optimizer.report.matplotlib_figure import new_figure, save_figure
 
 __all__ = ["draw_context_sweep"]
 
@@ -57,7 +57,7 @@ def draw_context_sweep(
     axes.set_title(f"{first.model}: {first.attention_type.value}", fontsize="medium")
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend()
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def _tokens(value: float) -> str:

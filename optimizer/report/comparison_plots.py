@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.experiments import AnytimeCurve, Profile
-from optimizer.report.matplotlib_figure import new_figure, plain
+from optimizer.report.matplotlib_figure import new_figure, plain, save_figure
 
 __all__ = ["draw_anytime_curves", "draw_profiles"]
 
@@ -95,4 +95,4 @@ def _figure() -> tuple[Any, Any]:
 def _finish(figure: Any, axes: Any, path: Path) -> None:
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend()
-    figure.savefig(path)
+    save_figure(figure, path)

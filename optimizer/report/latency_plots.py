@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.engine import PlanSimulation, SimulatedService
-from optimizer.report.matplotlib_figure import new_figure, plain
+from optimizer.report.matplotlib_figure import new_figure, plain, save_figure
 
 __all__ = ["draw_latencies"]
 
@@ -57,7 +57,7 @@ def draw_latencies(simulation: PlanSimulation, path: Path) -> None:
     left_out = f", {len(known) - len(shown)} more not drawn" if len(known) > len(shown) else ""
     words = f"{plain(simulation.fleet)}: simulated latencies{left_out}; marks are objectives"
     figure.suptitle(words, fontsize="medium", color=_INK)
-    figure.savefig(path, dpi=_DOTS_PER_INCH)
+    save_figure(figure, path, dots_per_inch=_DOTS_PER_INCH)
 
 
 def _draw_metric(axes: Any, metric: str, shown: Sequence[SimulatedService]) -> None:

@@ -9,16 +9,20 @@ import threading
 import warnings
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from solvers import MissingExtraError
 
-__all__ = ["inline_svg", "new_figure", "plain", "require_matplotlib", "short"]
+__all__ = ["inline_svg", "new_figure", "plain", "require_matplotlib", "save_figure", "short"]
 
 # Names longer than this [characters] would leave no room for what they are the names of.
 _LONGEST, _HEAD = 44, 27
 
 _DRAWING = threading.Lock()
+# The same drawing has the same bytes. Type 42: publishers refuse PDF's own Type 3 fonts.
+_SETTINGS = {"svg.hashsalt": "fleetopt", "pdf.fonttype": 42}
+_DATELESS = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
 def require_matplotlib() -> None:
@@ -49,8 +53,31 @@ def new_figure(width_inches: float, height_inches: float) -> Any:
 
 
 def plain(text: str) -> str:
-    """Return a text that is drawn as it is: between dollar signs there would be formulas."""
-    return text.replace("$", r"\$")
+    """Return a text that is drawn as it is.
+
+    Between dollar signs there would be formulas, and what begins with an underscore is left out of
+    legends.
+    """
+    zero_width = "\u200b" if text.startswith("_") else ""
+    return zero_width + text.replace("$", r"\$")
+
+
+def save_figure(figure: Any, path: Path, *, dots_per_inch: float | None = None) -> None:
+    """Write a drawing to a file whose ending says in which format; equal drawings, equal files.
+
+    Parameters
+    ----------
+    figure
+        Of matplotlib.
+    dots_per_inch
+        Of pictures of dots; None: matplotlib's own.
+    """
+    matplotlib = import_module("matplotlib")
+    # The context is the process's own, whichever thread draws.
+    with _DRAWING, matplotlib.rc_context(_SETTINGS):
+        figure.savefig(
+            path, dpi=dots_per_inch or "figure", metadata=_DATELESS.get(path.suffix.lower())
+        )
 
 
 def short(name: str) -> str:
@@ -72,8 +99,7 @@ def inline_svg(figure: Any, title: str) -> str:
     matplotlib = import_module("matplotlib")
     figure.patch.set_visible(False)
     text = io.StringIO()
-    # The context is the process's own, whichever thread draws.
-    context = matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fleetopt"})
+    context = matplotlib.rc_context({**_SETTINGS, "svg.fonttype": "none"})
     with _DRAWING, context, warnings.catch_warnings():
         # Texts stay texts: the browser finds the glyphs that matplotlib's font lacks.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from optimizer.fleet.pareto import ParetoFront
-from optimizer.report.matplotlib_figure import new_figure, plain
+from optimizer.report.matplotlib_figure import new_figure, plain, save_figure
 from optimizer.report.pareto_text import measure_words
 
 __all__ = ["draw_pareto"]
@@ -55,4 +55,4 @@ def draw_pareto(front: ParetoFront, path: Path) -> None:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(_PALE)
     axes.tick_params(colors=_INK, length=3)
-    figure.savefig(path, dpi=_DOTS_PER_INCH)
+    save_figure(figure, path, dots_per_inch=_DOTS_PER_INCH)

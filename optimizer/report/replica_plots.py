@@ -9,7 +9,7 @@ from typing import Any
 
 from optimizer.fleet.replica import ReplicaSize, ReplicaStudy
 from optimizer.report.figures import number
-from optimizer.report.matplotlib_figure import new_figure
+from optimizer.report.matplotlib_figure import new_figure, save_figure
 from optimizer.report.replica_text import latency_words
 
 __all__ = ["draw_replica"]
@@ -49,7 +49,7 @@ def draw_replica(study: ReplicaStudy, path: Path) -> None:
     whose = "capacity" if len(answers) == 1 else f"the capacity by {answers[0].queue_model}"
     _load_axis(panels[0], answers[0], f"load [% of {whose}]")
     _mark_answers(panels, answers)
-    figure.savefig(path, dpi=_DOTS_PER_INCH)
+    save_figure(figure, path, dots_per_inch=_DOTS_PER_INCH)
 
 
 def _title(study: ReplicaStudy) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.report.matplotlib_figure import new_figure
+from optimizer.report.matplotlib_figure import new_figure, save_figure
 
 if TYPE_CHECKING:
     from optimizer.performance.measurements import FittedTiming
@@ -35,4 +35,4 @@ def draw_residuals(fitted: FittedTiming, path: Path) -> None:
     relative.set(xscale="log", xlabel="measured [ms]", ylabel="fitted less measured [%]")
     for axes in (against, relative):
         axes.grid(visible=True, which="major", alpha=0.3)
-    figure.savefig(path)
+    save_figure(figure, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.report.matplotlib_figure import new_figure
+from optimizer.report.matplotlib_figure import new_figure, save_figure
 
 if TYPE_CHECKING:
     from optimizer.kv.reuse import ReuseStudy
@@ -56,4 +56,4 @@ def draw_hit_rates(study: ReuseStudy, path: Path) -> None:
     )
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend(fontsize="small")
-    figure.savefig(path)
+    save_figure(figure, path)

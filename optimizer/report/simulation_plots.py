@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.engine import PlanSimulation, SimulatedService, SimulatedStatistic
-from optimizer.report.matplotlib_figure import new_figure, plain
+from optimizer.report.matplotlib_figure import new_figure, plain, save_figure
 
 __all__ = ["draw_simulation"]
 
@@ -60,7 +60,7 @@ def draw_simulation(simulation: PlanSimulation, path: Path) -> None:
         for side in ("top", "right", "left"):
             panel.spines[side].set_visible(False)
     figure.suptitle(plain(simulation.fleet), fontsize="medium", color=_INK)
-    figure.savefig(path, dpi=_DOTS_PER_INCH)
+    save_figure(figure, path, dots_per_inch=_DOTS_PER_INCH)
 
 
 def _draw_kept(axes: Any, place: int, row: SimulatedStatistic) -> None:

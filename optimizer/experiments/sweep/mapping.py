@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 from optimizer.experiments.errors import ExperimentError
 from optimizer.experiments.sweep.engine import Engine, EngineKind, parse_engine
 
-__all__ = ["Ending", "Outcome", "map_scenarios"]
+__all__ = ["Ending", "Outcome", "Workers", "map_scenarios", "workers_of"]
 
 # Items handed to each worker at a time: one to work on, one to go on with.
 _ON_THE_WAY = 2
@@ -96,16 +97,45 @@ def map_scenarios(
     ExperimentError
         If the engine is unknown, its library is missing, or its cluster does not answer.
     """
-    engine = parse_engine(engine) if isinstance(engine, str) else engine
-    waiting = dict(items)
-    with _backend(engine) as run:
+    with workers_of(engine) as workers:
+        yield from workers.map(function, items, limit_s=limit_s)
+
+
+@contextmanager
+def workers_of(engine: Engine | str) -> Iterator[Workers]:
+    """Provide an engine's workers for several maps, and let go of them afterwards.
+
+    Raises
+    ------
+    ExperimentError
+        If the engine is unknown, its library is missing, or its cluster does not answer.
+    """
+    with _backend(parse_engine(engine) if isinstance(engine, str) else engine) as run:
+        yield Workers(run)
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Who works on items, for as long as `workers_of` provides them."""
+
+    _run: _Run
+
+    def map(
+        self,
+        function: Callable[[Item], Value],
+        items: Mapping[str, Item],
+        *,
+        limit_s: float | None = None,
+    ) -> Generator[Outcome[Value]]:
+        """Apply a function to every item; see `map_scenarios`."""
+        waiting = dict(items)
         while waiting:
             outcomes: _Round[Item, Value] = _Round(function, dict(waiting), limit_s)
-            for outcome in outcomes.worked_on(run):
+            for outcome in outcomes.worked_on(self._run):
                 del waiting[outcome.name]
                 yield outcome
             for name in outcomes.suspects:
-                yield from _tried_alone(function, name, waiting.pop(name), limit_s, run)
+                yield from _tried_alone(function, name, waiting.pop(name), limit_s, self._run)
 
 
 def _tried_alone(
@@ -245,7 +275,14 @@ def _run_on_joblib(processes: int, calls: Iterable[_Call]) -> Iterator[Outcome[A
         batch_size=1,
         pre_dispatch=f"{_ON_THE_WAY}*n_jobs",
     )
-    yield from parallel(delayed(call)() for call in calls)
+    outcomes = parallel(delayed(call)() for call in calls)
+    try:
+        for outcome in outcomes:  # noqa: UP028 - closed below, not by `yield from`
+            yield outcome
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # who wants no more needs no advice on it
+            outcomes.close()
 
 
 # Both clusters have back ends for joblib; Dask's never returns after a worker's death, and Ray's

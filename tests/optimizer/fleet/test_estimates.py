@@ -299,3 +299,22 @@ def test_measured_rates_need_no_estimates() -> None:
         "measured": [{"accelerator": "H100", "rates_rps": [[5.0]]}],
     }
     assert not with_estimates(from_data(data)).performance
+
+
+def test_why_a_pair_has_no_estimate_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many services ask: estimates look at the requests of all of them."""
+    data = document(queue_model="mm1k-state-dependent")
+    work = data["services"][1]
+    data["services"] = [{**work, "name": f"work {number}"} for number in range(20)]
+    data["accelerators"] = data["accelerators"][:1]  # too small for the large model
+    asked: list[tuple[str, str]] = []
+
+    def counted(spec: FleetSpec, model: str, accelerator: str) -> str:
+        asked.append((model, accelerator))
+        return why_not_estimated(spec, model, accelerator)
+
+    monkeypatch.setattr("optimizer.fleet.impossible.why_not_estimated", counted)
+    plan = optimize(from_data(data))
+    assert len(plan.unserved) == 20
+    assert all("no estimate" in one.explanation for one in plan.unserved)
+    assert asked == [("large", "L4")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -55,3 +56,34 @@ def test_anytime_curves_are_drawn(tmp_path: Path) -> None:
     assert "mean primal gap" in drawn
     assert ">x<" in drawn
     assert ">y<" in drawn
+
+
+@pytest.mark.parametrize("ending", ["svg", "pdf"])
+def test_equal_drawings_are_equal_files(tmp_path: Path, ending: str) -> None:
+    """No dates, no random names; PDF has fonts that publishers take, not its own Type 3."""
+    pytest.importorskip("matplotlib", reason="the [plot] extra is not installed")
+    files = [tmp_path / f"{name}.{ending}" for name in ("one", "two")]
+    for file in files:
+        draw_profiles(performance_profile(ROWS), file, clock="CPU time", solved="proven")
+    first, second = (file.read_bytes() for file in files)
+    assert first == second
+    assert b"CreationDate" not in first
+    assert b"<dc:date>" not in first
+    assert (b"/Subtype /Type0" in first) == (ending == "pdf")
+    assert b"/Type3" not in first
+
+
+def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
+    """What is a formula, markup or a command elsewhere is a name here."""
+    pytest.importorskip("matplotlib", reason="the [plot] extra is not installed")
+    import matplotlib as mpl
+
+    names = ("$x_1^2$ & 100 %", "</text><script>", "_hidden", "{\\alpha}~#")
+    rows = [row("y", name, cpu_s=1.0 + place) for place, name in enumerate(names)]
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        draw_profiles(
+            performance_profile(rows), tmp_path / "p.svg", clock="CPU time", solved="proven"
+        )
+    texts = " ".join(ElementTree.parse(tmp_path / "p.svg").getroot().itertext())
+    for name in names:
+        assert name in texts
