@@ -84,7 +84,7 @@ class DeploymentScaleActuator(Actuator):
         return frozenset(
             variant
             for variant, name in self._name_of.items()
-            if not self._seen or (name in self._seen and not self._seen[name].owner)
+            if not self._seen or (self._there(name) and not self._seen[name].owner)
         )
 
     def owners(self) -> dict[Variant, str]:
@@ -94,7 +94,11 @@ class DeploymentScaleActuator(Actuator):
 
     def missing(self) -> dict[Variant, str]:
         """Return the names of deployments that were not there when last looked for."""
-        return {v: name for v, name in self._name_of.items() if name not in self._seen}
+        return {v: name for v, name in self._name_of.items() if not self._there(name)}
+
+    def _there(self, name: str) -> bool:
+        """Whether a deployment was there when last looked for."""
+        return name in self._seen and not self._seen[name].gone
 
     @abstractmethod
     def look(self, now_s: float) -> Mapping[str, Deployment]:
@@ -127,7 +131,7 @@ class DeploymentScaleActuator(Actuator):
         """
 
     def counts(self, now_s: float) -> ReplicaCounts:
-        """Look at every deployment; one that is not there has no replicas."""
+        """Look at every deployment; one that is not there has what is left of its pods."""
         self._seen = self.look(now_s)
         counts = []
         for variant, name in self._name_of.items():
@@ -152,9 +156,9 @@ class DeploymentScaleActuator(Actuator):
         name = self._name_of.get(order.variant)
         if name is None:
             return outcome(order, OrderResult.REFUSED, "no deployment stands for this variant")
-        found = self._seen.get(name)
-        if found is None:
+        if not self._there(name):
             return outcome(order, OrderResult.REFUSED, f"there is no deployment {name}")
+        found = self._seen[name]
         if found.owner:
             return outcome(order, OrderResult.CONFLICT, f"{found.owner} scales {name} too")
         try:

@@ -38,6 +38,8 @@ class Deployment:
         For how long the oldest of its pods has not been ready, or none could be made [s].
     owner
         Who else scales it, as an autoscaler's name; "" where nobody does.
+    gone
+        Whether it was deleted and only pods of it are left, all of them terminating or soon to be.
     document
         The object itself.
     """
@@ -49,6 +51,7 @@ class Deployment:
     resource_version: str
     pending_for_s: float = 0.0
     owner: str = ""
+    gone: bool = False
     document: Json = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -75,7 +78,7 @@ class _Pods:
 def deployments_of(
     documents: Iterable[Json], pods: Iterable[Json], owners: Mapping[str, str], now_s: float
 ) -> dict[str, Deployment]:
-    """Return deployments by their names.
+    """Return deployments by their names, those too of which only pods are left.
 
     Parameters
     ----------
@@ -105,6 +108,9 @@ def deployments_of(
             owner=owners.get(name, ""),
             document=document,
         )
+    for name in of_name.keys() - found.keys():
+        left = of_name[name].existing + of_name[name].terminating
+        found[name] = Deployment(0, 0, 0, left, resource_version="", gone=True)
     return found
 
 

@@ -140,7 +140,9 @@ class OperatedDeployments(KubernetesActuator):
         cards = VariantCards(self._fleet)
         for variant, name in self._name_of.items():
             found, spec = self._seen.get(name), self._templates.get(name)
-            if found is None or spec is None or found.owner or variant.service in self.paused:
+            if found is None or found.gone or found.owner:
+                continue
+            if spec is None or variant.service in self.paused:
                 continue
             try:
                 change = template_change(

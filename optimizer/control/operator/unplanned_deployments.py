@@ -80,9 +80,11 @@ class UnplannedDeployments:
         """Find those that hold cards among the Deployments seen."""
         there = seen.keys() | set(planned)
         self._known = {name: one for name, one in self._known.items() if name in there}
-        self.found = {}
+        before, self.found = self.found, {}
         for name in sorted(seen.keys() - set(planned)):
             holding = self._known.get(name) or self._read(name, seen[name].document)
+            if holding is None and seen[name].gone and name in before:
+                holding = before[name][0]  # its label went with it, its pods are still there
             if holding is not None and seen[name].holding > 0:
                 self.found[name] = (holding, seen[name].holding)
 

@@ -70,6 +70,22 @@ def test_replicas_are_counted_and_moved(fleet: FleetSpec, cluster: Cluster) -> N
     ] * 2
 
 
+def test_pods_of_a_deleted_deployment_hold_cards(fleet: FleetSpec, cluster: Cluster) -> None:
+    """Until they are gone; nothing is written to what is not there, and no plan counts on it."""
+    cluster.deployment("chat-a100", 0)
+    cluster.pod("chat-h100", 1, ready=True)
+    cluster.pod("chat-h100", 2, ready=False)
+    actuator = actuator_of(fleet, cluster)
+    counts = {count.variant: count for count in actuator.counts(0.0).counts}
+    assert (counts[H].wanted, counts[H].ready, counts[H].stopping, counts[H].holding) == (0, 0, 2, 2)
+    assert actuator.deployable() == {A}
+    assert actuator.missing() == {H: "chat-h100"}
+    assert actuator.apply(0.0, order(0, 1)).result is OrderResult.REFUSED
+    cluster.delete(cluster.path("v1", "pods", "chat-h100-5d9-1"))
+    cluster.delete(cluster.path("v1", "pods", "chat-h100-5d9-2"))
+    assert {c.variant for c in actuator.counts(0.0).counts} == {A}
+
+
 def allowed(actuator: KubernetesActuator) -> bool:
     """Whether the role holds by now."""
     try:

@@ -125,3 +125,26 @@ def test_a_label_makes_a_deployment_of_nobody_count(
     operator.look(3)
     assert held_by_chat(cluster) == 7
     assert unplanned(cluster) == "Deployment batch: 5 x 1 h100"
+
+
+def test_pods_of_a_deleted_deployment_count_until_they_are_gone(
+    operator: Operator, cluster: Cluster, prometheus: FakePrometheus
+) -> None:
+    """Of a Deployment with the label, of one that a Server names, and then of neither."""
+    prometheus.rates["chat"] = MUCH_RPS
+    cluster.deployment("batch", 5)
+    note = {"metadata": {"labels": {LABEL_ACCELERATOR: "h100"}}}
+    cluster.admin.merge(cluster.path("apps/v1", "deployments", "batch"), note)
+    for number in range(5):
+        cluster.pod("batch", number, ready=True)
+    operator.look(2)
+    assert held_by_chat(cluster) == 7
+    cluster.delete(cluster.path("apps/v1", "deployments", "batch"))
+    operator.look(2)
+    assert held_by_chat(cluster) == 7
+    assert unplanned(cluster) == "Deployment batch: 5 x 1 h100"
+    for number in range(5):
+        cluster.delete(cluster.path("v1", "pods", f"batch-5d9-{number}"))
+    operator.look(3)
+    assert held_by_chat(cluster) == 12
+    assert unplanned(cluster) == ""
