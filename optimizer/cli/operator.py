@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import uuid
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +67,7 @@ def run(
 
     from optimizer.control.collectors.prometheus_query import PrometheusQueries
     from optimizer.control.kubernetes import ApiServer, checked_name, find_credentials
-    from optimizer.control.kubernetes.lease import LeaseLock
+    from optimizer.control.kubernetes.lease import LeaseLock, new_identity
     from optimizer.control.operator.health import Health, serve
     from optimizer.control.operator.metrics import OperatorMetrics
     from optimizer.control.operator.reconciler import Reconciler
@@ -83,8 +80,7 @@ def run(
     for key, file in (("ca_file", prometheus_ca_file), ("bearer_file", prometheus_bearer_file)):
         if file is not None:
             options[key] = str(file)
-    # No other process, past or present, has this name, not even one of the same pod.
-    identity = f"{os.environ.get('HOSTNAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    identity = new_identity()
     PrometheusQueries(prometheus, ca_file=options.get("ca_file")).close()  # refused now or never
     server = ApiServer(credentials)
     registry, health = CollectorRegistry(), Health()

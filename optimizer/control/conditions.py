@@ -84,6 +84,19 @@ class Conditions:
             "; ".join(words),
         )
 
+    def tell_ready(self, now_s: float, failures: int, most_failures: int) -> None:
+        """Say whether all is as it should be, after so many failed plans in a row."""
+        valid = all(
+            self.holds(kind) for kind in (ConditionType.CONFIGURATION_VALID, ConditionType.APPROVED)
+        )
+        why = "the configuration is not valid, or a large change waits for approval"
+        if failures:
+            why = f"{failures} failures in a row"
+        if failures < most_failures and valid:
+            self.tell(now_s, ConditionType.READY, True, "Working")
+        else:
+            self.tell(now_s, ConditionType.READY, False, "Degraded", why)
+
     def holds(self, kind: ConditionType) -> bool:
         """Whether all is well with something; also where nothing was told."""
         known = self._known.get(kind)

@@ -366,20 +366,10 @@ class Controller:
         decision = Decision(at_s=now_s, cycle=self._memory.cycle, trigger="blind", services=())
         return Cycle(self._status(now_s, empty, {}), decision, (), None)
 
-    def _why_not_ready(self) -> str:
-        if self._planning.failures:
-            return f"{self._planning.failures} failures in a row"
-        return "the configuration is not valid, or a large change waits for approval"
-
     def _status(
         self, now_s: float, counts: ReplicaCounts, targets: Mapping[Variant, int]
     ) -> ControlStatus:
-        ready = self._planning.failures < self.spec.most_failures and all(
-            self._conditions.holds(kind)
-            for kind in (ConditionType.CONFIGURATION_VALID, ConditionType.APPROVED)
-        )
-        reason, words = ("Working", "") if ready else ("Degraded", self._why_not_ready())
-        self._conditions.tell(now_s, ConditionType.READY, ready, reason, words)
+        self._conditions.tell_ready(now_s, self._planning.failures, self.spec.most_failures)
         return ControlStatus(
             fleet=self.fleet.name,
             at_s=now_s,

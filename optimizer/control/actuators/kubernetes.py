@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from optimizer.control.actuators.base import outcome
 from optimizer.control.actuators.deployment_scale import DeploymentScaleActuator
 from optimizer.control.errors import ControlError
 from optimizer.control.kubernetes.api_server import ApiError, ApiServer
 from optimizer.control.kubernetes.credentials import find_credentials
 from optimizer.control.kubernetes.deployments import Deployment, deployments_of, owners_of
-from optimizer.control.kubernetes.names import path_of
+from optimizer.control.kubernetes.lease import LeaseLock, new_identity
+from optimizer.control.kubernetes.names import checked_name, path_of
+from optimizer.control.spec import Order, OrderOutcome, OrderResult, ReplicaCounts
 from optimizer.spec.fleet_spec import FleetSpec
 
 __all__ = ["KubernetesActuator"]
 
+_log = logging.getLogger(__name__)
+
 _NOT_FOUND = 404
+# Whoever has not looked for so long has lost the lease [s].
+_LEASE_S = 60.0
 
 
 class KubernetesActuator(DeploymentScaleActuator):
@@ -27,8 +35,10 @@ class KubernetesActuator(DeploymentScaleActuator):
     nothing is known and nothing is changed.
 
     Options: those of `DeploymentScaleActuator`; `kubeconfig` and `context`, by default the pod's
-    own service account, else as kubectl finds them; `timeout_s` of a request; and `dry_run`:
-    the server checks every write and throws it away.
+    own service account, else as kubectl finds them; `timeout_s` of a request; `dry_run`: the
+    server checks every write and throws it away; and `lease`, the name of a Lease in the namespace:
+    who holds it writes, others look on. Without one, two controllers that look and write in each
+    other's middle may together exceed a quota, though each write names the version it replaces.
     """
 
     name = "kubernetes"
@@ -46,6 +56,9 @@ class KubernetesActuator(DeploymentScaleActuator):
         context = _typed(rest, "context", str)
         timeout_s = _typed(rest, "timeout_s", float)
         dry_run = _typed(rest, "dry_run", bool)
+        lease = _typed(rest, "lease", str)
+        if lease is not None:
+            checked_name("actuator 'kubernetes': lease", lease)
         if timeout_s is not None and not 0 < timeout_s <= 600:
             raise ControlError(
                 f"actuator 'kubernetes': timeout_s = {timeout_s:g}: must be from 0 to 600"
@@ -55,13 +68,36 @@ class KubernetesActuator(DeploymentScaleActuator):
             server = ApiServer(
                 find_credentials(path, context), timeout_s=timeout_s or 10.0, dry_run=bool(dry_run)
             )
+            if lease is None and not dry_run:
+                _log.warning(
+                    "actuator 'kubernetes': no lease is named; a second controller of the same "
+                    "deployments could exceed a quota together with this one"
+                )
         self.server = server
         rest.setdefault("namespace", server.namespace)
         super().__init__(fleet, folder, rest)
+        self._lease: LeaseLock | None = None
+        if lease is not None:
+            self._lease = LeaseLock(server, self.namespace, lease, new_identity(), _LEASE_S)
+        self._looked_as_holder = False
 
     def close(self) -> None:
-        """Close the connections to the server."""
+        """Give the lease back, and close the connections to the server."""
+        if self._lease is not None:
+            self._lease.release()
         self.server.close()
+
+    def counts(self, now_s: float) -> ReplicaCounts:
+        """Look at every deployment, as holder of the lease if it can be had."""
+        self._looked_as_holder = self._lease is None or self._lease.hold()
+        return super().counts(now_s)
+
+    def apply(self, now_s: float, order: Order) -> OrderOutcome:
+        """Set the scale, if the lease has been held since the last look."""
+        if self._lease is not None and not (self._looked_as_holder and self._lease.valid()):
+            words = self._lease.detail or "it was lost since the last look"
+            return outcome(order, OrderResult.REFUSED, f"the lease is not held: {words}")
+        return super().apply(now_s, order)
 
     def look(self, now_s: float) -> Mapping[str, Deployment]:
         """List what there is in the namespace."""

@@ -11,8 +11,11 @@ References
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +23,7 @@ from typing import Any
 from optimizer.control.kubernetes.api_server import ApiError, ApiServer
 from optimizer.control.kubernetes.names import path_of
 
-__all__ = ["LeaseLock"]
+__all__ = ["LeaseLock", "new_identity"]
 
 Json = dict[str, Any]
 
@@ -29,6 +32,11 @@ Json = dict[str, Any]
 _TRUSTED_SHARE = 2.0 / 3.0
 _RENEWED_SHARE = 1.0 / 4.0
 _NOT_FOUND, _CONFLICT = 404, 409
+
+
+def new_identity() -> str:
+    """Return a name that no other process has, past or present, not even one of the same pod."""
+    return f"{os.environ.get('HOSTNAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
 
 
 class LeaseLock:

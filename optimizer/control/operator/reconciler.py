@@ -19,6 +19,7 @@ from optimizer.control.operator.objects import Objects
 from optimizer.control.operator.operated_deployments import OperatedDeployments
 from optimizer.control.operator.resources import (
     ANNOTATION_APPROVE,
+    ANNOTATION_INVOKE,
     ANNOTATION_PAUSED,
     Actuation,
 )
@@ -153,6 +154,7 @@ class Reconciler:
         self._unplanned = UnplannedDeployments()
         self._written: ConfigMapJournal | None = None
         self._seen: object = None
+        self._asked = ""  # what the Optimizer said last of a plan to be made now
         self._good: dict[Key, Mapping[str, Any]] = {}
         self._faults: dict[Key, tuple[str, ...]] = {}
         self._deployable: frozenset[Variant] = frozenset()
@@ -238,6 +240,10 @@ class Reconciler:
         digest = _annotation(acting, ANNOTATION_APPROVE)
         if digest:
             controller.approve(now_s, digest)
+        asked = _annotation(acting, ANNOTATION_INVOKE)
+        if asked not in ("", self._asked):
+            controller.notify("invoke")
+        self._asked = asked
         assert self._written is not None
         self._written.objects = {
             "good": [[*key, spec] for key, spec in self._good.items()],

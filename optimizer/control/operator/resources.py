@@ -24,6 +24,7 @@ from optimizer.spec.service_class import ServiceClassSpec
 
 __all__ = [
     "ANNOTATION_APPROVE",
+    "ANNOTATION_INVOKE",
     "ANNOTATION_PAUSED",
     "GROUP",
     "KINDS",
@@ -42,6 +43,8 @@ ANNOTATION_PAUSED = f"{GROUP}/paused"
 """On an Optimizer or a Server: `true` changes no replicas of the fleet, or of the service."""
 ANNOTATION_APPROVE = f"{GROUP}/approve"
 """On an Optimizer: the digest of what its circuit breaker holds."""
+ANNOTATION_INVOKE = f"{GROUP}/invoke"
+"""On an Optimizer: a plan is made now, and again whenever this is set to something else."""
 LABEL_ACCELERATOR = f"{GROUP}/accelerator"
 """On a Deployment of no Server: the accelerator whose cards its replicas take."""
 

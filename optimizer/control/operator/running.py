@@ -20,6 +20,7 @@ from optimizer.control.operator.metrics import OperatorMetrics
 from optimizer.control.operator.reconciler import Reconciler
 from optimizer.control.operator.resources import (
     ANNOTATION_APPROVE,
+    ANNOTATION_INVOKE,
     ANNOTATION_PAUSED,
     GROUP,
     KINDS,
@@ -80,6 +81,7 @@ class OperatorLoop:
             metadata.get("generation"),
             annotations.get(ANNOTATION_PAUSED),
             annotations.get(ANNOTATION_APPROVE),
+            annotations.get(ANNOTATION_INVOKE),
             metadata.get("deletionTimestamp"),
         )
         if self._known.get(uid) != told:

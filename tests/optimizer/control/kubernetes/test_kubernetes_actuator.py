@@ -77,7 +77,12 @@ def test_pods_of_a_deleted_deployment_hold_cards(fleet: FleetSpec, cluster: Clus
     cluster.pod("chat-h100", 2, ready=False)
     actuator = actuator_of(fleet, cluster)
     counts = {count.variant: count for count in actuator.counts(0.0).counts}
-    assert (counts[H].wanted, counts[H].ready, counts[H].stopping, counts[H].holding) == (0, 0, 2, 2)
+    assert (counts[H].wanted, counts[H].ready, counts[H].stopping, counts[H].holding) == (
+        0,
+        0,
+        2,
+        2,
+    )
     assert actuator.deployable() == {A}
     assert actuator.missing() == {H: "chat-h100"}
     assert actuator.apply(0.0, order(0, 1)).result is OrderResult.REFUSED
@@ -270,3 +275,39 @@ def test_what_the_server_answers_is_an_outcome(
     tried = [r for r in cluster.requests("admin") if r.verb == "patch"]
     assert len(tried) == (4 if code == 409 else 1)
     assert cluster.replicas("chat-h100") == 2
+
+
+def test_of_two_controllers_the_holder_of_the_lease_writes(
+    fleet: FleetSpec, cluster: Cluster
+) -> None:
+    """The other looks on, is told who holds it, and takes over where it was given back."""
+    cluster.deployment("chat-h100", 2)
+    options = {**OPTIONS, "lease": "control"}
+    one, two = (
+        KubernetesActuator(fleet, Path(), options, cluster.client("admintok")) for _ in range(2)
+    )
+    for actuator in (one, two):
+        actuator.begin((H, A))
+        assert actuator.counts(0.0).wanted() == {H: 2}
+    refused = two.apply(0.0, order(2, 4))
+    assert refused.result is OrderResult.REFUSED
+    assert "the lease is not held: held by" in refused.detail
+    assert one.apply(0.0, order(2, 3)).result is OrderResult.APPLIED
+    one.close()
+    assert two.apply(0.0, order(3, 4)).result is OrderResult.REFUSED  # looked before it was free
+    two.counts(0.0)
+    assert two.apply(0.0, order(3, 4)).result is OrderResult.APPLIED
+    two.close()
+    assert cluster.replicas("chat-h100") == 4
+
+
+def test_without_a_lease_a_warning_is_given(
+    fleet: FleetSpec, tmp_path: Path, cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two controllers could exceed a quota together; nobody is to learn that afterwards."""
+    given = {**OPTIONS, "kubeconfig": str(cluster.kubeconfig(tmp_path, "admintok"))}
+    for more in ({}, {"lease": "control"}, {"dry_run": True}):
+        KubernetesActuator(fleet, tmp_path, {**given, **more}).close()
+    assert caplog.text.count("no lease is named") == 1
+    with pytest.raises(ControlError, match="lease: 'Not a name': must be a name"):
+        KubernetesActuator(fleet, tmp_path, {**given, "lease": "Not a name"})

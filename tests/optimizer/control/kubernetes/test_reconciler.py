@@ -6,7 +6,11 @@ from contextlib import closing
 
 import pytest
 
-from optimizer.control.operator.resources import ANNOTATION_APPROVE, ANNOTATION_PAUSED
+from optimizer.control.operator.resources import (
+    ANNOTATION_APPROVE,
+    ANNOTATION_INVOKE,
+    ANNOTATION_PAUSED,
+)
 from tests.optimizer.control.kubernetes.clusters import Cluster, eventually
 from tests.optimizer.control.kubernetes.fake_prometheus import FakePrometheus
 from tests.optimizer.control.kubernetes.fleet_objects import (
@@ -239,6 +243,22 @@ def test_a_large_change_waits_for_the_annotation(
         change(cluster, "Optimizer", "fleet", metadata=note)
         operator.look(2)
         assert (total(cluster) < before) is passes
+
+
+def test_a_plan_is_made_when_somebody_asks(operator: Operator, cluster: Cluster) -> None:
+    """Once for every new value of the annotation, whatever the period."""
+    change(cluster, "Optimizer", "fleet", spec={"control": {"period_s": 3600}})
+    operator.look(3)
+
+    def trigger() -> str:
+        return str(operator.look().cycle.decision.trigger)
+
+    assert trigger() == "watch"
+    for value in ("one", "two"):
+        note = {"annotations": {ANNOTATION_INVOKE: value}}
+        change(cluster, "Optimizer", "fleet", metadata=note)
+        assert trigger() == "event: invoke"
+        assert trigger() == "watch"
 
 
 def _awaiting(cluster: Cluster) -> str:
