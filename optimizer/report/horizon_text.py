@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optimizer.fleet.horizon import HorizonPlan, PeriodAllocation
+from optimizer.report.plan_words import period_place
 
 __all__ = ["horizon_view"]
 
@@ -62,17 +63,10 @@ def _replicas(plan: HorizonPlan, places: range) -> RenderableType:
     lines: dict[tuple[str, str], dict[int, PeriodAllocation]] = {}
     for t in places:
         for a in plan.periods[t].allocations:
-            lines.setdefault((a.service, _place(a)), {})[t] = a
+            lines.setdefault((a.service, period_place(a)), {})[t] = a
     for (service, place), cells in sorted(lines.items()):
         table.add_row(Text(service), Text(place), *(_cell(cells.get(t)) for t in places))
     return Padding(table, (1, 0, 0, 0), expand=False)
-
-
-def _place(a: PeriodAllocation) -> str:
-    place = f"{a.accelerator} {a.configuration}".rstrip()
-    if a.replicas_of is not None:
-        return f"{place}, those of {a.replicas_of}"
-    return f"{place}, shared with {', '.join(a.shared_with)}" if a.shared_with else place
 
 
 def _cell(allocation: PeriodAllocation | None) -> Text:

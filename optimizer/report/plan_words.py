@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from optimizer.fleet.plan import Allocation, FleetPlan, PoolRole, StorageUse, TargetOutcome
 from optimizer.report.figures import number
+
+if TYPE_CHECKING:
+    from optimizer.fleet.horizon import PeriodAllocation
 
 __all__ = [
     "WHOLE_SHARE",
@@ -14,6 +18,7 @@ __all__ = [
     "accelerator_costs",
     "accelerators_known",
     "load_words",
+    "period_place",
     "place_words",
     "replicas_words",
     "store_words",
@@ -115,6 +120,14 @@ def replicas_words(a: Allocation) -> str:
     if a.replicas_of is not None:
         return f"those of {a.replicas_of}"
     return f"{a.replicas}/{a.replicas_needed}" if a.partial else f"{a.replicas}"
+
+
+def period_place(a: PeriodAllocation) -> str:
+    """Say where replicas of a period are, and with whom they are shared."""
+    place = f"{a.accelerator} {a.configuration}".rstrip()
+    if a.replicas_of is not None:
+        return f"{place}, those of {a.replicas_of}"
+    return f"{place}, shared with {', '.join(a.shared_with)}" if a.shared_with else place
 
 
 def load_words(a: Allocation) -> str:

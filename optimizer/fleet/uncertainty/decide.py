@@ -173,9 +173,10 @@ class _Study:
 
     def with_replicas_that_follow(self, loads: ScenarioLoads) -> UncertainPlan:
         """Choose configurations whose replicas fit every scenario, each for itself."""
-        problems = problems_at(self.spec, loads.rates_rps, "where replicas adapt")
+        problems = problems_at(self.spec, loads.rates_rps, "where replicas adapt", linked=True)
         columns = FollowingColumns.of(self.spec, problems)
-        ways, problem = scenario_problem(columns, loads.probability, self.uncertainty.minimize)
+        measure = self.uncertainty.minimize
+        ways, problem = scenario_problem(columns, problems, loads.probability, measure)
         if problem is None:
             return self._nothing(ways.cannot)
         result = self._solve(problem)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.fleet.problem import FleetProblem
+from optimizer.fleet.uncertainty.links_of_loads import LinksOfLoads
 from optimizer.fleet.uncertainty.scenario_columns import ScenarioColumns
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.uncertainty import CostMeasure
@@ -41,8 +42,6 @@ class FollowingColumns:
         (loads, resources, n).
     resources
         Names of the rows.
-    together
-        Places in `owner` of every shared candidate, one of each service.
     """
 
     spec: FleetSpec
@@ -53,7 +52,6 @@ class FollowingColumns:
     cost: FloatArray
     usage: FloatArray
     resources: tuple[str, ...]
-    together: tuple[IntArray, ...]
 
     @classmethod
     def of(cls, spec: FleetSpec, problems: Sequence[FleetProblem]) -> FollowingColumns:
@@ -74,31 +72,12 @@ class FollowingColumns:
             cost=np.array([part.cost[chosen] for part, chosen in taken]),
             usage=np.array([part.usage.take(chosen).to_dense() for part, chosen in taken]),
             resources=tuple(first.resources[row].name for row in first.rows.tolist()),
-            together=_together(first, columns[0]),
         )
 
     def found_in(self, problem: FleetProblem, chosen: IntArray) -> IntArray:
         """Return the columns of some candidates in the problem of another load."""
         places = _places(problem)
         return np.array([places[self.keys[way]] for way in chosen.tolist()], dtype=np.int64)
-
-    def agreed(self, ways: ScenarioColumns) -> Links | None:
-        """Return the rows that say that whoever shares replicas does with all; None: nobody may."""
-        pairs = [(group[0], other) for group in self.together for other in group[1:]]
-        if not pairs:
-            return None
-        first, other = np.array(pairs).T
-        row = np.arange(len(pairs))
-        return Links(
-            np.zeros(len(pairs)),
-            np.zeros(len(pairs)),
-            SparseColumns.from_triplets(
-                (len(pairs), ways.size),
-                rows=np.concatenate([row, row]),
-                columns=np.concatenate([first, other]),
-                values=np.repeat([1.0, -1.0], len(pairs)),
-            ),
-        )
 
     def ways(self, cost: FloatArray, usage: FloatArray, again: int = 1) -> ScenarioColumns:
         """Return columns of these costs and uses; `again` times the rows of a single load."""
@@ -108,29 +87,24 @@ class FollowingColumns:
 
 def scenario_problem(
     columns: FollowingColumns,
+    problems: Sequence[FleetProblem],
     probability: FloatArray,
     measure: CostMeasure,
 ) -> tuple[ScenarioColumns, AllocationProblem | None]:
     """Return the problem in which every capacity holds in every scenario.
 
-    Each resource is a row per scenario. The expected cost is a cost of each column; the worst is a
-    further column above the cost of every scenario.
+    Each resource is a row per scenario, and so is what links services: every scenario has purchases
+    of its own. The expected cost is a cost of each column; the worst is a further column above the
+    cost of every scenario.
     """
     loads, resources, n = columns.usage.shape
     usage = columns.usage.reshape(loads * resources, n)
     ways = columns.ways(probability @ columns.cost, usage, loads)
-    agreed = columns.agreed(ways)
+    linked = LinksOfLoads.of(problems, columns.columns, ways.size)
     if measure is CostMeasure.EXPECTED:
-        return ways, ways.problem(agreed)
+        return ways, ways.problem(linked.expected(probability))
     cost = np.hstack([columns.cost, np.zeros((loads, ways.size - n))])
-    # From below, so that a cost that may be negative does not make the problem unbounded.
-    least = min(float(np.minimum(row, 0.0).sum()) for row in columns.cost)
-    links = Links(
-        np.zeros(loads), np.full(loads, np.inf), -cost, np.ones((loads, 1)), cost=[1.0],
-        lower=[least],
-    )  # fmt: skip
-    links = links if agreed is None else links.beside(agreed)
-    return ways, ways.problem(links, priced=False)
+    return ways, ways.problem(linked.worst(cost), priced=False)
 
 
 def budgeted_problem(
@@ -200,17 +174,6 @@ def _budget(
         of_x,
         of_z,
         cost=weight if priced else None,
-    )
-
-
-def _together(problem: FleetProblem, columns: IntArray) -> tuple[IntArray, ...]:
-    """Return the places of columns of one shared candidate, the first service's first."""
-    table = problem.table
-    place = {int(problem.columns.candidate[c]): at for at, c in enumerate(columns.tolist())}
-    return tuple(
-        np.array([place[row] for row in rows], dtype=np.int64)
-        for rows in table.sharers.values()
-        if rows[0] in place
     )
 
 

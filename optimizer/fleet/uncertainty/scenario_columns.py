@@ -23,14 +23,22 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
-def problems_at(spec: FleetSpec, rates_rps: Iterable[FloatArray], where: str) -> list[FleetProblem]:
+def problems_at(
+    spec: FleetSpec, rates_rps: Iterable[FloatArray], where: str, *, linked: bool = False
+) -> list[FleetProblem]:
     """Return the problem of every load, in which any service may stay unserved.
+
+    Parameters
+    ----------
+    where
+        What asks for them, for the message.
+    linked
+        Whether it knows purchases, which are further columns of each load.
 
     Raises
     ------
     PlanError
-        If a problem has counts, rates or further columns, which are not of several loads at once;
-        `where` says what asked for one.
+        If a problem has counts or rates, or further columns that are not known.
     """
     options = spec.optimizer.model_copy(update={"unserved": UnservedPolicy.ALLOWED})
     open_ended = spec.model_copy(update={"optimizer": options})
@@ -40,19 +48,19 @@ def problems_at(spec: FleetSpec, rates_rps: Iterable[FloatArray], where: str) ->
     else:
         problems = [build_problem(with_rates(open_ended, rates)) for rates in rates_rps]
     for problem in problems:
-        _refuse_links(problem, where)
+        _refuse_links(problem, where, linked=linked)
     return problems
 
 
-def _refuse_links(problem: FleetProblem, where: str) -> None:
+def _refuse_links(problem: FleetProblem, where: str, *, linked: bool) -> None:
     arrays = problem.arrays
     assert arrays is not None
     what = ""
     if arrays.split is not None:
         first = problem.table.spec.services[int(np.argmax(arrays.split.groups))]
         what = f"service {first.name!r} splits or comes in length buckets"
-    elif arrays.links is not None and arrays.links.columns:
-        what = "the fleet has purchase tiers, or rules that link its services"
+    elif arrays.links is not None and arrays.links.columns and not linked:
+        what = "the fleet has purchase tiers"
     elif problem.table.spec.optimizer.stages:
         what = "the objective is lexicographic"
     if what:

@@ -9,6 +9,7 @@ from typing import Any
 from optimizer.fleet.horizon import HorizonPlan, PeriodAllocation, PeriodPlan
 from optimizer.report.html.charts import bar_chart, curve_chart
 from optimizer.report.html.pages import rendered
+from optimizer.report.plan_words import period_place
 
 __all__ = ["horizon_body", "horizon_page"]
 
@@ -125,7 +126,7 @@ def _replicas(periods: tuple[PeriodPlan, ...]) -> dict[str, Any]:
     lines: dict[tuple[str, str], list[PeriodAllocation | None]] = {}
     for place, period in enumerate(periods):
         for a in period.allocations:
-            key = (a.service, f"{a.accelerator} {a.configuration}".rstrip())
+            key = (a.service, period_place(a))
             lines.setdefault(key, [None] * len(periods))[place] = a
     return {
         "names": [period.name for period in periods],
@@ -134,7 +135,9 @@ def _replicas(periods: tuple[PeriodPlan, ...]) -> dict[str, Any]:
 
 
 def _cell(allocation: PeriodAllocation | None) -> str:
-    """Return replicas that serve, and `+n` for those that start."""
+    """Return replicas that serve, `+n` for those that start, and `=` for another service's."""
+    if allocation is not None and allocation.carries and allocation.replicas_of is not None:
+        return "="
     if allocation is None or not allocation.serving + allocation.starting:
         return "-"
     more = f"+{allocation.starting}" if allocation.starting else ""

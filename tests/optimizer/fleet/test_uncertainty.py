@@ -333,3 +333,40 @@ def test_faults_are_named(said: dict[str, Any], message: str) -> None:
     """What is wrong in `uncertainty` is said with its place."""
     with pytest.raises(SpecError, match=message):
         busy(**said)
+
+
+def bought(**uncertainty: Any) -> FleetSpec:
+    """As `busy`, of B two reserved at 1 and the rest on demand at 5."""
+    data = busy(**uncertainty).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    data["accelerators"][1]["tiers"] = [
+        {"tier": "reserved", "instances": 2, "cost_per_hour": 1.0},
+        {"tier": "on-demand"},
+    ]
+    return from_data(data)
+
+
+@pytest.mark.parametrize(
+    ("said", "cost"),
+    [
+        # 2, 4 and 5 replicas: 2, 2 + 10 and 2 + 15, equally likely.
+        ({}, (2.0 + 12.0 + 17.0) / 3),
+        ({"minimize": "worst"}, 17.0),
+    ],
+)
+def test_what_every_load_buys_is_decided_for_it(said: dict[str, Any], cost: float) -> None:
+    """Reserved instances first, in every scenario again; see the comments."""
+    spec = bought(scenarios=THREE, replicas="adapt", **said)
+    plan = fo.optimize_uncertain(spec)
+    assert plan.termination == "optimal"
+    assert plan.total_cost_per_hour == pytest.approx(cost)
+    assert plan.relative_gap == pytest.approx(0.0, abs=1e-6)
+    holds(spec, plan)
+    for outcome in plan.scenarios:
+        assert outcome.plan is not None
+        assert {p.tier: p.instances for p in outcome.plan.purchases}["reserved"] == 2
+
+
+def test_purchases_are_refused_where_loads_are_not_told_apart() -> None:
+    """Peaks are a budget over sets of services: what each set would buy is not known."""
+    with pytest.raises(PlanError, match="purchase tiers, which is not done with peaks"):
+        fo.optimize_uncertain(bought(peaks={"at_once": 1, "factor": 3}))
