@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "CombinationError",
     "Fault",
     "FleetError",
     "InfeasibleError",
@@ -86,6 +87,10 @@ class ModelError(FleetError):
 
 class PlanError(FleetError):
     """A solver's answer failed the independent check, or a plan document cannot be read."""
+
+
+class CombinationError(PlanError):
+    """The fleet describes parts that are not planned together; says which, and what to try."""
 
 
 class PluginError(FleetError):

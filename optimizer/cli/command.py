@@ -148,9 +148,15 @@ def _exit_code(error: Exception) -> ExitCode:
     """Classify by module-light imports: the failing command has loaded these already."""
     import queue_models as queues
     import solvers as solving
-    from optimizer.errors import FleetError, InfeasibleError, PluginError, SpecError
+    from optimizer.errors import (
+        CombinationError,
+        FleetError,
+        InfeasibleError,
+        PluginError,
+        SpecError,
+    )
 
-    if isinstance(error, SpecError):
+    if isinstance(error, SpecError | CombinationError):
         return ExitCode.SPEC_INVALID
     if isinstance(error, InfeasibleError):
         return ExitCode.INFEASIBLE

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.errors import PlanError
+from optimizer.errors import CombinationError, PlanError
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.horizon.check_horizon import check_horizon
 from optimizer.fleet.horizon.formulation import HorizonProblem, horizon_problem
@@ -59,7 +59,7 @@ def plan_horizon(
     Raises
     ------
     PlanError
-        If there is no horizon, or the fleet has what a horizon does not know.
+        If there is no horizon; `CombinationError` if the fleet has what a horizon does not know.
     SpecError, solvers.SolverError, queue_models.QueueModelError
         As from `optimize`; `PlanError` also where the plan fails `check_horizon`.
     """
@@ -72,9 +72,9 @@ def plan_horizon(
             "a table of loads with --loads"
         )
     if spec.uncertainty is not None:
-        raise PlanError(
+        raise CombinationError(
             "the fleet has a horizon and uncertain loads, which are not planned together: remove "
-            "one of them"
+            "`horizon`, or `uncertainty` and forecast high loads"
         )
     choices = ReplicaChoices.of(with_estimates(spec), forecast_rates(spec, horizon))
     problem = horizon_problem(choices, horizon)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.errors import PlanError
+from optimizer.errors import CombinationError
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.candidates_over_loads import candidates_over
 from optimizer.fleet.resources import resource_rows
@@ -75,7 +75,7 @@ class ReplicaChoices:
 
         Raises
         ------
-        PlanError
+        CombinationError
             If what a replica carries depends on how many there are, or the fleet has what horizons
             do not know.
         """
@@ -94,7 +94,7 @@ class ReplicaChoices:
         limited = [r for r in resource_rows(of_busy) if np.isfinite(r.capacity)]
         for resource in limited:
             if resource.requirement.kind.name not in _COUNTED:
-                raise PlanError(
+                raise CombinationError(
                     f"limit {resource.name!r} is not one that a horizon knows: "
                     f"{', '.join(sorted(_COUNTED))}"
                 )
@@ -200,17 +200,17 @@ def _needed(
 
 def _refuse(spec: FleetSpec) -> None:
     if spec.optimizer.objective is not Objective.COST:
-        raise PlanError(
+        raise CombinationError(
             f"optimizer.objective is {spec.optimizer.objective}; over a horizon money is "
             f"minimised: set objective: cost"
         )
     for service in spec.services:
         reason = _beyond(spec, service)
         if reason:
-            raise PlanError(f"service {service.name!r} {reason}")
+            raise CombinationError(f"service {service.name!r} {reason}")
     for accelerator in spec.accelerators:
         if accelerator.tiers:
-            raise PlanError(
+            raise CombinationError(
                 f"accelerator {accelerator.name!r} has purchase tiers; over a horizon say "
                 f"horizon.commitments"
             )

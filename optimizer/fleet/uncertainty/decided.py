@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.errors import PlanError
+from optimizer.errors import CombinationError, PlanError
 from optimizer.fleet.assembly import assemble
 from optimizer.fleet.candidates import CandidateTable
 from optimizer.fleet.optimize import plan_of
@@ -112,13 +112,13 @@ def plan_with(
 
     Raises
     ------
-    PlanError
+    CombinationError
         If a service has prefill and decode pools.
     """
     by_service: dict[str, list[Allocation]] = {}
     for allocation in decided:
         if allocation.role is not PoolRole.AGGREGATED:
-            raise PlanError(
+            raise CombinationError(
                 f"service {allocation.service!r} has prefill and decode pools, whose numbers are "
                 f"not held fixed over several loads; try replicas: adapt"
             )

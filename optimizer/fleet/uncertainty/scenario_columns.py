@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.errors import PlanError
+from optimizer.errors import CombinationError
 from optimizer.fleet.candidates_over_loads import candidates_at_each
 from optimizer.fleet.problem import FleetProblem, build_problem, problem_of
 from optimizer.fleet.replica_pools import may_share
@@ -37,7 +37,7 @@ def problems_at(
 
     Raises
     ------
-    PlanError
+    CombinationError
         If a problem has counts or rates, or further columns that are not known.
     """
     options = spec.optimizer.model_copy(update={"unserved": UnservedPolicy.ALLOWED})
@@ -64,7 +64,7 @@ def _refuse_links(problem: FleetProblem, where: str, *, linked: bool) -> None:
     elif problem.table.spec.optimizer.stages:
         what = "the objective is lexicographic"
     if what:
-        raise PlanError(
+        raise CombinationError(
             f"{what}, which is not done {where}; replicas that are fixed can be planned for every "
             f"scenario, or with probability_of: service"
         )

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.errors import PlanError
+from optimizer.errors import CombinationError
 from optimizer.fleet.linked import Linked
 from optimizer.fleet.linked_parts import with_limits
 from optimizer.fleet.problem import build_problem
@@ -45,7 +45,7 @@ class SharesTogether:
 
     Raises
     ------
-    PlanError
+    CombinationError
         If a service whose load varies chooses or comes in length buckets, load may be shed, power
         that follows the load is counted, or the objective is lexicographic.
     """
@@ -82,7 +82,7 @@ class SharesTogether:
         elif split is not None and split.unserved_cost is not None:
             what = "a part of a load may be shed (partial_service)"
         if what:
-            raise PlanError(
+            raise CombinationError(
                 f"{what}, which is not done with serve_probability below 1 of the whole fleet; "
                 f"replicas that are fixed can be planned for every scenario, or with "
                 f"probability_of: service"
