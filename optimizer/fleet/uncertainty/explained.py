@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from optimizer.errors import PlanError
+from optimizer.fleet.candidates import CandidateTable
+from optimizer.fleet.candidates_over_loads import candidates_at_each
 from optimizer.fleet.estimates import with_estimates
 from optimizer.fleet.explain import Explanation, OptionState, explain, explain_candidates
 from optimizer.fleet.plan import FleetPlan
-from optimizer.fleet.problem import build_problem
+from optimizer.fleet.problem import FleetProblem, build_problem, problem_of
+from optimizer.fleet.replica_pools import may_share
 from optimizer.fleet.uncertainty.loads import ScenarioLoads, peak_rates, with_rates
 from optimizer.fleet.uncertainty.spread_loads import SpreadLoads
 from optimizer.fleet.uncertainty.uncertain_plan import UncertainPlan
@@ -80,11 +84,11 @@ def explain_uncertain(
     index = names.index(service) if service in names else 0
     # A service's ways depend on its own rate alone: each rate is looked at once.
     alone: dict[float, Explanation] = {}
-    for load in loads:
+    problems = _Problems(spec, loads)
+    for place, load in enumerate(loads):
         rate = float(load.rates_rps[index])
         if rate not in alone:
-            problem = build_problem(with_rates(spec, load.rates_rps))
-            alone[rate] = explain_candidates(problem, service)
+            alone[rate] = explain_candidates(problems.at(place), service)
     rates = [float(load.rates_rps[index]) for load in loads]
     held = [
         None if plan is None else _held(plan, load, service, rate)
@@ -98,7 +102,7 @@ def explain_uncertain(
     load, its_plan, entry = loads[binding], held[binding], table[binding]
     shown = alone[entry.arrival_rate_rps]
     if its_plan is not None:
-        shown = explain(its_plan, build_problem(with_rates(spec, load.rates_rps)), service)
+        shown = explain(its_plan, problems.at(binding), service)
     return UncertainExplanation(
         service=service,
         currency=shown.currency,
@@ -114,6 +118,22 @@ class _Load:
     name: str
     probability: float | None
     rates_rps: FloatArray
+
+
+class _Problems:
+    """The problem of every load; with common replicas where any load wants them."""
+
+    def __init__(self, spec: FleetSpec, loads: Sequence[_Load]) -> None:
+        self._spec, self._loads = spec, loads
+        self._tables: list[CandidateTable] = []
+        if may_share(spec):
+            self._tables = list(candidates_at_each(spec, np.array([x.rates_rps for x in loads])))
+
+    def at(self, place: int) -> FleetProblem:
+        """Return the problem of a load."""
+        if self._tables:
+            return problem_of(self._tables[place])
+        return build_problem(with_rates(self._spec, self._loads[place].rates_rps))
 
 
 def _loads(spec: FleetSpec) -> list[_Load]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import optimizer as fo
 from optimizer.errors import SpecError
-from optimizer.fleet import UncertainPlan
+from optimizer.fleet import UncertainPlan, explain_uncertain
 from optimizer.fleet.check import check_plan
 from optimizer.fleet.horizon import HorizonPlan, check_horizon, plan_horizon
 from optimizer.fleet.uncertainty import ScenarioLoads, with_rates
@@ -218,6 +218,15 @@ def test_fixed_replicas_are_those_of_the_scenario_that_wants_most() -> None:
     for outcome in plan.scenarios:
         assert outcome.plan is not None
         assert [a.replicas for a in outcome.plan.allocations] == [2, 0]
+
+
+def test_what_is_chosen_is_among_the_options_of_the_load_that_binds() -> None:
+    """Two shared replicas at 9.05 requests/s each: as many as apart would be, and chosen."""
+    both = [*OPPOSITE, {"name": "both", "rates_rps": {"a": 9.05, "b": 9.05}}]
+    spec = two(uncertainty={"scenarios": both, "replicas": "adapt"})
+    found = explain_uncertain(spec, "b", fo.optimize_uncertain(spec))
+    assert found.binding_load == "both"
+    assert [o.shared_with for o in found.options if o.state == "chosen"] == [("a",)]
 
 
 @given(
