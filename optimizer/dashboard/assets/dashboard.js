@@ -29,10 +29,12 @@ class Desk {
     this.comparing = new Comparing();
   }
 
+  // What to send about the fleet as it is moved; null without one.
   request(more = {}) {
+    if (!this.fleet) return null;
     const number = (id) => (find(id).value === "" ? null : Number(find(id).value));
     return {
-      fleet: this.fleet?.id ?? "",
+      fleet: this.fleet.id,
       changes: this.changes.list(),
       solver: find("solver").value || null,
       time_limit_s: number("time-limit"),
@@ -189,7 +191,10 @@ async function begin() {
       horizon: () => desk.request(),
       uncertain: () => desk.request(),
       tornado: () => ({ plan: desk.plan.plan, share: Number(find("share").value) / 100 }),
-      lab: () => desk.request(figures(find("lab-form"))),
+      lab: () => {
+        const wanted = figures(find("lab-form"));
+        return desk.request(wanted) ?? (wanted.given ? { fleet: "", ...wanted } : null);
+      },
     },
     {
       front: (result) => (points = result.plans),

@@ -25,7 +25,10 @@ export class Solving {
 
   async solve() {
     clearTimeout(this.timer);
-    if (!this.desk.fleet) return;
+    if (!this.desk.fleet) {
+      find("progress").textContent = "Open a fleet first";
+      return;
+    }
     const wrong = wrongField([find("time-limit"), find("gap")]);
     if (wrong) {
       showFaults("faults", [wrong]);

@@ -22,7 +22,7 @@ export function figures(form) {
 }
 
 export class Studies {
-  // asked: by kind of study, what to send; found: by kind, what to do with the answer.
+  // asked: by kind of study, what to send, null where there is no fleet; found: by kind, what to do with the answer.
   constructor(asked, found) {
     this.jobs = {};
     this.round = 0;
@@ -33,8 +33,9 @@ export class Studies {
       const fields = button.closest('[role="tabpanel"]').querySelectorAll("input, select");
       button.addEventListener("click", () => {
         const wrong = wrongField(fields);
-        if (wrong) find(`progress-${kind}`).textContent = wrong.text;
-        else this.#run(kind, button, stop, asked[kind](), found[kind]);
+        const body = wrong ? null : asked[kind]();
+        if (body) this.#run(kind, button, stop, body, found[kind]);
+        else find(`progress-${kind}`).textContent = wrong?.text ?? "Open a fleet first.";
       });
     }
   }

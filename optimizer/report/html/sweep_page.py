@@ -43,7 +43,14 @@ def sweep_page(spec: SweepSpec, rows: Sequence[SweepRow]) -> str:
         money=money,
         worst_gap=max((row.figures.get("relative_gap") or 0.0 for row in rows), default=0.0),
         charts=_charts(spec, rows, money),
+        short=sum(_leaves_someone(row) for row in rows),
     )
+
+
+def _leaves_someone(row: SweepRow) -> bool:
+    """Whether its plan leaves services unserved."""
+    served = row.figures.get("served")
+    return served is not None and served < row.figures["services"]
 
 
 def _charts(spec: SweepSpec, rows: Sequence[SweepRow], money: str) -> list[tuple[str, str]]:

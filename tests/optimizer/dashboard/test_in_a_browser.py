@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,16 @@ return document.body.dataset.solving === "no" && document.querySelector("#cost")
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """Where a dashboard with a small fleet listens, as `--json` says it."""
+    """Where a dashboard with a small fleet listens."""
+    with dashboard(str(SMALL)) as url:
+        yield url
+
+
+@contextmanager
+def dashboard(*fleet: str) -> Iterator[str]:
+    """Run a dashboard, and tell where it listens, as `--json` says it."""
     code = "from optimizer.cli import main; main()"
-    arguments = ["dashboard", str(SMALL), "--port", "0", "--no-browser", "--json"]
+    arguments = ["dashboard", *fleet, "--port", "0", "--no-browser", "--json"]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
@@ -396,3 +404,17 @@ def test_a_field_that_is_wrong_is_named_and_the_page_goes_on(
         window.set(field, right)
         window.until(_SOLVED)
     assert window.cost == before
+
+
+def test_without_a_fleet_one_is_asked_for(driver: Any) -> None:
+    """Whatever needs one says so, and asks the server for nothing."""
+    with dashboard() as empty:
+        driver.get(empty)
+        for tab, study in (("pareto", "front"), ("why", "repair"), ("lab", "lab")):
+            driver.find_element("id", f"tab-{tab}").click()
+            driver.find_element("css selector", f"[data-study={study}]").click()
+            said = driver.find_element("id", f"progress-{study}").text
+            assert said == "Open a fleet first."
+        driver.find_element("id", "solve").click()
+        assert "Open a fleet first" in driver.find_element("id", "progress").text
+        assert driver.get_log("browser") == []
