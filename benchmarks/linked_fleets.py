@@ -21,7 +21,10 @@ FLEETS = (
     (100, 1, "yes", "yes", 1e-4, 20.0),
     (1_000, 3, "no", "no", 1e-4, 30.0),
     (1_000, 3, "yes", "no", 1e-4, 30.0),
-    (1_000, 3, "no", "yes", 1e-4, 60.0),
+    (1_000, 3, "no", "yes", 1e-3, 30.0),
+    (1_000, 3, "yes", "yes", 5e-3, 30.0),
+    (1_000, 1, "no", "yes", 1e-3, 30.0),
+    (1_000, 1, "yes", "yes", 5e-3, 30.0),
 )
 HORIZON = (50, 24, 1e-2, 60.0)
 _SMALL_HORIZON = (8, 6, 1e-1, 20.0)
@@ -35,10 +38,10 @@ def run(repeats: int) -> None:
     """
     repeats = min(repeats, _MOST_SEEDS)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    print(f"{'instance':<34}{'seed':>5}{'unserved':>18}{'proven':>18}{'gap':>10}{'CPU s':>8}")
+    print(f"{'instance':<46}{'seed':>5}{'unserved':>18}{'proven':>18}{'gap':>10}{'CPU s':>8}")
     for services, zones, pools, scarce, gap, limit_s in FLEETS if repeats > 1 else FLEETS[:1]:
         for seed in range(repeats):
-            name = f"{services} services, pools {pools}, scarce {scarce}"
+            name = f"{services} services, {zones} zones, pools {pools}, scarce {scarce}"
             problem = split_fleet(services, seed=seed, zones=zones, pools=pools, scarce=scarce)
             _show(name, seed, problem, gap, limit_s)
     services, periods, gap, limit_s = HORIZON if repeats > 1 else _SMALL_HORIZON
@@ -56,7 +59,7 @@ def _show(name: str, seed: int, problem: AllocationProblem, gap: float, limit_s:
     report = None if result.x is None else check(problem, result.x, None, result.rates, result.z)
     verdict = "" if report is not None and report.feasible else "  not verified"
     print(
-        f"{name:<34}{seed:>5}{values:>18}{proven:>18}{result.relative_gap:>10.1e}{cpu_s:>8.1f}"
+        f"{name:<46}{seed:>5}{values:>18}{proven:>18}{result.relative_gap:>10.1e}{cpu_s:>8.1f}"
         f"{verdict}",
         flush=True,
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from solvers.base import SolveParams, Start
 from solvers.components import Component
-from solvers.lexicographic import priority_levels
+from solvers.lexicographic import is_better, priority_levels
 from solvers.problem import AllocationProblem
 from solvers.progress import ProgressSeries
 from solvers.result import (
@@ -27,6 +27,9 @@ from solvers.result import (
 
 __all__ = ["solve_components"]
 
+# With less than this share of the time left, what is still open stays so.
+_LEAST_SHARE = 0.05
+
 PartSolve = Callable[[AllocationProblem, SolveParams, Start | None], SolveResult]
 
 
@@ -37,7 +40,7 @@ def solve_components(
     start: Start | None,
     solve_part: PartSolve,
 ) -> SolveResult:
-    """Solve each component for its share of the time; what one leaves is for those after it.
+    """Solve each component for its share of the time; what is left goes to those still open.
 
     Parameters
     ----------
@@ -62,7 +65,56 @@ def solve_components(
         results.append(solve_part(part.problem, _part_params(params, share), known))
         if results[-1].x is None:
             break
+    if results[-1].x is not None:
+        _go_on(parts, results, params, began, solve_part)
     return _together(problem, parts, results, params, began)
+
+
+def _go_on(
+    parts: list[Component],
+    results: list[SolveResult],
+    params: SolveParams,
+    began: float,
+    solve_part: PartSolve,
+) -> None:
+    """Share the time that is left among those still open, the widest open one first."""
+    if params.time_limit_s is None:
+        return
+    open_parts = [n for n, r in enumerate(results) if r.termination.reason is not Reason.OPTIMAL]
+    open_parts.sort(key=lambda n: results[n].dual_bound - results[n].primal_bound)
+    for place, number in enumerate(open_parts):
+        left = _left(params, began)
+        if params.cancelled or left is None or left < _LEAST_SHARE * params.time_limit_s:
+            return
+        known = results[number]
+        assert known.x is not None
+        again = solve_part(
+            parts[number].problem,
+            _part_params(params, left / (len(open_parts) - place)),
+            Start(known.x.copy()),
+        )
+        results[number] = _better(known, again)
+
+
+def _better(known: SolveResult, again: SolveResult) -> SolveResult:
+    """Return the better solution, with the higher of bounds that are about the same."""
+    value, other = (
+        (*(stage.value for stage in result.stages), result.primal_bound)
+        for result in (again, known)
+    )
+    if again.x is None or is_better(other, value):
+        return known
+    bounds = [stage.dual_bound for stage in again.stages] + [again.dual_bound]
+    theirs = [stage.dual_bound for stage in known.stages] + [known.dual_bound]
+    for place, bound in enumerate(theirs):
+        bounds[place] = min(max(bounds[place], bound), value[place])
+        if value[place] != other[place]:
+            break  # later bounds are about other stages before
+    stages = tuple(
+        dataclasses.replace(stage, dual_bound=bound)
+        for stage, bound in zip(again.stages, bounds, strict=False)
+    )
+    return dataclasses.replace(again, stages=stages, dual_bound=bounds[-1])
 
 
 def _left(params: SolveParams, began: float) -> float | None:

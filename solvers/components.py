@@ -18,8 +18,9 @@ from solvers.split import Split
 
 __all__ = ["Component", "components"]
 
-# Smaller components are solved together: taking them apart is not worth a search of its own.
-_LEAST_GROUPS = 40
+# Smaller components are solved together, and so are those beyond so many: a search takes a tenth of
+# a second to begin.
+_LEAST_GROUPS, _MOST_PARTS = 10, 50
 # Which size each array of a split part has.
 _BY_GROUP = ("groups", "most_different", "lower_total", "upper_total")
 _BY_COLUMN = ("lower", "upper", "spares", "elsewhere")
@@ -50,6 +51,9 @@ def components(problem: AllocationProblem) -> list[Component]:
     label = _labels(problem)
     numbers, size = np.unique(label.groups, return_counts=True)
     large = numbers[size >= _LEAST_GROUPS]
+    if len(large) > _MOST_PARTS:
+        largest = np.argsort(-size, kind="stable")[: _MOST_PARTS - 1]
+        large = np.sort(numbers[largest])
     small = len(large) < len(numbers)
     parts = len(large) + small
     if parts < 2:

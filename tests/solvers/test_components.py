@@ -9,12 +9,15 @@ import pytest
 
 import solvers.components
 from solvers import AllocationProblem, Links, Progress, Reason, Split, check, solve
-from solvers.components import components
+from solvers.base import SolveParams, Start
+from solvers.component_search import solve_components
+from solvers.components import Component, components
 from solvers.enumeration import brute_force
 from solvers.instances.split_fleet import split_fleet
 from solvers.lexicographic import priority_levels
 from solvers.link_cases import random_link_problem
 from solvers.problem import IntArray
+from solvers.result import Limit, SolveResult, Termination
 from solvers.sparse_columns import SparseColumns
 
 _SIDES = ("row_lower", "row_upper")
@@ -124,6 +127,18 @@ def test_zones_are_components_and_every_column_is_in_one() -> None:
     assert sum(part.problem.links.rows for part in parts) == problem.links.rows
 
 
+def test_of_many_components_the_smaller_ones_are_solved_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Six zones in at most four parts: the three largest alone."""
+    monkeypatch.setattr(solvers.components, "_MOST_PARTS", 4)
+    problem = split_fleet(120, seed=1, zones=6, pools="no")
+    sizes = [part.problem.groups for part in components(problem)]
+    assert len(sizes) == 4
+    assert sum(sizes) == 120
+    assert sizes[-1] == max(sizes)
+
+
 def test_a_common_row_holds_everything_together() -> None:
     """With one more row that all columns use there is a single component, the whole."""
     problem = split_fleet(100, seed=1, zones=2, pools="no")
@@ -170,3 +185,40 @@ def test_the_whole_is_reported_when_all_are_solved() -> None:
     assert [p.incumbent for p in told] == values
     assert all(p.bound <= p.incumbent for p in told)
     assert "2 components" in " ".join(result.statistics.notes)
+
+
+@pytest.mark.parametrize("again", ["better", "nothing"])
+def test_time_that_is_left_goes_to_what_is_open(again: str) -> None:
+    """The open component is asked once more, begins at what it had, and keeps the higher bound."""
+    one = AllocationProblem([2.0, 5.0], np.ones((1, 2)), [9.0], [0, 0])
+    parts = [Component(one, np.array([k, k + 1]), np.arange(0), np.arange(0)) for k in (0, 2)]
+    asked: list[float | None] = []
+
+    def solve_part(
+        problem: AllocationProblem, params: SolveParams, start: Start | None
+    ) -> SolveResult:
+        asked.append(None if start is None or start.x is None else float(start.x @ problem.cost))
+        if len(asked) == 2:
+            return _found([0, 1], 5.0, 1.5)
+        if len(asked) == 3 and again == "nothing":
+            return SolveResult(termination=Termination(Reason.NO_SOLUTION_FOUND, Limit.TIME))
+        return _found([1, 0], 2.0, 2.0 if len(asked) == 1 else 1.0)
+
+    whole = AllocationProblem(
+        np.tile(one.cost, 2), np.kron(np.eye(2), np.ones((1, 2))), [9.0, 9.0], [0, 0, 1, 1]
+    )
+    result = solve_components(whole, parts, SolveParams(time_limit_s=60.0), None, solve_part)
+    assert asked == [None, None, 5.0]
+    assert result.primal_bound == (4.0 if again == "better" else 7.0)
+    assert result.dual_bound == 3.5
+    assert result.x is not None
+    assert result.x.tolist() == ([1, 0, 1, 0] if again == "better" else [1, 0, 0, 1])
+
+
+def _found(x: list[int], value: float, bound: float) -> SolveResult:
+    proven = value == bound
+    return SolveResult(
+        termination=Termination(Reason.OPTIMAL if proven else Reason.FEASIBLE,
+                                None if proven else Limit.TIME),
+        primal_bound=value, dual_bound=bound, x=np.array(x),
+    )  # fmt: skip
