@@ -14,6 +14,7 @@ from benchmarks import (
     kv_loading,
     large_fleet,
     linked_fleets,
+    load_spread,
     resolve,
     solver_scaling,
     sweep_speed,
@@ -42,6 +43,7 @@ def main() -> None:
         sweep_speed,
         large_fleet,
         linked_fleets,
+        load_spread,
         horizon,
         engine_speed,
     ):

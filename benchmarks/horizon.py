@@ -11,12 +11,12 @@ apart, and so is what it takes to compile it.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from typing import Any
 
 import numpy as np
 
+from benchmarks.cpu_time import cpu_seconds
 from optimizer.fleet import plan_horizon
 from optimizer.fleet.horizon.formulation import HorizonProblem, horizon_problem
 from optimizer.fleet.horizon.plan_periods import forecast_rates
@@ -104,12 +104,12 @@ def _table(services: int, periods: int, gap: float, seeds: int, limit_s: float) 
     _size(day(2, 2, 0))  # compiles what sizing needs
     for seed in range(1, seeds + 1):
         spec = day(services, periods, seed)
-        before = _cpu_s()
+        before = cpu_seconds()
         arrays = _size(spec).arrays
-        sized = _cpu_s()
+        sized = cpu_seconds()
         # The limit is of the clock, which a busy machine shares.
         plan = plan_horizon(spec, relative_gap=gap, time_limit_s=limit_s)
-        done = _cpu_s()
+        done = cpu_seconds()
         assert arrays is not None
         assert arrays.links is not None
         columns = arrays.columns + arrays.links.columns
@@ -124,11 +124,6 @@ def _size(spec: FleetSpec) -> HorizonProblem:
     assert spec.horizon is not None
     choices = ReplicaChoices.of(spec, forecast_rates(spec, spec.horizon))
     return horizon_problem(choices, spec.horizon)
-
-
-def _cpu_s() -> float:
-    usages = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ every period; `benchmarks.horizon` has those of `fleetopt horizon`.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 
+from benchmarks.cpu_time import cpu_seconds
 from solvers import AllocationProblem, check, solve
 from solvers.instances.horizon import horizon
 from solvers.instances.split_fleet import split_fleet
@@ -51,9 +51,9 @@ def run(repeats: int) -> None:
 
 
 def _show(name: str, seed: int, problem: AllocationProblem, gap: float, limit_s: float) -> None:
-    before = _cpu_s()
+    before = cpu_seconds()
     result = solve(problem, time_limit_s=limit_s, relative_gap=gap)
-    cpu_s = _cpu_s() - before
+    cpu_s = cpu_seconds() - before
     values = " ".join(f"{stage.value:g}" for stage in result.stages)
     proven = " ".join(f"{stage.dual_bound:g}" for stage in result.stages)
     report = None if result.x is None else check(problem, result.x, None, result.rates, result.z)
@@ -63,11 +63,6 @@ def _show(name: str, seed: int, problem: AllocationProblem, gap: float, limit_s:
         f"{verdict}",
         flush=True,
     )
-
-
-def _cpu_s() -> float:
-    usages = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from benchmarks.cpu_time import cpu_seconds
+
 # Family, services, seeds, gap asked for, whether the rivals are run beside it.
 CASES = (
     ("fleet", 100, 10, 0.0, True),
@@ -93,9 +95,9 @@ def solve_one(solver: str, family: str, services: int, seed: int, gap: float) ->
     # Its relaxation ends by itself; under a limit it would import cvxpy again, elsewhere.
     limit = None if solver == "convex" else TIME_LIMIT_S
     params = SolveParams(relative_gap=gap, time_limit_s=limit)
-    before = _cpu_s()
+    before = cpu_seconds()
     result = chosen.solve(problem, params)
-    cpu_s = _cpu_s() - before
+    cpu_s = cpu_seconds() - before
     peak_kb = max(usage.ru_maxrss for usage in _usages())
     return Run(result.relative_gap, cpu_s, peak_kb / 1e3)
 
@@ -119,10 +121,6 @@ def _in_child(solver: str, family: str, services: int, seed: int, gap: float) ->
 def _usages() -> list[resource.struct_rusage]:
     """What this process used, and those it started and waited for."""
     return [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-
-
-def _cpu_s() -> float:
-    return sum(usage.ru_utime + usage.ru_stime for usage in _usages())
 
 
 def _show(run: Run, width: int) -> str:
