@@ -107,7 +107,7 @@ class Loop:
             options = {"url": "http://p", "service_label": "service", "stale_s": 25.0}
             self.collector = PrometheusCollector(
                 fleet,
-                {**options, "window_s": CYCLE_S},
+                {**options, "window_s": CYCLE_S, "recent_s": LOOK_S},
                 transport=httpx.MockTransport(self.scraped.handle),
             )
         if through == "api":

@@ -9,6 +9,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -56,13 +57,15 @@ class FakeApiServer:
     """Serves until it is closed.
 
     `failing` refuses the next requests that match (verb, resource): a count and the status; with
-    None in its place they are carried out, and the answer is lost.
+    None in its place they are carried out, and the answer is lost. `watched` says what is sent
+    in place of an event of a watch; where it raises OSError, the connection ends there.
     """
 
     users: dict[str, str] = field(default_factory=lambda: {"admintok": "admin"})
     store: Store = field(default_factory=Store)
     log: list[Request] = field(default_factory=list)
     failing: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    watched: Callable[[Json], Iterable[Json]] | None = None
 
     def __post_init__(self) -> None:
         handler = type("Handler", (_Handler,), {"fake": self})
@@ -246,8 +249,10 @@ class _Handler(BaseHTTPRequestHandler):
             for event in self.fake.store.watch(place, since, until, time.monotonic):
                 if self.fake.closed:
                     break
-                if event:
-                    self._chunk(json.dumps(event).encode() + b"\n")
+                if not event:
+                    continue
+                for sent in self.fake.watched(event) if self.fake.watched else (event,):
+                    self._chunk(json.dumps(sent).encode() + b"\n")
             self._chunk(b"")
         except OSError:
             self.close_connection = True

@@ -174,6 +174,84 @@ def test_a_kill_between_any_two_writes_ends_in_the_same_replicas(
     assert tuple(fake_cluster.replicas(name) for name in DEPLOYMENTS) == EXPECTED
 
 
+class Clock:
+    """Monotonic and wall clock of two processes, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def drive(self, operator: Operator) -> Operator:
+        operator.lease._clocks = (lambda: self.now_s,) * 2
+        return operator
+
+
+def _scalings(cluster: Cluster) -> int:
+    return len([w for w in cluster.writes("operator") if w.resource == "deployments"])
+
+
+@pytest.mark.slow
+def test_a_process_that_stood_still_in_mid_plan_writes_nothing_more(
+    fake_cluster: Cluster, prometheus: FakePrometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped between two writes for longer than its Lease; who took over ends the plan."""
+    _two_servers(fake_cluster)
+    prometheus.rates |= {"chat": 100.0, "tags": 60.0}
+    clock, request = Clock(), ApiServer._request
+    with (
+        closing(clock.drive(Operator(fake_cluster, prometheus))) as first,
+        closing(clock.drive(Operator(fake_cluster, prometheus, "two"))) as second,
+    ):
+        assert first.lease.hold()
+        assert not second.look().holds_lease
+
+        def stopped(self: ApiServer, verb: str, path: str, *rest: Any, **more: Any) -> Any:
+            done = request(self, verb, path, *rest, **more)
+            if verb == "PATCH" and path.endswith("/scale"):
+                monkeypatch.setattr(ApiServer, "_request", request)
+                clock.now_s += 300.0
+                second.now_s = first.now_s + 300.0
+                assert second.look(4).holds_lease
+            return done
+
+        monkeypatch.setattr(ApiServer, "_request", stopped)
+        first.look()
+        assert clock.now_s == 1300.0, "it was never stopped"
+        assert _scalings(fake_cluster) == 2
+        assert tuple(fake_cluster.replicas(name) for name in DEPLOYMENTS) == EXPECTED
+        prometheus.rates["chat"] = 200.0
+        assert not first.look(3).holds_lease
+        assert _scalings(fake_cluster) == 2
+
+
+@pytest.mark.slow
+def test_of_two_instances_one_acts_and_then_the_other(
+    fake_cluster: Cluster, prometheus: FakePrometheus
+) -> None:
+    """Both look all the time: cards hold at every look, and a Lease given back is taken up."""
+    _two_servers(fake_cluster)
+    clock = Clock()
+    with (
+        closing(clock.drive(Operator(fake_cluster, prometheus))) as first,
+        closing(clock.drive(Operator(fake_cluster, prometheus, "two"))) as second,
+    ):
+        held = []
+        for number in range(16):
+            # More than there are cards of the dear type, by turns.
+            prometheus.rates |= {"chat": 400.0 if number % 8 < 4 else 60.0, "tags": 300.0}
+            clock.now_s += 5.0
+            looks = [operator.look().holds_lease for operator in (first, second)]
+            held.append(tuple(looks))
+            _pods(fake_cluster)
+            for kind in ("h100", "a100"):
+                cards = sum(fake_cluster.replicas(f"{name}-{kind}") for name in ("chat", "tags"))
+                assert cards <= 12
+            if number == 7:
+                first.lease.release()
+        assert held[0] == (True, False)
+        assert held[-1] == (False, True)
+        assert (True, True) not in held
+
+
 def _two_servers(cluster: Cluster) -> None:
     """A plan of two services takes two writes of scales."""
     put_fleet(cluster)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,9 @@ pytest.importorskip("kopf", reason="needs the extra 'operator'")
 from optimizer.control.kubernetes import ApiError, ApiServer
 from tests.conftest import REPOSITORY
 from tests.optimizer.control.kubernetes.clusters import Cluster, eventually
+from tests.optimizer.control.kubernetes.fake_api_server import FakeApiServer
 from tests.optimizer.control.kubernetes.fake_prometheus import FakePrometheus
+from tests.optimizer.control.kubernetes.fake_store import Json
 from tests.optimizer.control.kubernetes.fleet_objects import (
     API,
     change,
@@ -143,6 +147,76 @@ def test_a_killed_operator_is_followed_by_another(
         ), second.log
     assert cluster.admin.get(lease)["spec"]["leaseTransitions"] == 1
     assert total(cluster) == before
+
+
+def _dropped(event: Json) -> list[Json]:
+    raise ConnectionResetError
+
+
+def _gone(event: Json) -> list[Json]:
+    return [{"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}]
+
+
+def _twice(event: Json) -> list[Json]:
+    return [event, event]
+
+
+def _old_again(event: Json) -> list[Json]:
+    """The object as it is, then as it was before."""
+    body = copy.deepcopy(event["object"])
+    body["metadata"]["generation"] = 1
+    return [event, {"type": "MODIFIED", "object": body}]
+
+
+def _late(event: Json) -> list[Json]:
+    time.sleep(5)
+    return [event]
+
+
+WATCHES = {
+    "watch dropped": _dropped,
+    "410 Gone": _gone,
+    "duplicate events": _twice,
+    "out-of-order events": _old_again,
+    "slow": _late,
+}
+
+
+def test_a_change_is_heard_of_whatever_the_watch_does(
+    fake_server: FakeApiServer, fake_cluster: Cluster, prometheus: FakePrometheus, tmp_path: Path
+) -> None:
+    """A change during the fault and one after it are looked at; nothing is scaled for it."""
+    cluster = fake_cluster
+    put_fleet(cluster)
+    change(cluster, "Optimizer", "fleet", spec={"control": {"observe_s": 600}})
+    cluster.grant("operator", roles("scale"))
+
+    def heard_of(period_s: int) -> bool:
+        change(cluster, "Optimizer", "fleet", spec={"control": {"period_s": period_s}})
+        path = cluster.path(API, "optimizers", "fleet")
+        wanted = cluster.admin.get(path)["metadata"]["generation"]
+        return bool(eventually(lambda: _observed(cluster) == wanted, 60))
+
+    with running(cluster, prometheus, tmp_path, "one") as process:
+        assert eventually(lambda: total(cluster) > 0, _WITHIN_S), process.log
+        before = total(cluster)
+        scaled = len([w for w in cluster.writes("operator") if w.resource == "deployments"])
+        for number, (fault, watched) in enumerate(WATCHES.items()):
+            met: list[Json] = []
+            fake_server.watched = lambda event, met=met, to=watched: (met.append(event), to(event))[
+                1
+            ]
+            assert heard_of(100 + number), (fault, process.log)
+            assert met, fault
+            fake_server.watched = None
+            assert heard_of(200 + number), (fault, process.log)
+        fake_server.failing["watch", "optimizers"] = [3, 500]
+        assert heard_of(300), process.log
+        assert total(cluster) == before
+        again = len([w for w in cluster.writes("operator") if w.resource == "deployments"])
+        assert again == scaled
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.popen.wait(60) == 0, process.log
 
 
 EXTRA = [
