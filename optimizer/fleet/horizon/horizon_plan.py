@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from optimizer.errors import PlanError
 from optimizer.fleet.answer import Answer, read_answer
 from solvers import Limit, Reason
 
@@ -111,7 +112,10 @@ class HorizonPlan(_Part, Answer):
         PlanError
             If the text is not such a document.
         """
-        return read_answer(cls, text, "a plan of a horizon")
+        plan = read_answer(cls, text, "a plan of a horizon")
+        if plan.found and (plan.cost is None or not plan.periods):
+            raise PlanError("not a plan of a horizon: one that was found has a cost and periods")
+        return plan
 
     def to_json(self) -> str:
         """Return the plan as JSON."""

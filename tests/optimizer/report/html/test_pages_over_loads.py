@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from optimizer.fleet import optimize_uncertain, plan_horizon
+from optimizer.errors import PlanError
+from optimizer.fleet import HorizonPlan, optimize_uncertain, plan_horizon
 from optimizer.report.html import PlanReport, horizon_page, uncertain_page
 from optimizer.spec import FleetSpec
 from solvers import Reason
@@ -80,6 +81,15 @@ def test_periods_without_a_service_are_named_in_runs() -> None:
     page = Page(horizon_page(plan_horizon(spec)))
     assert "x p0 to p1, p3 to p4" in page.text
     assert "1 services" in page.text
+
+
+def test_a_horizon_without_periods_is_no_plan() -> None:
+    """A document that somebody has cut is refused in words."""
+    document = plan_horizon(two(horizon=PERIODS)).to_json()
+    plan = HorizonPlan.from_json(document)
+    assert plan.to_json() == document
+    with pytest.raises(PlanError, match="has a cost and periods"):
+        HorizonPlan.from_json(plan.model_copy(update={"periods": ()}).to_json())
 
 
 def test_an_impossible_horizon_has_a_page_too() -> None:
