@@ -23,11 +23,14 @@ from solvers.linked_blocks import Blocks, find_blocks, without_excluded
 from solvers.mixed_programme import MixedProgramme
 from solvers.problem import BoolArray, FloatArray, IntArray
 from solvers.result import Limit
+from solvers.rounded_rows import with_rounded_rows
 from solvers.split_programme import scaled_objective
 from solvers.stage_search import QuietMonitor
 
 __all__ = ["block_search"]
 
+# Share of the time for each relaxation whose rows are rounded.
+_ROUNDING_SHARE = 0.1
 # Shares of the time: of the first choice, of the choice in a neighbourhood, of deciding on blocks
 # one after another.
 _CHOICE_SHARE, _NEAR_SHARE, _DIVE_TIME = 0.2, 0.05, 0.1
@@ -61,7 +64,10 @@ def block_search(
         Of HiGHS and of neighbourhoods.
     """
     assert request.programme is not None
-    programme = without_excluded(request.programme)
+    limit = request.time_limit_s
+    programme = with_rounded_rows(
+        without_excluded(request.programme), None if limit is None else _ROUNDING_SHARE * limit
+    )
     blocks = find_blocks(programme, request.problem.group)
     if blocks is None:
         return None
