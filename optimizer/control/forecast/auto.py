@@ -46,6 +46,11 @@ class AutoForecaster(Forecaster):
         for method in self._methods:
             method.update(values)
 
+    def elapse(self, steps: int) -> None:
+        """Let time pass for every method."""
+        for method in self._methods:
+            method.leap(steps)
+
     def path(self, steps: int) -> FloatArray:
         """Return the mean of the methods' paths, weighted by how right they were."""
         paths = np.stack([method.forecast(steps).mean for method in self._methods])

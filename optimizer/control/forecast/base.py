@@ -21,6 +21,9 @@ FloatArray = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
 """Arrays by name; the last axis is the series."""
 
+# Missing steps of a silence that are taken one by one.
+_COUNTED = 32
+
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
@@ -115,6 +118,26 @@ class Forecaster(ABC):
         self._errors.score(taken)
         self.absorb(taken)
         self._errors.expect(self._bounded_path(self.settings.scored_steps))
+
+    def skip(self, steps: int) -> None:
+        """Let steps pass in which no value is known; however many, it costs as much as a few.
+
+        The first ones are missing values like others; after so many nothing but the time goes on.
+        """
+        for _ in range(min(steps, _COUNTED)):
+            self.update(np.full(self.series, np.nan))
+        if steps > _COUNTED:
+            self.leap(steps - _COUNTED)
+
+    def leap(self, steps: int) -> None:
+        """Let time pass, and expect anew: what was expected was of steps that are over."""
+        self.elapse(steps)
+        self._errors.forget_expected()
+        self._errors.expect(self._bounded_path(self.settings.scored_steps))
+
+    def elapse(self, steps: int) -> None:
+        """Let the state's time go on by so many steps; a forecaster without a clock has none."""
+        del steps
 
     def forecast(self, steps: int, probabilities: Sequence[float] = ()) -> Forecast:
         """Return expected values and quantiles of the next steps.

@@ -74,6 +74,12 @@ class HeadroomForecaster(Forecaster):
             part.update(values)
         own["bounds"] = np.concatenate([self._both(_JUDGED)[None], own["bounds"][:-1]])
 
+    def elapse(self, steps: int) -> None:
+        """Let time pass for every part; bounds of steps that are over are not judged."""
+        self.state["bounds"][:] = np.nan
+        for part in (self._auto, self._level):
+            part.leap(steps)
+
     def glimpse(self, values: FloatArray) -> None:
         """Let the last value rise to what is seen; see `Forecaster.glimpse`."""
         self.state["last"] = np.where(

@@ -80,6 +80,21 @@ class HoltWintersForecaster(Forecaster):
         own["cycles"] = own["cycles"] + ended
         self._learn_seasons()
 
+    def elapse(self, steps: int) -> None:
+        """Let seasons go on; of the steps that pass no values are remembered."""
+        own = self.state
+        step, longest = own["step"], self.settings.season_steps or self.settings.most_season_steps
+        size, most = len(own["history"]), _CYCLES_KEPT * longest
+        if size < most:  # it has not come round yet: what was written stays where it is
+            blank = np.full((most - size, self.series), np.nan)
+            own["history"] = np.concatenate([own["history"], blank])
+        passed = (step + np.arange(min(steps, most))[:, None]) % most
+        np.put_along_axis(own["history"], passed, np.nan, axis=0)
+        period = np.maximum(own["period"], 1)
+        ended = (step + steps) // period - step // period
+        own["cycles"] = own["cycles"] + np.where(own["fitted"], ended, 0)
+        own["step"] = step + steps
+
     def path(self, steps: int) -> FloatArray:
         """Return level plus the seasons of the steps to come."""
         weights = self._evidence.weights(self.state)

@@ -20,8 +20,6 @@ __all__ = ["LoadForecast", "LoadForecaster", "ObservedLoad"]
 FloatArray = NDArray[np.float64]
 
 _SERIES = ("rate_rps", "input_tokens", "output_tokens", "work")
-# Missing steps of a silence that are counted one by one: seasons go on meanwhile.
-_MOST_MISSING_STEPS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +133,7 @@ class LoadForecaster:
             return False
         self.keep([*self.services, *(name for name in loads if name not in self.services)])
         nothing = np.full(len(_SERIES), np.nan)
-        for _ in range(min(step - self._step - 1, _MOST_MISSING_STEPS)):
-            self._forecaster.update(np.full(self._forecaster.series, np.nan))
+        self._forecaster.skip(step - self._step - 1)
         self._forecaster.update(
             np.concatenate([values.get(name, nothing) for name in self.services])
             if self.services

@@ -67,6 +67,10 @@ class PastErrors:
         made[1:] = made[:-1]
         made[0] = path
 
+    def forget_expected(self) -> None:
+        """Compare what was expected so far with nothing any more."""
+        self.state["made"][:] = np.nan
+
     @property
     def mean_absolute(self) -> FloatArray:
         """(series,): mean absolute error over the scored steps; NaN where none is known."""

@@ -178,3 +178,39 @@ def test_what_cannot_be_used_is_refused_in_words() -> None:
     document["state"]["level"]["base64"] = "?"
     with pytest.raises(ForecastError, match="not readable"):
         get("local-level").restore(document)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [("holt-winters", 5), ("holt-winters", 1003), ("local-level", 200), ("headroom", 203)],
+)
+def test_a_long_silence_is_so_many_missing_values(name: str, steps: int) -> None:
+    """Seasons go on meanwhile, and what follows is learnt alike; one series began later."""
+    rng = np.random.default_rng(3)
+    leapt, counted = (get(name)(1, ForecastSettings(season_steps=24)) for _ in range(2))
+    loads = 50 + 20 * np.sin(2 * np.pi * np.arange(240) / 24) + rng.normal(0, 1, 240)
+    for step, load in enumerate(loads):
+        for one in (leapt, counted):
+            if step == 100:
+                one.keep([0, -1])
+            one.update([load] if step < 100 else [load, 2 * load])
+    leapt.skip(steps)
+    for _ in range(steps):
+        counted.update([np.nan, np.nan])
+    for step, load in enumerate(loads[:31]):
+        if step % 15 == 0:
+            expected = counted.forecast(24).mean
+            np.testing.assert_allclose(leapt.forecast(24).mean, expected, rtol=0.02, atol=0.5)
+        for one in (leapt, counted):
+            one.update([load, 2 * load])
+
+
+@pytest.mark.parametrize("name", ["last-value", "damped-holt", "holt-winters", "auto", "headroom"])
+def test_a_clock_that_jumps_by_ages_costs_no_more_than_hours(name: str) -> None:
+    """A thousand million steps pass at once: nobody waits for a count of them."""
+    forecaster = get(name)(2)
+    for step in range(60):
+        forecaster.update([10.0 + step % 12, 5.0])
+    forecaster.skip(10**9)
+    forecaster.update([10.0, 5.0])
+    assert np.isfinite(forecaster.forecast(15, (0.9,)).quantiles[0.9]).all()
