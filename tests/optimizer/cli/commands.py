@@ -7,14 +7,17 @@ another.
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any, NamedTuple
 from unittest import mock
 
+from optimizer.cli.exit_codes import ExitCode
 from tests.optimizer.cli.in_process import called
 from tests.optimizer.cli.json_documents import check_document
 
@@ -22,12 +25,20 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 _WIDTH = {"COLUMNS": "160"}
 
 
+class Answer(NamedTuple):
+    """What a call of the command comes to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 def run(
     *arguments: str | Path,
     stdin: str | bytes = b"",
     cwd: Path = REPOSITORY,
     env: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
+) -> Answer:
     """Run `fleetopt` with these arguments; never raises for its exit status.
 
     With an environment of its own it runs in a process of its own.
@@ -44,7 +55,17 @@ def run(
         redirect_stderr(err),
     ):
         status = called(arguments)
-    return subprocess.CompletedProcess(arguments, status, out.text(), err.text())
+    check_document(arguments, status, out.text())
+    return Answer(status, out.text(), err.text())
+
+
+def document(*arguments: str | Path) -> dict[str, Any]:
+    """Return the JSON document of a call that answers."""
+    status, out, err = run(*arguments, "--json")
+    assert status == ExitCode.OK, err
+    read: dict[str, Any] = json.loads(out)
+    assert read["schema_version"] == 1
+    return read
 
 
 class _Captured(io.TextIOWrapper):
@@ -61,9 +82,7 @@ class _Captured(io.TextIOWrapper):
         return written.getvalue().decode()
 
 
-def _run_apart(
-    arguments: list[str], stdin: bytes, cwd: Path, env: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
+def _run_apart(arguments: list[str], stdin: bytes, cwd: Path, env: Mapping[str, str]) -> Answer:
     done = subprocess.run(
         [sys.executable, "-c", "from optimizer.cli import main; main()", *arguments],
         input=stdin,
@@ -74,6 +93,4 @@ def _run_apart(
         timeout=300,
     )
     check_document(arguments, done.returncode, done.stdout.decode())
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-    )
+    return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())

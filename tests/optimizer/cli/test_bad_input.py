@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.in_process import Run
+from tests.optimizer.cli.commands import run
 from tests.optimizer.spec.test_spec_faults import CASES, changed
 
 
 @pytest.mark.parametrize("verb", ["solve", "validate", "explain"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
 def test_every_fault_exits_3_naming_the_place(
-    case: tuple[str, ...], verb: str, run: Run, tmp_path: Path
+    case: tuple[str, ...], verb: str, tmp_path: Path
 ) -> None:
     """Each of the faults of the loader's table, through each verb that reads a fleet."""
     path = tmp_path / "fleet.yaml"
@@ -43,7 +43,7 @@ def test_every_fault_exits_3_naming_the_place(
     ],
 )
 @pytest.mark.parametrize("name", ["fleet.yaml", "fleet.json"])
-def test_junk_exits_3(name: str, content: bytes, expected: str, run: Run, tmp_path: Path) -> None:
+def test_junk_exits_3(name: str, content: bytes, expected: str, tmp_path: Path) -> None:
     """What is no fleet at all is refused by name, as YAML and as JSON."""
     path = tmp_path / name
     path.write_bytes(content)
@@ -56,7 +56,7 @@ def test_junk_exits_3(name: str, content: bytes, expected: str, run: Run, tmp_pa
     assert out == ""
 
 
-def test_a_file_of_100_mb_is_refused_unread(run: Run, tmp_path: Path) -> None:
+def test_a_file_of_100_mb_is_refused_unread(tmp_path: Path) -> None:
     """Size and limit are named."""
     path = tmp_path / "huge.yaml"
     with path.open("wb") as file:
@@ -67,7 +67,7 @@ def test_a_file_of_100_mb_is_refused_unread(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["-" * 300, "a\nb.yaml", "~/none", "/dev/null/x", "."])
-def test_odd_file_names_exit_3(name: str, run: Run) -> None:
+def test_odd_file_names_exit_3(name: str) -> None:
     """A name that no file can have is a missing file, not an internal error."""
     status, _, err = run("solve", "--", name)
     assert status == ExitCode.SPEC_INVALID

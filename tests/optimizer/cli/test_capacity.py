@@ -11,18 +11,13 @@ import pytest
 
 from optimizer.cli.exit_codes import ExitCode
 from tests.optimizer.capacity.configurations import SMALL, small
-from tests.optimizer.cli.in_process import Run
+from tests.optimizer.cli import commands
 
+run = partial(commands.run, "capacity")
 LLAMA = "meta-llama/Llama-3.1-8B"
 
 
-@pytest.fixture
-def run(run: Run) -> Run:
-    """Run `fleetopt capacity`; return exit status, stdout and stderr."""
-    return partial(run, "capacity")
-
-
-def test_model_shows_parameters_and_weights(run: Run) -> None:
+def test_model_shows_parameters_and_weights() -> None:
     """Total, bytes in both units, attention, degrees."""
     code, out, err = run("model", "openai/gpt-oss-20b")
     assert (code, err) == (0, "")
@@ -30,7 +25,7 @@ def test_model_shows_parameters_and_weights(run: Run) -> None:
         assert words in out
 
 
-def test_model_shows_feasible_parallelism(run: Run) -> None:
+def test_model_shows_feasible_parallelism() -> None:
     """Degrees of tensor, pipeline and expert parallelism, each on its line."""
     _, out, _ = run("model", LLAMA)
     rows = dict(re.findall(r"^(\w+) parallelism +(.*?) *$", out, re.MULTILINE))
@@ -39,13 +34,13 @@ def test_model_shows_feasible_parallelism(run: Run) -> None:
     assert rows["expert"] == "1"
 
 
-def test_the_mix_of_the_help_can_be_typed(run: Run) -> None:
+def test_the_mix_of_the_help_can_be_typed() -> None:
     """Numbers between colons are not shown as an emoji."""
     _, out, _ = run("memory", "--help")
     assert "4000:300,500:100:3" in out
 
 
-def test_model_as_json(run: Run) -> None:
+def test_model_as_json() -> None:
     """One versioned document."""
     code, out, _ = run("model", LLAMA, "--precision", "fp8", "--json")
     document = json.loads(out)
@@ -56,7 +51,7 @@ def test_model_as_json(run: Run) -> None:
     assert document["possible_tensor_parallel"] == [1, 2, 4, 8, 16, 32]
 
 
-def test_kv_shows_the_reference_case(run: Run) -> None:
+def test_kv_shows_the_reference_case() -> None:
     """Llama-2-70B: 327,680 bytes per token."""
     code, out, _ = run("kv", "meta-llama/Llama-2-70b-hf", "-c", "4096", "-b", "2")
     assert code == 0
@@ -64,7 +59,7 @@ def test_kv_shows_the_reference_case(run: Run) -> None:
     assert "1.342 GB (1.250 GiB)" in out
 
 
-def test_kv_sweeps_and_advises(run: Run) -> None:
+def test_kv_sweeps_and_advises() -> None:
     """All contexts up to the longest; the format and the context that a budget allows."""
     code, out, _ = run(
         "kv", "google/gemma-3-27b-it", "-c", "32768", "-b", "8", "--sweep", "--budget-gb", "20"
@@ -75,7 +70,7 @@ def test_kv_sweeps_and_advises(run: Run) -> None:
     assert "longest context as bfloat16: 25,192 tokens" in out
 
 
-def test_kv_as_json(run: Run) -> None:
+def test_kv_as_json() -> None:
     """The detail's fields, the sweep, the advice."""
     code, out, _ = run("kv", LLAMA, "--sweep", "--budget-gb", "1", "--json")
     document = json.loads(out)
@@ -86,7 +81,7 @@ def test_kv_as_json(run: Run) -> None:
     assert document["advice"]["kv_dtype"] == "bfloat16"
 
 
-def test_kv_draws_the_sweep(run: Run, tmp_path: Path) -> None:
+def test_kv_draws_the_sweep(tmp_path: Path) -> None:
     """A figure with a line per format."""
     pytest.importorskip("matplotlib")
     path = tmp_path / "kv.svg"
@@ -96,7 +91,7 @@ def test_kv_draws_the_sweep(run: Run, tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("<?xml")
 
 
-def test_a_figure_that_cannot_be_written_is_the_users_to_mend(run: Run, tmp_path: Path) -> None:
+def test_a_figure_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path) -> None:
     """Exit code 2, with the option."""
     pytest.importorskip("matplotlib")
     code, _, err = run("kv", LLAMA, "--plot", tmp_path / "no" / "kv.svg")
@@ -104,7 +99,7 @@ def test_a_figure_that_cannot_be_written_is_the_users_to_mend(run: Run, tmp_path
     assert "--plot" in err
 
 
-def test_memory_shows_budget_and_concurrency(run: Run) -> None:
+def test_memory_shows_budget_and_concurrency() -> None:
     """As vLLM logs it for this model on an H100 (58.11 GiB, 476,016 tokens, 58.11 at 8192)."""
     code, out, _ = run("memory", LLAMA, "H100-SXM", "--utilization", "0.95", "--json")
     document = json.loads(out)
@@ -117,14 +112,14 @@ def test_memory_shows_budget_and_concurrency(run: Run) -> None:
     assert "KV pool" in out
 
 
-def test_memory_that_is_too_small_is_infeasible(run: Run) -> None:
+def test_memory_that_is_too_small_is_infeasible() -> None:
     """Exit code 4, the budget shown."""
     code, out, _ = run("memory", "meta-llama/Llama-3.1-405B", "H100-SXM")
     assert code == ExitCode.INFEASIBLE
     assert "does not fit" in out
 
 
-def test_recommend_ranks_and_rejects(run: Run) -> None:
+def test_recommend_ranks_and_rejects() -> None:
     """A table of the best, and reasons."""
     code, out, err = run("recommend", "meta-llama/Llama-3.1-70B", "-c", "8192", "-b", "16")
     assert (code, err) == (0, "")
@@ -132,7 +127,7 @@ def test_recommend_ranks_and_rejects(run: Run) -> None:
     assert "rejected because" in out
 
 
-def test_recommend_as_json(run: Run) -> None:
+def test_recommend_as_json() -> None:
     """Two precisions, one accelerator, the fastest first."""
     code, out, _ = run(
         "recommend",
@@ -153,7 +148,7 @@ def test_recommend_as_json(run: Run) -> None:
     assert {entry["precision"] for entry in document["recommendations"]} == {"fp8", "int4"}
 
 
-def test_recommend_nothing_is_infeasible(run: Run) -> None:
+def test_recommend_nothing_is_infeasible() -> None:
     """Exit code 4, with the reasons."""
     code, out, err = run("recommend", "meta-llama/Llama-3.1-405B", "-a", "T4", "-t", "1")
     assert code == ExitCode.INFEASIBLE
@@ -162,7 +157,7 @@ def test_recommend_nothing_is_infeasible(run: Run) -> None:
 
 
 @pytest.mark.parametrize("verb", ["model", "kv", "recommend"])
-def test_a_configuration_works_as_well(run: Run, tmp_path: Path, verb: str) -> None:
+def test_a_configuration_works_as_well(tmp_path: Path, verb: str) -> None:
     """A file, its directory, standard input."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps(SMALL), encoding="utf-8")
@@ -198,7 +193,7 @@ def test_a_configuration_works_as_well(run: Run, tmp_path: Path, verb: str) -> N
     ],
 )
 def test_mistakes_get_a_message_and_a_code(
-    run: Run, arguments: tuple[str, ...], stdin: str, code: int, message: str
+    arguments: tuple[str, ...], stdin: str, code: int, message: str
 ) -> None:
     """Usage is 2, a wrong configuration 3; the field is named, no traceback shown."""
     found, _, err = run(*arguments, stdin=stdin)
@@ -206,7 +201,7 @@ def test_mistakes_get_a_message_and_a_code(
     assert message in " ".join(err.split())
 
 
-def test_a_mix_of_lengths_holds_fewer_nearly_always_than_on_average(run: Run) -> None:
+def test_a_mix_of_lengths_holds_fewer_nearly_always_than_on_average() -> None:
     """Requests of 500 and 4,000 tokens: between the extremes, and less at the 99th percentile."""
     code, out, _ = run("memory", LLAMA, "H100-SXM", "--mix", "500:100:3,4000:300", "--json")
     document = json.loads(out)
@@ -220,14 +215,14 @@ def test_a_mix_of_lengths_holds_fewer_nearly_always_than_on_average(run: Run) ->
 
 
 @pytest.mark.parametrize("mix", ["", "500", "a:b", "500:100:x", "500:0", "-1:5", "500:100:0"])
-def test_a_wrong_mix_is_told(run: Run, mix: str) -> None:
+def test_a_wrong_mix_is_told(mix: str) -> None:
     """Exit 2 and what is wanted."""
     code, out, err = run("memory", LLAMA, "H100-SXM", "--mix", mix)
     assert (code, out) == (ExitCode.USAGE, "")
     assert "Traceback" not in err
 
 
-def test_a_model_without_a_name_is_told(run: Run) -> None:
+def test_a_model_without_a_name_is_told() -> None:
     """Not read as the folder it is called from."""
     code, _, err = run("model", "")
     assert code == ExitCode.USAGE

@@ -8,19 +8,14 @@ from functools import partial
 import pytest
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.in_process import Run
+from tests.optimizer.cli import commands
 
+run = partial(commands.run, "capacity", "sheet")
 NAMES = ["memory", "kv", "concurrency", "roofline", "batch", "scaling", "cost", "break-even"]
 
 
-@pytest.fixture
-def run(run: Run) -> Run:
-    """Run `fleetopt capacity sheet`; return exit status, stdout and stderr."""
-    return partial(run, "capacity", "sheet")
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_every_sheet_as_text_json_and_markdown(run: Run, name: str) -> None:
+def test_every_sheet_as_text_json_and_markdown(name: str) -> None:
     """The same title and figures in all three; nothing on standard error."""
     code, text, err = run(name)
     assert (code, err) == (0, "")
@@ -38,14 +33,14 @@ def test_every_sheet_as_text_json_and_markdown(run: Run, name: str) -> None:
 
 
 @pytest.mark.parametrize("example", ["chatbot", "code-assistant", "rag"])
-def test_the_planning_examples(run: Run, example: str) -> None:
+def test_the_planning_examples(example: str) -> None:
     """Each is one command."""
     code, out, err = run("plan", example)
     assert (code, err) == (0, "")
     assert "In flight, by Little's law" in out
 
 
-def test_the_reference_figures_are_there(run: Run) -> None:
+def test_the_reference_figures_are_there() -> None:
     """All readings of the pool and of concurrency."""
     _, out, _ = run("concurrency")
     for words in ("= 18,310", "= 19,660", "= 18,750"):
@@ -55,7 +50,7 @@ def test_the_reference_figures_are_there(run: Run) -> None:
     assert ["8,192", "2", "2", "2"] in rows
 
 
-def test_another_model_and_options(run: Run) -> None:
+def test_another_model_and_options() -> None:
     """Options reach the sheet."""
     code, out, _ = run(
         "plan",
@@ -101,7 +96,7 @@ def test_another_model_and_options(run: Run) -> None:
         (("break-even", "--volumes", "0"), "whole numbers above 0"),
     ],
 )
-def test_wrong_input_is_told_in_one_line(run: Run, arguments: tuple[str, ...], words: str) -> None:
+def test_wrong_input_is_told_in_one_line(arguments: tuple[str, ...], words: str) -> None:
     """A message that names what is wrong, no traceback, exit 2."""
     code, out, err = run(*arguments)
     assert (code, out) == (ExitCode.USAGE, "")

@@ -15,8 +15,7 @@ pytest.importorskip("fastapi", reason="needs fastapi (the extra 'control')")
 pytest.importorskip("httpx", reason="needs httpx (the extra 'control')")
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.commands import REPOSITORY
-from tests.optimizer.cli.in_process import Run
+from tests.optimizer.cli.commands import REPOSITORY, run
 
 CONTROL = REPOSITORY / "examples" / "control" / "control.yaml"
 
@@ -33,9 +32,7 @@ CONTROL = REPOSITORY / "examples" / "control" / "control.yaml"
         ((CONTROL, "--host", "no.such.host.invalid"), "cannot listen at no.such.host.invalid"),
     ],
 )
-def test_wrong_input_is_told(
-    run: Run, tmp_path: Path, options: tuple[str | Path, ...], words: str
-) -> None:
+def test_wrong_input_is_told(tmp_path: Path, options: tuple[str | Path, ...], words: str) -> None:
     """In one line, without a traceback."""
     status, out, err = run("control", "serve", *options)
     assert status != ExitCode.OK

@@ -15,8 +15,8 @@ import pytest
 
 from benchmarks.tuner.worlds import WORLDS
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.commands import REPOSITORY
-from tests.optimizer.cli.in_process import Run, called
+from tests.optimizer.cli.commands import REPOSITORY, run
+from tests.optimizer.cli.in_process import called
 from tests.optimizer.cli.test_documents import COMMANDS
 from tests.optimizer.cli.test_kv_reuse import LINES as TRACE
 from tests.optimizer.cli.test_melange import RELEASE_EXAMPLE
@@ -104,21 +104,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("line", list(examples()))
-def test_an_example_runs(
-    line: str, run: Run, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_example_runs(line: str, prepared: Path, tmp_path: Path) -> None:
     """It exits with 0; a document that it prints is what its schema says."""
     for word, package in NEEDS.items():
         if word in line:
             pytest.importorskip(package, reason=f"{word} needs an extra")
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
     if "--from results" in line:
         small = ("--instances", "fleet:20", "--solvers", "greedy", "--no-warm-up", "-o", "results")
-        assert run("compare", *small)[0] == ExitCode.OK
+        assert run("compare", *small, cwd=tmp_path).returncode == ExitCode.OK
     out = ""
     for part in line.split(" | "):
-        status, out, err = run(*shlex.split(part)[1:], stdin=out)
+        status, out, err = run(*shlex.split(part)[1:], stdin=out, cwd=tmp_path)
         assert status == ExitCode.OK, err
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.commands import REPOSITORY
-from tests.optimizer.cli.in_process import Run, document
+from tests.optimizer.cli.commands import REPOSITORY, document, run
 
 EXAMPLE = REPOSITORY / "examples" / "horizon.yaml"
 
 
-def test_the_text_shows_replicas_through_time(run: Run) -> None:
+def test_the_text_shows_replicas_through_time() -> None:
     """The verdict, the money by what it is for, a column per period, what is starting."""
     code, out, err = run("horizon", EXAMPLE)
     assert code == ExitCode.OK, err
@@ -20,19 +19,19 @@ def test_the_text_shows_replicas_through_time(run: Run) -> None:
     assert "1+1" in out
 
 
-def test_the_document_splits_the_cost(run: Run) -> None:
+def test_the_document_splits_the_cost() -> None:
     """Its parts add up, and the gap is proven."""
-    found = document(run, "horizon", EXAMPLE)
+    found = document("horizon", EXAMPLE)
     assert sum(found["cost"].values()) == found["total_cost"]
     assert found["relative_gap"] <= 1e-6
     assert [period["name"] for period in found["periods"]][:2] == ["night", "dawn"]
 
 
-def test_loads_come_from_a_table(run: Run, tmp_path: Path) -> None:
+def test_loads_come_from_a_table(tmp_path: Path) -> None:
     """The guide's table; a fault names file and line."""
     table = tmp_path / "loads.csv"
     table.write_text("period,chat,search\n00:00,4,6\n04:00,9,14\n", encoding="utf-8")
-    found = document(run, "horizon", EXAMPLE, "--loads", table)
+    found = document("horizon", EXAMPLE, "--loads", table)
     assert [period["rates_rps"]["search"] for period in found["periods"]] == [6.0, 14.0]
     table.write_text("period,chat\n00:00,many\n", encoding="utf-8")
     code, _, err = run("horizon", EXAMPLE, "--loads", table)
@@ -40,14 +39,14 @@ def test_loads_come_from_a_table(run: Run, tmp_path: Path) -> None:
     assert "loads.csv:2: chat = 'many': must be a rate" in err
 
 
-def test_solve_says_that_it_plans_one_load(run: Run) -> None:
+def test_solve_says_that_it_plans_one_load() -> None:
     """The periods are not silently passed over."""
     code, _, err = run("solve", EXAMPLE)
     assert code == ExitCode.OK
     assert "`fleetopt horizon` plans the periods" in err
 
 
-def test_a_fleet_without_periods_says_how_to_give_some(run: Run) -> None:
+def test_a_fleet_without_periods_says_how_to_give_some() -> None:
     """One line, no traceback; so for a file that is not there."""
     code, _, err = run("horizon", REPOSITORY / "examples" / "uncertain.yaml")
     assert code == ExitCode.USAGE

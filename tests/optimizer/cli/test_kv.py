@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.in_process import Run, called, document
+from tests.optimizer.cli.commands import document, run
+from tests.optimizer.cli.in_process import called
 
 SHAPE = ("--layers", "10", "--kv-elements-per-layer-token", "50000")  # 1 MB a token in fp16
 RATIO = (
@@ -30,9 +31,9 @@ RESTORE = (
 )  # fmt: skip
 
 
-def test_a_ratio_by_hand(run: Run) -> None:
+def test_a_ratio_by_hand() -> None:
     """1 GB at 2 GB/s and 10 ms: 510 ms; 4,200 ms for all: 12.14 %, so 15 %: 630 ms."""
-    got = document(run, *RATIO)
+    got = document(*RATIO)
     expected = {
         "kv_bytes_per_token": 1e6, "kv_bytes": 1e9, "load_ms": 510, "load_per_layer_ms": 50,
         "effective_bandwidth_gb_s": 2, "prefill_ms": 4000, "full_recompute_ms": 4200,
@@ -53,10 +54,9 @@ def test_a_ratio_by_hand(run: Run) -> None:
     assert got["quality"] is None
 
 
-def test_every_overhead_counts_and_can_be_0(run: Run) -> None:
+def test_every_overhead_counts_and_can_be_0() -> None:
     """Coordination 10 x 1 ms, set-up 10 x 2 ms; no overhead of recomputing; two sharers."""
-    got = document(
-        run, *RATIO, "--layer-overhead-ms", "1", "--transfer-setup-ms", "2",
+    got = document(*RATIO, "--layer-overhead-ms", "1", "--transfer-setup-ms", "2",
         "--recompute-overhead", "0", "--sharers", "2",
     )  # fmt: skip
     assert got["load_ms"] == pytest.approx(10 + 1000 + 10 + 20)
@@ -67,26 +67,25 @@ def test_every_overhead_counts_and_can_be_0(run: Run) -> None:
     assert got["loading_hidden"]
 
 
-def test_precision_and_compression_shrink_the_load(run: Run) -> None:
+def test_precision_and_compression_shrink_the_load() -> None:
     """int4 and a factor of 2: an eighth of the bytes; so do bytes per element."""
-    got = document(run, *RATIO, "--kv-precision", "int4", "--compression", "2")
+    got = document(*RATIO, "--kv-precision", "int4", "--compression", "2")
     assert got["kv_bytes_per_token"] == 125_000
-    assert document(run, *RATIO, "--bytes-per-element", "0.25")["kv_bytes_per_token"] == 125_000
+    assert document(*RATIO, "--bytes-per-element", "0.25")["kv_bytes_per_token"] == 125_000
 
 
-def test_a_model_by_its_hidden_size_and_heads(run: Run) -> None:
+def test_a_model_by_its_hidden_size_and_heads() -> None:
     """Mistral-7B: 32 layers x 2 x 8 heads x 4,096 / 32 x 2 bytes; without GQA four times that."""
     rest = ("--context-tokens", "1000", "--prefill-s", "4", "--bandwidth-gb-s", "2")
     sizes = ("--layers", "32", "--hidden-size", "4096", "--heads", "32")
-    gqa = document(run, "kv", "ratio", *sizes, "--kv-heads", "8", *rest)
-    mha = document(run, "kv", "ratio", *sizes, "--kv-precision", "int4", *rest)
+    gqa = document("kv", "ratio", *sizes, "--kv-heads", "8", *rest)
+    mha = document("kv", "ratio", *sizes, "--kv-precision", "int4", *rest)
     assert gqa["kv_bytes_per_token"] == mha["kv_bytes_per_token"] == 131072
 
 
-def test_catalogue_names_and_quality(run: Run) -> None:
+def test_catalogue_names_and_quality() -> None:
     """Llama-3.1-70B on CacheBlend's NVMe: 3.50 ms a layer, and Musique's F1 at 15 %."""
-    got = document(
-        run, "kv", "ratio", "--model", "meta-llama/Llama-3.1-70B", "--context-tokens", "4096",
+    got = document("kv", "ratio", "--model", "meta-llama/Llama-3.1-70B", "--context-tokens", "4096",
         "--prefill-s", "3.73", "--device", "nvme_paper", "--quality-dataset", "Musique",
     )  # fmt: skip
     assert round(got["load_per_layer_ms"], 2) == 3.50
@@ -96,16 +95,16 @@ def test_catalogue_names_and_quality(run: Run) -> None:
     assert "read from a figure" in got["quality"]["source"]
 
 
-def test_a_quadratic_law_is_the_prefill(run: Run) -> None:
+def test_a_quadratic_law_is_the_prefill() -> None:
     """a t + b t² with a = 1 ms, b = 1 µs at 1,000 tokens: 2 s."""
     without = [w for w in RATIO if w not in ("--prefill-s", "4")]
-    got = document(run, *without, "--prefill-s-per-token", "1e-3", "--prefill-s-per-token2", "1e-6")
+    got = document(*without, "--prefill-s-per-token", "1e-3", "--prefill-s-per-token2", "1e-6")
     assert got["prefill_ms"] == pytest.approx(2000)
 
 
-def test_a_device_by_hand(run: Run) -> None:
+def test_a_device_by_hand() -> None:
     """600 ms of recomputing hide disk's 500 ms; tape is the fallback where it is alone."""
-    got = document(run, *DEVICE, "--duration-h", "24")
+    got = document(*DEVICE, "--duration-h", "24")
     assert got["chosen"] == "disk"
     assert not got["is_fallback"]
     assert [row["device"] for row in got["devices"]] == ["disk", "ram", "tape"]
@@ -115,19 +114,18 @@ def test_a_device_by_hand(run: Run) -> None:
     assert disk["total_usd"] == pytest.approx(24 * 0.0001)
     assert got["devices"][2]["optimal_ratio"] == pytest.approx(0.5)
     assert [row["crossover_ratio"] for row in got["devices"]] == pytest.approx([0.125, 0.0125, 0.5])
-    reverse = document(run, *DEVICE, "--hiding", "recompute-hidden")
+    reverse = document(*DEVICE, "--hiding", "recompute-hidden")
     assert reverse["chosen"] == "tape"
-    fallback = document(run, *DEVICE, "--ttft-budget-ms", "300")
+    fallback = document(*DEVICE, "--ttft-budget-ms", "300")
     assert fallback["is_fallback"]
     assert "fallback" in fallback["reason"]
-    latency = document(run, *DEVICE, "--prefer", "latency", "--ratio", "0")
+    latency = document(*DEVICE, "--prefer", "latency", "--ratio", "0")
     assert latency["chosen"] == "ram"
 
 
-def test_where_every_ratio_is_hidden_there_is_no_crossover(run: Run) -> None:
+def test_where_every_ratio_is_hidden_there_is_no_crossover() -> None:
     """One layer, computed in full whatever the ratio: 4 s, hidden by 10 s of loading."""
-    got = document(
-        run, *DEVICE[:2], "--layers", "1", "--kv-elements-per-layer-token", "50000",
+    got = document(*DEVICE[:2], "--layers", "1", "--kv-elements-per-layer-token", "50000",
         "--context-tokens", "1000", "--prefill-s", "4", "--overlap", "first-layer-full",
         "--candidate", "name=wire,bandwidth_gb_s=0.01",
     )  # fmt: skip
@@ -136,17 +134,16 @@ def test_where_every_ratio_is_hidden_there_is_no_crossover(run: Run) -> None:
     assert wire["optimal_ratio"] == 1
 
 
-def test_the_whole_catalogue_is_the_default(run: Run) -> None:
+def test_the_whole_catalogue_is_the_default() -> None:
     """45 devices; local ones cost their opportunity where that counts."""
-    got = document(
-        run, "kv", "device", "--model", "01-ai/Yi-34B", "--context-tokens", "4096",
+    got = document("kv", "device", "--model", "01-ai/Yi-34B", "--context-tokens", "4096",
         "--prefill-s", "3", "--local-cost", "opportunity",
     )  # fmt: skip
     assert len(got["devices"]) == 45
     assert got["chosen"] == "azure_blob_hot"
 
 
-def test_a_file_of_devices_and_links(run: Run, tmp_path: Path) -> None:
+def test_a_file_of_devices_and_links(tmp_path: Path) -> None:
     """What no link reaches is no candidate; none at all exits 4, with the document."""
     path = tmp_path / "store.yaml"
     path.write_text(
@@ -154,7 +151,7 @@ def test_a_file_of_devices_and_links(run: Run, tmp_path: Path) -> None:
         "links: [{from: near, to: gpu, bandwidth_gb_s: 4, latency_ms: 2}]\ncompute: gpu\n"
     )
     by_file = (*DEVICE[:10], "--devices", path)
-    got = document(run, *by_file)
+    got = document(*by_file)
     assert got["chosen"] == "near"
     assert got["devices"][0]["load_ms"] == pytest.approx(252)
     assert got["devices"][1]["obstacles"] == ["cannot be reached from the compute node"]
@@ -163,9 +160,9 @@ def test_a_file_of_devices_and_links(run: Run, tmp_path: Path) -> None:
     assert json.loads(out)["chosen"] is None
 
 
-def test_a_restoration_by_hand(run: Run) -> None:
+def test_a_restoration_by_hand() -> None:
     """The planner's case: split at 455 of 1,000, 555 ms."""
-    got = document(run, *RESTORE)
+    got = document(*RESTORE)
     expected = {
         "kv_bytes": 1e9, "load_ms": 1000, "prefix_compute_ms": 1000, "suffix_compute_ms": 100,
         "computed_tokens": 455, "loaded_tokens": 545, "time_ms": 555, "full_recompute_ms": 1100,
@@ -179,21 +176,20 @@ def test_a_restoration_by_hand(run: Run) -> None:
     assert got["retention"] is None
 
 
-def test_half_the_accelerator_takes_twice_as_long(run: Run) -> None:
+def test_half_the_accelerator_takes_twice_as_long() -> None:
     """Half of 1 ms a token is 2 ms, at half the price; a ratio's exact prefix is shared too."""
     slow = (*RESTORE[:10], "--prefill-s-per-token", "0.002", "--bandwidth-gb-s", "1")
-    shared = document(run, *RESTORE, "--compute-share", "0.5", "--gpu-usd-per-hour", "7.2")
-    assert shared == document(run, *slow, "--gpu-usd-per-hour", "3.6")
-    half = document(run, *RATIO, "--compute-share", "0.5")
+    shared = document(*RESTORE, "--compute-share", "0.5", "--gpu-usd-per-hour", "7.2")
+    assert shared == document(*slow, "--gpu-usd-per-hour", "3.6")
+    half = document(*RATIO, "--compute-share", "0.5")
     assert half["bidirectional_computed_tokens"] == pytest.approx(510 / 8.5)
     assert half["bidirectional_ms"] == pytest.approx(8 * 510 / 8.5)
 
 
-def test_mooncakes_threshold_is_the_break_even_bandwidth(run: Run) -> None:
+def test_mooncakes_threshold_is_the_break_even_bandwidth() -> None:
     """LLaMA3-70B, 8,192 tokens, 80 layers of 4 n² d + 22 n d² FLOPs on 8 A800: 5.86 GB/s."""
     flops_per_s, width = 8 * 312e12, 8192.0
-    got = document(
-        run, "kv", "restore", "--layers", "80", "--kv-elements-per-layer-token", "2048",
+    got = document("kv", "restore", "--layers", "80", "--kv-elements-per-layer-token", "2048",
         "--prefix-tokens", "8192", "--bandwidth-gb-s", "10", "--latency-ms", "5",
         "--prefill-s-per-token", repr(80 * 22 * width**2 / flops_per_s),
         "--prefill-s-per-token2", repr(80 * 4 * width / flops_per_s),
@@ -205,10 +201,9 @@ def test_mooncakes_threshold_is_the_break_even_bandwidth(run: Run) -> None:
     )
 
 
-def test_several_devices_and_the_economics(run: Run) -> None:
+def test_several_devices_and_the_economics() -> None:
     """An equal second device: a third each; 545 ms saved at 3.6 USD/h against 0.001 USD/h."""
-    got = document(
-        run, *RESTORE, "--also", "name=second,bandwidth_gb_s=1", "--gpu-usd-per-hour", "3.6",
+    got = document(*RESTORE, "--also", "name=second,bandwidth_gb_s=1", "--gpu-usd-per-hour", "3.6",
         "--usd-per-gb-hour", "0.001", "--hits-per-hour", "2",
     )  # fmt: skip
     assert got["striping"]["time_ms"] == pytest.approx(1000 / 3 + 100, rel=1e-6)
@@ -219,7 +214,7 @@ def test_several_devices_and_the_economics(run: Run) -> None:
 
 
 @pytest.mark.parametrize("verb", [RATIO, DEVICE, RESTORE])
-def test_the_text_fits_a_screen_and_begins_with_the_answer(verb: tuple[str, ...], run: Run) -> None:
+def test_the_text_fits_a_screen_and_begins_with_the_answer(verb: tuple[str, ...]) -> None:
     """A verdict, then figures."""
     status, out, _ = run(*verb)
     assert status == ExitCode.OK
@@ -259,9 +254,7 @@ def test_the_text_fits_a_screen_and_begins_with_the_answer(verb: tuple[str, ...]
         ((*RESTORE, "--gpu-usd-per-hour", "-1"), "--gpu-usd-per-hour = -1.0"),
     ],
 )
-def test_an_invalid_value_exits_3_naming_its_option(
-    arguments: tuple[str, ...], said: str, run: Run
-) -> None:
+def test_an_invalid_value_exits_3_naming_its_option(arguments: tuple[str, ...], said: str) -> None:
     """What came and what is wanted, at the option that the person wrote."""
     status, out, err = run(*arguments)
     assert status == ExitCode.SPEC_INVALID, err
@@ -288,7 +281,7 @@ def test_an_invalid_value_exits_3_naming_its_option(
         (("kv", "nonsense"), "No such command"),
     ],
 )
-def test_wrong_usage_exits_2(arguments: tuple[str, ...], said: str, run: Run) -> None:
+def test_wrong_usage_exits_2(arguments: tuple[str, ...], said: str) -> None:
     """Options that lack or contradict each other."""
     status, out, err = run(*arguments)
     assert status == ExitCode.USAGE
@@ -335,7 +328,7 @@ def test_no_options_end_in_an_internal_error(verb: tuple[str, ...], data: st.Dat
         ), arguments  # fmt: skip
 
 
-def test_a_device_that_is_named_twice_is_refused(run: Run) -> None:
+def test_a_device_that_is_named_twice_is_refused() -> None:
     """It would be loaded from twice as fast."""
     status, _, err = run(*RESTORE, "--device", "nvme_paper", "--also", "nvme_paper")
     assert status == ExitCode.SPEC_INVALID

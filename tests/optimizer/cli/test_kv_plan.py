@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.in_process import Run, called, document
+from tests.optimizer.cli.commands import document, run
 
 # 1 GB; 4 s of prefill; 15 % are 600 ms, which hide 500 ms from the disk, not 2 s from tape.
 QUESTION = (
@@ -28,9 +28,9 @@ ADAPT = ("kv", "plan", "--mode", "adapt", *QUESTION, *DEVICES)
 CURVE = ("--quality-at-zero", "0.2", "--quality-at-one", "0.4", "--quality-rate", "5")
 
 
-def test_the_device_in_use_stays_where_part_1_is_enough(run: Run) -> None:
+def test_the_device_in_use_stays_where_part_1_is_enough() -> None:
     """Tape's 2 s hide half of the 4 s: within the budget, so nobody asks for another device."""
-    got = document(run, *SEQUENTIAL)
+    got = document(*SEQUENTIAL)
     assert got["mode"] == "sequential"
     assert (got["in_use"], got["device"], got["devices"]) == ("tape", "tape", [])
     assert got["ratio"] == pytest.approx(0.5, abs=1e-3)
@@ -47,11 +47,9 @@ def test_the_device_in_use_stays_where_part_1_is_enough(run: Run) -> None:
         (("--largest-ratio", "0.4"), "recomputes 50.0%, more than 40.0%"),
     ],
 )
-def test_another_device_where_part_1_is_not_enough(
-    limit: tuple[str, str], objection: str, run: Run
-) -> None:
+def test_another_device_where_part_1_is_not_enough(limit: tuple[str, str], objection: str) -> None:
     """The cheapest that hides its loading is the disk, at 15 %: 600 ms."""
-    got = document(run, *SEQUENTIAL, *limit)
+    got = document(*SEQUENTIAL, *limit)
     assert got["objections"] == [objection]
     assert got["device"] == got["devices"][0]["device"] == "disk"
     assert got["ratio"] == pytest.approx(0.15)
@@ -60,9 +58,9 @@ def test_another_device_where_part_1_is_not_enough(
     assert got["unmet"] == []
 
 
-def test_it_stays_and_says_what_is_not_kept_where_no_device_qualifies(run: Run) -> None:
+def test_it_stays_and_says_what_is_not_kept_where_no_device_qualifies() -> None:
     """300 ms are less than 15 % of any recomputing."""
-    got = document(run, *SEQUENTIAL, "--ttft-budget-ms", "300")
+    got = document(*SEQUENTIAL, "--ttft-budget-ms", "300")
     assert got["device"] == "tape"
     assert got["reason"] == "no device qualifies, so it stays"
     assert got["unmet"] == got["objections"] != []
@@ -71,55 +69,55 @@ def test_it_stays_and_says_what_is_not_kept_where_no_device_qualifies(run: Run) 
     assert "not kept: takes 2,000.0 ms" in text
 
 
-def test_a_quality_floor_raises_the_ratio(run: Run) -> None:
+def test_a_quality_floor_raises_the_ratio() -> None:
     """Q = 0.35 asks for more than 15 % of the disk, which then is recomputed there."""
     disk = (*SEQUENTIAL[:-1], "disk", *CURVE)
-    assert document(run, *disk)["quality"] < 0.35
-    got = document(run, *disk, "--least-quality", "0.35")
+    assert document(*disk)["quality"] < 0.35
+    got = document(*disk, "--least-quality", "0.35")
     assert got["objections"] == ["quality 0.306 is below 0.35"]
     assert got["quality"] == pytest.approx(0.35)
     assert got["ratio"] > 0.25
     assert got["unmet"] == []
-    assert document(run, *disk, "--least-quality", "0.5")["unmet"] != []
+    assert document(*disk, "--least-quality", "0.5")["unmet"] != []
 
 
-def test_a_device_in_use_that_is_no_candidate(run: Run) -> None:
+def test_a_device_in_use_that_is_no_candidate() -> None:
     """It is described as candidates are, or named of the catalogue."""
     own = (*SEQUENTIAL[:-1], "name=own,bandwidth_gb_s=0.1")
-    got = document(run, *own)
+    got = document(*own)
     assert got["in_use"] == "own"
     assert got["device"] == "disk"
     assert {row["device"] for row in got["devices"]} == {"ram", "disk", "tape", "own"}
-    assert document(run, *SEQUENTIAL[:-1], "nvme_gen4")["device"] == "nvme_gen4"
+    assert document(*SEQUENTIAL[:-1], "nvme_gen4")["device"] == "nvme_gen4"
 
 
-def test_money_decides_between_devices_and_ratios(run: Run) -> None:
+def test_money_decides_between_devices_and_ratios() -> None:
     """Without a price on delay the cheapest store within the budget; with one, ram or disk."""
-    cheap = document(run, *JOINT)
+    cheap = document(*JOINT)
     assert cheap["mode"] == "joint"
     assert cheap["best"]["device"] == "tape"
     assert cheap["best"]["usd_per_request"] == pytest.approx(0.00001)
-    priced = document(run, *JOINT, "--usd-per-ttft-s", "0.01")
+    priced = document(*JOINT, "--usd-per-ttft-s", "0.01")
     assert priced["best"]["device"] == "disk"
     assert priced["best"]["usd_per_request"] == pytest.approx(0.0001 + 0.6 * 0.01)
     tried = [(option["device"], option["ratio"]) for option in priced["options"]]
     assert len(set(tried)) == len(tried)
     costs = [option["usd_per_request"] for option in priced["options"] if option["within_budget"]]
     assert costs == sorted(costs)
-    busy = document(run, *JOINT, "--gpu-usd-per-hour", "3.6")
+    busy = document(*JOINT, "--gpu-usd-per-hour", "3.6")
     assert busy["best"]["usd_per_request"] == pytest.approx(0.00001 + 0.6 * 0.001)
-    good = document(run, *JOINT, *CURVE, "--usd-per-quality", "1", "--least-quality", "0.39")
+    good = document(*JOINT, *CURVE, "--usd-per-quality", "1", "--least-quality", "0.39")
     assert good["best"]["quality"] >= 0.39
     assert not good["is_fallback"]
 
 
-def test_parallel_is_a_name_of_joint(run: Run) -> None:
+def test_parallel_is_a_name_of_joint() -> None:
     """The same document."""
     parallel = ("kv", "plan", "--mode", "parallel", *JOINT[4:])
-    assert document(run, *parallel) == document(run, *JOINT)
+    assert document(*parallel) == document(*JOINT)
 
 
-def test_no_feasible_device_exits_4(run: Run) -> None:
+def test_no_feasible_device_exits_4() -> None:
     """With the document."""
     status, out, _ = run(*JOINT, "--max-load-ms", "1", "--json")
     assert status == ExitCode.INFEASIBLE
@@ -137,11 +135,11 @@ SAMPLES = """time_s,device,bandwidth_gb_s,minimum_ratio,event
 """
 
 
-def test_the_controller_follows_samples_and_events(run: Run, tmp_path: Path) -> None:
+def test_the_controller_follows_samples_and_events(tmp_path: Path) -> None:
     """Small departures do nothing, a large one re-runs part 1, quality and events part 2."""
     path = tmp_path / "samples.csv"
     path.write_text(SAMPLES)
-    got = document(run, *ADAPT, "--samples", path)
+    got = document(*ADAPT, "--samples", path)
     decisions = got["decisions"]
     assert got["events"] == 7
     assert [one["rerun"] for one in decisions] == [
@@ -166,17 +164,14 @@ def test_the_controller_follows_samples_and_events(run: Run, tmp_path: Path) -> 
         for row in rows[1:]
     ]
     path.with_suffix(".jsonl").write_text("\n".join(map(json.dumps, lines)))
-    assert document(run, *ADAPT, "--samples", path.with_suffix(".jsonl")) == got
+    assert document(*ADAPT, "--samples", path.with_suffix(".jsonl")) == got
 
 
-def test_everything_is_recomputed_where_that_is_quicker_than_any_device(
-    run: Run, tmp_path: Path
-) -> None:
+def test_everything_is_recomputed_where_that_is_quicker_than_any_device(tmp_path: Path) -> None:
     """The crawl takes 10 s, computing 4 s; the disk is taken again when it is back."""
     path = tmp_path / "samples.csv"
     path.write_text("time_s,device,event\n1,disk,lost\n2,disk,restored\n")
-    got = document(
-        run, "kv", "plan", "--mode", "adapt", *QUESTION, "--samples", path,
+    got = document("kv", "plan", "--mode", "adapt", *QUESTION, "--samples", path,
         "--candidate", "name=disk,bandwidth_gb_s=2", "--candidate", "name=crawl,bandwidth_gb_s=0.1",
     )  # fmt: skip
     assert [one["device"] for one in got["decisions"]] == ["disk", None, "disk"]
@@ -185,18 +180,18 @@ def test_everything_is_recomputed_where_that_is_quicker_than_any_device(
     assert "computing everything is quicker" in lost["reason"]
 
 
-def test_thresholds_are_options(run: Run, tmp_path: Path) -> None:
+def test_thresholds_are_options(tmp_path: Path) -> None:
     """Without smoothing and dwell each sample that departs counts; with a wide band none."""
     path = tmp_path / "samples.csv"
     path.write_text("time_s,device,bandwidth_gb_s\n0,disk,1\n1,disk,0.6\n2,disk,0.6\n")
-    eager = document(run, *ADAPT, "--samples", path, "--smoothing", "1", "--dwell-s", "0")
+    eager = document(*ADAPT, "--samples", path, "--smoothing", "1", "--dwell-s", "0")
     assert [one["rerun"] for one in eager["decisions"]] == ["device", "ratio", "ratio", "nothing"]
     assert eager["changes"] == 2
-    calm = document(run, *ADAPT, "--samples", path, "--relative-change", "2")
+    calm = document(*ADAPT, "--samples", path, "--relative-change", "2")
     assert calm["changes"] == 0
 
 
-def test_each_text_begins_with_the_decision(run: Run, tmp_path: Path) -> None:
+def test_each_text_begins_with_the_decision(tmp_path: Path) -> None:
     """The device and ratio first; times with their reasons in adapt."""
     path = tmp_path / "samples.csv"
     path.write_text(SAMPLES)
@@ -209,7 +204,7 @@ def test_each_text_begins_with_the_decision(run: Run, tmp_path: Path) -> None:
     assert "4 events led to no decision" in text
 
 
-def test_links_narrow_the_candidates(run: Run, tmp_path: Path) -> None:
+def test_links_narrow_the_candidates(tmp_path: Path) -> None:
     """The path's bandwidth and latency count; what no link reaches is told and left out."""
     path = tmp_path / "store.yaml"
     path.write_text(
@@ -217,7 +212,7 @@ def test_links_narrow_the_candidates(run: Run, tmp_path: Path) -> None:
         "links: [{from: near, to: gpu, bandwidth_gb_s: 0.5, latency_ms: 2}]\ncompute: gpu\n"
     )
     linked = ("kv", "plan", *QUESTION, "--devices", path, "--mode")
-    got = document(run, *linked, "sequential", "--in-use", "near")
+    got = document(*linked, "sequential", "--in-use", "near")
     assert got["total_ms"] == pytest.approx(2002, rel=1e-3)
     _, out, err = run(*linked, "joint", "--json")
     assert "far is left out" in err
@@ -258,7 +253,7 @@ HEADER = "time_s,device,bandwidth_gb_s,minimum_ratio,event\n"
         ('{"time_s": 1, "minimal_ratio": 0.2}\n', "did you mean 'minimum_ratio'?"),
     ],
 )
-def test_a_wrong_line_is_named(content: str, said: str, run: Run, tmp_path: Path) -> None:
+def test_a_wrong_line_is_named(content: str, said: str, tmp_path: Path) -> None:
     """File, line, what came and what is wanted, on one line; exit code 3."""
     path = tmp_path / "samples.csv"
     path.write_text(content)
@@ -287,7 +282,7 @@ def test_a_wrong_line_is_named(content: str, said: str, run: Run, tmp_path: Path
         ((*SEQUENTIAL[:-1], "name=ram,bandwidth_gb_s=1"), "'ram': is the name of several devices"),
     ],
 )
-def test_an_invalid_value_exits_3(arguments: tuple[str, ...], said: str, run: Run) -> None:
+def test_an_invalid_value_exits_3(arguments: tuple[str, ...], said: str) -> None:
     """One line that names the option."""
     status, out, err = run(*arguments)
     assert status == ExitCode.SPEC_INVALID, err
@@ -312,7 +307,7 @@ def test_an_invalid_value_exits_3(arguments: tuple[str, ...], said: str, run: Ru
         ((*ADAPT, "--samples", "x", *CURVE), "in place of a quality curve"),
     ],
 )
-def test_wrong_usage_exits_2(arguments: tuple[str, ...], said: str, run: Run) -> None:
+def test_wrong_usage_exits_2(arguments: tuple[str, ...], said: str) -> None:
     """What a mode needs, and what it would ignore."""
     status, out, err = run(*arguments)
     assert status == ExitCode.USAGE
@@ -355,6 +350,6 @@ def test_no_options_end_in_an_internal_error(mode: tuple[str, ...], data: st.Dat
     pairs = st.lists(st.tuples(st.sampled_from(_of_mode[mode]), _words), min_size=1, max_size=3)
     arguments = [word for pair in data.draw(pairs) for word in pair]
     for form in ((), ("--json",)):
-        assert called((*mode, *arguments, *form), stdin=SAMPLES) in (
+        assert run(*mode, *arguments, *form, stdin=SAMPLES).returncode in (
             ExitCode.OK, ExitCode.USAGE, ExitCode.SPEC_INVALID, ExitCode.INFEASIBLE,
         ), arguments  # fmt: skip

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.in_process import Run
+from tests.optimizer.cli.commands import run
 
 MODEL = "meta-llama/Llama-2-7b-hf"
 
 
 @pytest.fixture
-def database(run: Run, tmp_path: Path) -> Path:
+def database(tmp_path: Path) -> Path:
     """Two points of one model on one accelerator."""
     csv = tmp_path / "p.csv"
     csv.write_text(
@@ -27,7 +27,7 @@ def database(run: Run, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_profile_gives_the_prefill_of_ratio_and_device(run: Run, database: Path) -> None:
+def test_a_profile_gives_the_prefill_of_ratio_and_device(database: Path) -> None:
     """4,096 tokens lie a third of the way from 0.3 s to 1.5 s: 0.7 s."""
     common = ("--model", MODEL, "--context-tokens", "4096", "--profiles", database, "--json")
     for command in (("ratio", "--bandwidth-gb-s", "4.8"), ("device",)):
@@ -37,7 +37,7 @@ def test_a_profile_gives_the_prefill_of_ratio_and_device(run: Run, database: Pat
 
 
 @pytest.fixture
-def with_devices(run: Run, database: Path) -> Path:
+def with_devices(database: Path) -> Path:
     """Two devices more: one of the catalogue, measured twice with the model, and one of our own."""
     csv = database.with_name("d.csv")
     csv.write_text(
@@ -50,7 +50,7 @@ def with_devices(run: Run, database: Path) -> Path:
     return database
 
 
-def test_a_measured_device_goes_before_the_catalogues(run: Run, with_devices: Path) -> None:
+def test_a_measured_device_goes_before_the_catalogues(with_devices: Path) -> None:
     """4,096 tokens lie half-way: 3 GB/s and 2 ms; our own is known too; figures go before."""
     common = ("--model", MODEL, "--context-tokens", "4096", "--profiles", with_devices, "--json")
     status, out, err = run("kv", "ratio", *common, "--device", "nvme_paper")
@@ -81,7 +81,7 @@ def test_a_measured_device_goes_before_the_catalogues(run: Run, with_devices: Pa
     ],
 )
 def test_a_device_outside_what_was_measured_is_refused(
-    run: Run, with_devices: Path, device: str, tokens: str, message: str
+    with_devices: Path, device: str, tokens: str, message: str
 ) -> None:
     """By context, by model, and where neither the database nor the catalogue knows it."""
     status, out, err = run(
@@ -93,9 +93,7 @@ def test_a_device_outside_what_was_measured_is_refused(
     assert not out
 
 
-def test_a_restoration_takes_the_fitted_law_and_says_how_well_it_fits(
-    run: Run, database: Path
-) -> None:
+def test_a_restoration_takes_the_fitted_law_and_says_how_well_it_fits(database: Path) -> None:
     """Two points fix a and b: nothing is lost."""
     status, out, err = run(
         "kv", "restore", "--model", MODEL, "--prefix-tokens", "8192", "--profiles", database,
@@ -106,7 +104,7 @@ def test_a_restoration_takes_the_fitted_law_and_says_how_well_it_fits(
     assert "within 0.0%" in err
 
 
-def test_update_show_and_export(run: Run, database: Path) -> None:
+def test_update_show_and_export(database: Path) -> None:
     """A changed point is in force, the former one is history."""
     update = ("kv", "profiles", "update", database, "--model", MODEL, "--accelerator", "A40")
     status, _, err = run(*update, "--context-tokens", "2048", "--prefill-s", "0.25")
@@ -141,18 +139,15 @@ def test_update_show_and_export(run: Run, database: Path) -> None:
     ],
 )
 def test_wrong_input_is_told_in_a_line(
-    run: Run,
     database: Path,
-    monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
     status: ExitCode,
     message: str,
 ) -> None:
     """What is wrong is named, and nothing is printed as an answer."""
-    monkeypatch.chdir(database.parent)
     if arguments[0] == "ratio":
         arguments += ("--model", MODEL, "--bandwidth-gb-s", "1", "--profiles", "p.db")
-    got, out, err = run("kv", *arguments)
+    got, out, err = run("kv", *arguments, cwd=database.parent)
     assert got == status
     assert message in err
     assert "Traceback" not in err

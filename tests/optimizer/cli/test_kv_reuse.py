@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.in_process import Run
+from tests.optimizer.cli.commands import run
 
 LINES = [
     {"timestamp": 1000 * k, "input_length": 1024, "output_length": 10, "hash_ids": [0, k % 3 + 1]}
@@ -24,7 +24,7 @@ def trace(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_document_by_hand(run: Run, trace: Path) -> None:
+def test_the_document_by_hand(trace: Path) -> None:
     """Room for all: 6 x 2 and 2 x 1 of 18 blocks; 3 blocks under LRU: the head alone."""
     status, out, err = run(
         "kv", "reuse", trace, "--tier", "gpu=4", "--capacity", "4", "--capacity", "2",
@@ -42,7 +42,7 @@ def test_the_document_by_hand(run: Run, trace: Path) -> None:
     assert lru[4]["share_of_belady"] == pytest.approx(1.0)
 
 
-def test_tiers_in_bytes_and_what_they_move(run: Run, trace: Path) -> None:
+def test_tiers_in_bytes_and_what_they_move(trace: Path) -> None:
     """A block of 512 tokens of Llama-3.1-8B is 67 MB; hits below are loaded."""
     status, out, err = run(
         "kv", "reuse", trace, "--tier", "gpu=150MB", "--tier", "nvme_paper=1GB",
@@ -58,7 +58,7 @@ def test_tiers_in_bytes_and_what_they_move(run: Run, trace: Path) -> None:
     assert disk["load_s"] == pytest.approx(6 * (512 * 131072 / 4.8e9 + 1e-4), rel=1e-6)
 
 
-def test_words_plot_and_fleet(run: Run, trace: Path, tmp_path: Path) -> None:
+def test_words_plot_and_fleet(trace: Path, tmp_path: Path) -> None:
     """The rate goes into the fleet; the picture is one."""
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text("services:\n  - name: chat\n    load: {arrival_rate_rps: 1}\n")
@@ -94,7 +94,7 @@ def test_words_plot_and_fleet(run: Run, trace: Path, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_input_is_told_in_a_line(
-    run: Run, trace: Path, arguments: tuple[str, ...], status: ExitCode, message: str
+    trace: Path, arguments: tuple[str, ...], status: ExitCode, message: str
 ) -> None:
     """Nothing is written, and what is wrong is named."""
     got, out, err = run("kv", "reuse", trace, *arguments)

@@ -11,12 +11,12 @@ import pytest
 
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.report.html import pages
-from tests.optimizer.cli.in_process import Run
+from tests.optimizer.cli.commands import run
 
 ONE = ("kv", "study", "--model", "meta-llama/Llama-3.1-8B", "--device", "nvme_paper")
 
 
-def test_text_and_document_have_the_same_tables(run: Run) -> None:
+def test_text_and_document_have_the_same_tables() -> None:
     """Every title of the document is on the screen."""
     status, out, err = run(*ONE, "--json")
     assert status == ExitCode.OK, err
@@ -28,7 +28,7 @@ def test_text_and_document_have_the_same_tables(run: Run) -> None:
         assert table["title"] in text
 
 
-def test_a_page_needs_nothing_else_and_a_folder_has_every_table(run: Run, tmp_path: Path) -> None:
+def test_a_page_needs_nothing_else_and_a_folder_has_every_table(tmp_path: Path) -> None:
     """A picture per table, no link to anything; CSV that a spreadsheet reads."""
     pytest.importorskip("jinja2", reason="the extra report is not installed")
     pytest.importorskip("matplotlib", reason="the extra report is not installed")
@@ -48,7 +48,7 @@ def test_a_page_needs_nothing_else_and_a_folder_has_every_table(run: Run, tmp_pa
 
 
 def test_without_matplotlib_a_page_is_refused_with_what_adds_it(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line, the extra's name, exit code 6, no page."""
     monkeypatch.setattr(pages, "find_spec", lambda name: None)
@@ -74,7 +74,7 @@ def test_without_matplotlib_a_page_is_refused_with_what_adds_it(
     ],
 )
 def test_wrong_input_is_told_in_a_line(
-    run: Run, arguments: tuple[str, ...], status: ExitCode, message: str
+    arguments: tuple[str, ...], status: ExitCode, message: str
 ) -> None:
     """What is wrong is named."""
     got, _, err = run("kv", "study", *arguments)

@@ -8,7 +8,7 @@ import pytest
 
 from optimizer.cli.exit_codes import ExitCode
 from optimizer.spec import dump
-from tests.optimizer.cli.in_process import Run
+from tests.optimizer.cli.commands import run
 from tests.optimizer.experiments.sweep.fleets import written
 from tests.optimizer.fleet.fleets import fleet, service
 
@@ -17,7 +17,7 @@ pytest.importorskip("matplotlib", reason="the extra report is not installed")
 
 
 @pytest.fixture
-def plan(run: Run, tmp_path: Path) -> Path:
+def plan(tmp_path: Path) -> Path:
     """The plan of two idle services."""
     spec = tmp_path / "fleet.yaml"
     spec.write_text(dump(fleet(services=[service("x"), service("y")])), encoding="utf-8")
@@ -28,7 +28,7 @@ def plan(run: Run, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_plan_becomes_a_page(run: Run, plan: Path, tmp_path: Path) -> None:
+def test_a_plan_becomes_a_page(plan: Path, tmp_path: Path) -> None:
     """With what was asked for; where it went is told on standard error."""
     page = tmp_path / "page.html"
     options = ("--tornado", "--share", "0.5", "--prices", "--previous", plan, "-o", page)
@@ -41,7 +41,7 @@ def test_a_plan_becomes_a_page(run: Run, plan: Path, tmp_path: Path) -> None:
     assert "Nothing." in text
 
 
-def test_a_sweep_becomes_a_page_on_standard_output(run: Run, tmp_path: Path) -> None:
+def test_a_sweep_becomes_a_page_on_standard_output(tmp_path: Path) -> None:
     """`-o -` is the page alone."""
     folder = tmp_path / "results"
     sweep = written(tmp_path, solvers=["highs"])
@@ -52,7 +52,7 @@ def test_a_sweep_becomes_a_page_on_standard_output(run: Run, tmp_path: Path) -> 
     assert "4 scenarios" in out
 
 
-def test_a_comparison_becomes_a_page_and_a_table_for_latex(run: Run, tmp_path: Path) -> None:
+def test_a_comparison_becomes_a_page_and_a_table_for_latex(tmp_path: Path) -> None:
     """`compare` writes the table beside the others."""
     folder = tmp_path / "results"
     options = ("--instances", "fleet:20", "--solvers", "greedy,highs", "--no-warm-up")
@@ -72,28 +72,25 @@ def test_a_comparison_becomes_a_page_and_a_table_for_latex(run: Run, tmp_path: P
     ],
 )
 def test_what_is_no_result_is_refused(
-    run: Run,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
     status: int,
     words: str,
 ) -> None:
     """In a line, without a traceback."""
-    monkeypatch.chdir(tmp_path)
-    got, _, err = run("report", *arguments)
+    got, _, err = run("report", *arguments, cwd=tmp_path)
     assert (got, "Traceback" in err) == (status, False)
     assert words in " ".join(err.split())
 
 
-def test_an_unknown_measure_is_refused(run: Run, plan: Path) -> None:
+def test_an_unknown_measure_is_refused(plan: Path) -> None:
     """With those there are."""
     status, _, err = run("report", plan, "--pareto", "speed")
     assert status == ExitCode.USAGE
     assert "ttft_ms" in err
 
 
-def test_a_horizon_and_uncertain_loads_become_pages(run: Run, tmp_path: Path) -> None:
+def test_a_horizon_and_uncertain_loads_become_pages(tmp_path: Path) -> None:
     """Each of its own kind; a horizon has no load that options could ask more about."""
     loads = {
         "horizon": {"periods": [{"name": "day"}, {"name": "night"}]},

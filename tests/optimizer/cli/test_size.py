@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from optimizer import build_candidates, load
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.commands import REPOSITORY
-from tests.optimizer.cli.in_process import Run, called, document
+from tests.optimizer.cli.commands import REPOSITORY, document, run
+from tests.optimizer.cli.in_process import called
 
 EXAMPLE = REPOSITORY / "examples" / "fleet.yaml"
 CHAT = ("size", EXAMPLE, "--service", "chat-premium", "--accelerator", "H100")
@@ -23,9 +23,9 @@ BY_HAND = (
 )  # fmt: skip
 
 
-def test_a_pair_of_a_fleet_is_sized_as_the_plan_sizes_it(run: Run) -> None:
+def test_a_pair_of_a_fleet_is_sized_as_the_plan_sizes_it() -> None:
     """The largest rate is that of the candidate table, and every objective is there."""
-    (size,) = document(run, *CHAT)["sizes"]
+    (size,) = document(*CHAT)["sizes"]
     table = build_candidates(load(EXAMPLE))
     names = table.inventory.names
     row = next(r for r in table.rows_of(0) if names[int(table.accelerator[r])] == "H100")
@@ -35,18 +35,17 @@ def test_a_pair_of_a_fleet_is_sized_as_the_plan_sizes_it(run: Run) -> None:
     assert size["at"]["latencies_ms"]["itl_ms"] == pytest.approx(40.0, rel=1e-6)
 
 
-def test_by_hand_and_out_of_a_fleet_agree(run: Run, tmp_path: Path) -> None:
+def test_by_hand_and_out_of_a_fleet_agree(tmp_path: Path) -> None:
     """The same figures as options give the same curve."""
-    by_hand = document(
-        run, "size", "--base-ms", "17.08", "--decode-ms-per-token", "0.0913",
+    by_hand = document("size", "--base-ms", "17.08", "--decode-ms-per-token", "0.0913",
         "--prefill-ms-per-token", "0.0713", "--kv-ms-per-token", "3.06e-05", "--max-batch", "256",
         "--input-tokens", "900", "--output-tokens", "250", "--output-tokens-scv", "1.0",
         "--ttft-p95-ms", "1500", "--itl-ms", "40",
     )  # fmt: skip
-    assert by_hand["sizes"] == document(run, *CHAT)["sizes"]
+    assert by_hand["sizes"] == document(*CHAT)["sizes"]
 
 
-def test_the_text_says_what_binds_and_shows_the_curve(run: Run) -> None:
+def test_the_text_says_what_binds_and_shows_the_curve() -> None:
     """Verdict first, then objectives, then a line per load, on one screen."""
     status, out, _ = run(*BY_HAND, "--ttft-ms", "200", "--itl-ms", "30", "--percentiles", "99")
     assert status == ExitCode.OK
@@ -58,24 +57,24 @@ def test_the_text_says_what_binds_and_shows_the_curve(run: Run) -> None:
     assert sum(line.lstrip().startswith(("10%", "50%", "95%")) for line in lines) == 3
 
 
-def test_a_rate_is_looked_at_instead_of_the_largest(run: Run) -> None:
+def test_a_rate_is_looked_at_instead_of_the_largest() -> None:
     """Objectives that it breaks are marked, and the answer is still an answer."""
-    (size,) = document(run, *BY_HAND, "--itl-ms", "20", "--rate", "30")["sizes"]
+    (size,) = document(*BY_HAND, "--itl-ms", "20", "--rate", "30")["sizes"]
     assert size["at"]["rate_rps"] == 30
     (target,) = size["targets"]
     assert not target["met"]
     assert target["margin"] < 0
     assert size["max_rate_rps"] < 30
-    (size,) = document(run, *BY_HAND, "--rate", "1000")["sizes"]
+    (size,) = document(*BY_HAND, "--rate", "1000")["sizes"]
     assert not size["at"]["stable"]
     assert set(size["at"]["latencies_ms"].values()) == {None}
     assert "does not keep up" in run(*BY_HAND, "--rate", "1000")[1]
 
 
-def test_models_side_by_side_keep_their_refusals(run: Run) -> None:
+def test_models_side_by_side_keep_their_refusals() -> None:
     """A model that does not answer says why; the others are compared at the same rates."""
     arguments = (*BY_HAND, "--ttft-ms", "200", "--compare", "auto,mmc,inferno-3p")
-    study = document(run, *arguments)
+    study = document(*arguments)
     auto, mmc, inferno = study["sizes"]
     assert "prefill_ms_per_token must be equal" in inferno["refusal"]
     assert inferno["capacity_rps"] is None
@@ -85,7 +84,7 @@ def test_models_side_by_side_keep_their_refusals(run: Run) -> None:
     assert "prefill_ms_per_token must be equal" in " ".join(out.split())
 
 
-def test_an_impossible_objective_exits_4_with_what_breaks_it(run: Run) -> None:
+def test_an_impossible_objective_exits_4_with_what_breaks_it() -> None:
     """No rate keeps 5 ms between tokens of 8 ms: the value without load is shown."""
     status, out, _ = run(*BY_HAND, "--itl-ms", "5", "--ttft-ms", "500")
     assert status == ExitCode.INFEASIBLE
@@ -118,9 +117,7 @@ def test_an_impossible_objective_exits_4_with_what_breaks_it(run: Run) -> None:
         (("--percentiles", "101"), "--percentiles = 101.0: must be between 0 and 100"),
     ],
 )  # fmt: skip
-def test_an_invalid_value_exits_3_naming_its_option(
-    more: tuple[str, ...], said: str, run: Run
-) -> None:
+def test_an_invalid_value_exits_3_naming_its_option(more: tuple[str, ...], said: str) -> None:
     """What came and what is wanted, at the option that the person wrote."""
     status, out, err = run(*BY_HAND, *more)
     assert status == ExitCode.SPEC_INVALID
@@ -145,7 +142,7 @@ def test_an_invalid_value_exits_3_naming_its_option(
         ((*BY_HAND, "--plot", "/nowhere/at/all/x.png"), "cannot write"),
     ],
 )  # fmt: skip
-def test_wrong_usage_exits_2(arguments: tuple[str, ...], said: str, run: Run) -> None:
+def test_wrong_usage_exits_2(arguments: tuple[str, ...], said: str) -> None:
     """Options that contradict each other, and questions that the model does not answer."""
     status, out, err = run(*arguments)
     assert status == ExitCode.USAGE
@@ -167,7 +164,7 @@ def test_wrong_usage_exits_2(arguments: tuple[str, ...], said: str, run: Run) ->
     ],
 )
 def test_a_pair_that_is_not_there_or_not_named_exits_3(
-    arguments: tuple[str, ...], said: str, run: Run
+    arguments: tuple[str, ...], said: str
 ) -> None:
     """The names that there are are offered."""
     status, _, err = run("size", EXAMPLE, *arguments)
@@ -175,37 +172,34 @@ def test_a_pair_that_is_not_there_or_not_named_exits_3(
     assert said in err
 
 
-def test_options_go_before_what_the_fleet_says(run: Run) -> None:
+def test_options_go_before_what_the_fleet_says() -> None:
     """An objective on the same statistic is replaced, another is added, lengths are replaced."""
-    (size,) = document(
-        run, *CHAT, "--itl-ms", "30", "--ttft-ms", "400", "--slo", "queueing_ms:p90=50",
+    (size,) = document(*CHAT, "--itl-ms", "30", "--ttft-ms", "400", "--slo", "queueing_ms:p90=50",
         "--max-batch", "64", "--prefix-hit-rate", "0.5",
     )["sizes"]  # fmt: skip
     bounds = {target["name"]: target["bound_ms"] for target in size["targets"]}
     assert bounds == {
         "ttft_p95_ms": 1500, "itl_ms": 30, "ttft_ms": 400, "queueing_p90_ms": 50,
     }  # fmt: skip
-    load_only = document(
-        run, "size", EXAMPLE, "--model", "llama-8b", "--accelerator", "H100",
+    load_only = document("size", EXAMPLE, "--model", "llama-8b", "--accelerator", "H100",
         "--input-tokens", "100", "--output-tokens", "10",
     )  # fmt: skip
     assert load_only["service"] == "service"
     assert load_only["sizes"][0]["targets"] == []
 
 
-def test_distributions_by_option_are_those_of_the_spec(run: Run) -> None:
+def test_distributions_by_option_are_those_of_the_spec() -> None:
     """Geometric outputs are longer in the tail than fixed ones: less is carried within the ITL."""
     long = ("--kv-ms-per-token", "0.0005", "--itl-ms", "30")
-    fixed = document(run, *BY_HAND, *long, "--output-distribution", "fixed")["sizes"][0]
-    spread = document(run, *BY_HAND, *long, "--output-distribution", "geometric")["sizes"][0]
+    fixed = document(*BY_HAND, *long, "--output-distribution", "fixed")["sizes"][0]
+    spread = document(*BY_HAND, *long, "--output-distribution", "geometric")["sizes"][0]
     assert spread["max_rate_rps"] < fixed["max_rate_rps"]
-    assert fixed == document(run, *BY_HAND, *long)["sizes"][0]
+    assert fixed == document(*BY_HAND, *long)["sizes"][0]
 
 
-def test_times_by_phase_size_the_compatibility_model(run: Run) -> None:
+def test_times_by_phase_size_the_compatibility_model() -> None:
     """The 4-parameter form by options, with a queue of a given length."""
-    study = document(
-        run, "size", "--decode-base-ms", "10", "--decode-ms-per-request", "0.1",
+    study = document("size", "--decode-base-ms", "10", "--decode-ms-per-request", "0.1",
         "--prefill-base-ms", "5", "--prefill-ms-per-token", "0.01", "--max-batch", "64",
         "--input-tokens", "512", "--output-tokens", "128", "--max-queue", "100",
         "--queue-model", "inferno-4p", "--itl-ms", "14",
@@ -213,7 +207,7 @@ def test_times_by_phase_size_the_compatibility_model(run: Run) -> None:
     assert study["sizes"][0]["max_rate_rps"] > 0
 
 
-def test_the_curves_are_drawn_with_their_objectives(run: Run, tmp_path: Path) -> None:
+def test_the_curves_are_drawn_with_their_objectives(tmp_path: Path) -> None:
     """An SVG whose words are those of the table, for one model and for several."""
     mpl = pytest.importorskip("matplotlib", reason="the [plot] extra is not installed")
     with mpl.rc_context({"svg.fonttype": "none"}):  # text as text
@@ -229,7 +223,7 @@ def test_the_curves_are_drawn_with_their_objectives(run: Run, tmp_path: Path) ->
 
 
 def test_a_plot_without_matplotlib_exits_6_before_any_work(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command that adds it is named."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -261,10 +255,10 @@ def test_no_options_end_in_an_internal_error(more: list[tuple[str, str]]) -> Non
     )  # fmt: skip
 
 
-def test_a_conservative_bound_is_labelled_and_lower(run: Run) -> None:
+def test_a_conservative_bound_is_labelled_and_lower() -> None:
     """`--conservative` asks the bound: a lower rate, named in the text and in the document."""
-    (size,) = document(run, *CHAT, "--conservative")["sizes"]
-    (plain,) = document(run, *CHAT)["sizes"]
+    (size,) = document(*CHAT, "--conservative")["sizes"]
+    (plain,) = document(*CHAT)["sizes"]
     assert (size["conservative"], plain["conservative"]) == (True, False)
     assert size["queue_model"] == "iteration-level-bound"
     assert 0 < size["max_rate_rps"] < plain["max_rate_rps"]
@@ -274,7 +268,7 @@ def test_a_conservative_bound_is_labelled_and_lower(run: Run) -> None:
     assert "conservative bound: latencies are upper bounds, rates lower ones" in out
 
 
-def test_a_model_without_a_known_bound_says_so(run: Run) -> None:
+def test_a_model_without_a_known_bound_says_so() -> None:
     """`--conservative` with mmc is refused, naming which models have one."""
     status, _, err = run(*CHAT, "--queue-model", "mmc", "--conservative")
     assert status != ExitCode.OK

@@ -9,13 +9,13 @@ import pytest
 
 from optimizer.cli.exit_codes import ExitCode
 from tests.conftest import REPOSITORY
-from tests.optimizer.cli.in_process import Run
+from tests.optimizer.cli.commands import run
 
 FLEET = REPOSITORY / "examples" / "fleet.yaml"
 SHEET = REPOSITORY / "examples" / "slo.yaml"
 
 
-def test_a_sheet_decides_a_plan(run: Run, tmp_path: Path) -> None:
+def test_a_sheet_decides_a_plan(tmp_path: Path) -> None:
     """Its objectives are among the targets of every allocation; the rest is noted."""
     sheet = tmp_path / "slo.yaml"
     sheet.write_text(
@@ -35,7 +35,7 @@ def test_a_sheet_decides_a_plan(run: Run, tmp_path: Path) -> None:
     assert any("success_percent at least 99" in note for note in plan["notes"])
 
 
-def test_alert_rules(run: Run, tmp_path: Path) -> None:
+def test_alert_rules(tmp_path: Path) -> None:
     """To standard output, or to a file."""
     code, out, err = run("export", SHEET, "--format", "prometheus-rules")
     assert (code, err) == (0, "")
@@ -45,7 +45,7 @@ def test_alert_rules(run: Run, tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == out
 
 
-def test_the_schema_of_sheets(run: Run) -> None:
+def test_the_schema_of_sheets() -> None:
     """Draft 2020-12, objectives required."""
     code, out, _ = run("schema", "--slo")
     assert code == 0
@@ -63,7 +63,7 @@ def test_the_schema_of_sheets(run: Run) -> None:
         ("objectives: [{metric: ttft_ms, target: 1, class: none}]", "has no such class"),
     ],
 )
-def test_wrong_sheets_are_told(run: Run, tmp_path: Path, text: str, words: str) -> None:
+def test_wrong_sheets_are_told(tmp_path: Path, text: str, words: str) -> None:
     """One line each, exit 3, nothing solved."""
     path = tmp_path / "slo.yaml"
     path.write_text(text, encoding="utf-8")
@@ -73,7 +73,7 @@ def test_wrong_sheets_are_told(run: Run, tmp_path: Path, text: str, words: str) 
     assert "Traceback" not in err
 
 
-def test_an_absent_sheet_is_told(run: Run, tmp_path: Path) -> None:
+def test_an_absent_sheet_is_told(tmp_path: Path) -> None:
     """Its name, exit 3."""
     code, _, err = run("export", tmp_path / "absent.yaml", "--format", "prometheus-rules")
     assert code == ExitCode.SPEC_INVALID

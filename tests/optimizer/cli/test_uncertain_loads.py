@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.commands import REPOSITORY
-from tests.optimizer.cli.in_process import Run, document
+from tests.optimizer.cli.commands import REPOSITORY, document, run
 
 EXAMPLE = REPOSITORY / "examples" / "uncertain.yaml"
 GUIDE = (REPOSITORY / "docs/guides/uncertain-loads.md").read_text(encoding="utf-8")
 
 
-def test_the_guide_quotes_what_each_promise_costs(run: Run, tmp_path: Path) -> None:
+def test_the_guide_quotes_what_each_promise_costs(tmp_path: Path) -> None:
     """Each row of its table, solved: the example with the row's lines in `uncertainty`."""
     fleet = EXAMPLE.read_text(encoding="utf-8")
     rows = [line.split("|") for line in GUIDE.splitlines() if line.startswith("| `")]
@@ -28,11 +27,11 @@ def test_the_guide_quotes_what_each_promise_costs(run: Run, tmp_path: Path) -> N
         text = body + "".join(f"  {line}\n" for line in lines)
         path = tmp_path / "fleet.yaml"
         path.write_text(text, encoding="utf-8")
-        assert round(document(run, "solve", path)["total_cost_per_hour"], 2) == cost, said
+        assert round(document("solve", path)["total_cost_per_hour"], 2) == cost, said
 
 
 @pytest.mark.slow
-def test_the_guide_quotes_what_loads_that_spread_cost(run: Run) -> None:
+def test_the_guide_quotes_what_loads_that_spread_cost() -> None:
     """Each row of its table, solved; and the text says what every capacity has to hold."""
     fleet = (REPOSITORY / "examples" / "spread.yaml").read_text(encoding="utf-8")
     rows = [line.split("|") for line in GUIDE.splitlines() if "`keep_probability: 0." in line]
@@ -47,9 +46,9 @@ def test_the_guide_quotes_what_loads_that_spread_cost(run: Run) -> None:
         assert "kept with" in out
 
 
-def test_the_document_has_what_every_plan_has_and_its_loads(run: Run) -> None:
+def test_the_document_has_what_every_plan_has_and_its_loads() -> None:
     """Cost, proof and allocations at the top level; a whole plan for every load."""
-    found = document(run, "solve", EXAMPLE)
+    found = document("solve", EXAMPLE)
     assert found["schema_version"] == 1
     assert found["total_cost_per_hour"] == 18.0
     assert found["termination"] == "optimal"
@@ -58,7 +57,7 @@ def test_the_document_has_what_every_plan_has_and_its_loads(run: Run) -> None:
     assert [s["plan"]["total_cost_per_hour"] for s in found["scenarios"]] == [18.0] * 3
 
 
-def test_the_text_names_what_each_load_lacks(run: Run) -> None:
+def test_the_text_names_what_each_load_lacks() -> None:
     """The scenario that is given up says for whom it has too few replicas."""
     text = EXAMPLE.read_text(encoding="utf-8") + "  serve_probability: 0.9\n"
     code, out, _ = run("solve", "-", stdin=text)
@@ -67,7 +66,7 @@ def test_the_text_names_what_each_load_lacks(run: Run) -> None:
     assert "too few replicas: chat" in out
 
 
-def chat_of(run: Run, text: str) -> dict[str, Any]:
+def chat_of(text: str) -> dict[str, Any]:
     """Return how a fleet explains what chat got."""
     code, out, err = run("explain", "-", "chat", "--json", stdin=text)
     assert code == ExitCode.OK, err
@@ -75,9 +74,9 @@ def chat_of(run: Run, text: str) -> dict[str, Any]:
     return explained
 
 
-def test_explain_names_the_load_that_binds(run: Run) -> None:
+def test_explain_names_the_load_that_binds() -> None:
     """Chat is sized for the launch, search for the busy day; every load has its own figures."""
-    found = document(run, "explain", EXAMPLE)["explanations"]
+    found = document("explain", EXAMPLE)["explanations"]
     assert {e["service"]: e["binding_load"] for e in found} == {"chat": "launch", "search": "busy"}
     chat = found[0]
     assert [load["arrival_rate_rps"] for load in chat["loads"]] == [8.0, 12.8, 30.0]
@@ -92,16 +91,16 @@ def test_explain_names_the_load_that_binds(run: Run) -> None:
     assert "load 'launch' binds (30 requests/s): 2 replica(s) on H100" in out
 
 
-def test_explain_follows_replicas_that_follow_the_load(run: Run) -> None:
+def test_explain_follows_replicas_that_follow_the_load() -> None:
     """Where replicas adapt, each load has its own number of them, the most where it binds."""
     text = EXAMPLE.read_text(encoding="utf-8") + "  replicas: adapt\n"
-    chat = chat_of(run, text)
+    chat = chat_of(text)
     replicas = {load["load"]: load["replicas"] for load in chat["loads"]}
     assert chat["binding_load"] == "launch"
     assert replicas["usual"] < replicas["launch"]
 
 
-def test_explain_says_which_load_nothing_can_serve(run: Run) -> None:
+def test_explain_says_which_load_nothing_can_serve() -> None:
     """At most one replica serves chat on any but the launch day; the cause is at that load."""
     text = EXAMPLE.read_text(encoding="utf-8").replace(
         "  - name: chat\n", "  - name: chat\n    replicas: {max: 1}\n"
@@ -119,39 +118,39 @@ def test_explain_says_which_load_nothing_can_serve(run: Run) -> None:
     assert "load 'launch' binds" in out
 
 
-def test_explain_says_where_replicas_are_too_few(run: Run) -> None:
+def test_explain_says_where_replicas_are_too_few() -> None:
     """The load that the promise gives up is the one with a cause, and does not bind."""
     text = EXAMPLE.read_text(encoding="utf-8") + "  serve_probability: 0.9\n"
-    chat = chat_of(run, text)
+    chat = chat_of(text)
     causes = {load["load"]: load["cause"] for load in chat["loads"]}
     assert causes == {"usual": "", "busy": "", "launch": "too few replicas"}
     assert chat["binding_load"] == "busy"
 
 
-def test_explain_knows_usual_loads_and_peaks(run: Run) -> None:
+def test_explain_knows_usual_loads_and_peaks() -> None:
     """With peaks a service has two loads of its own, and its peak binds."""
     text = EXAMPLE.read_text(encoding="utf-8").split("  scenarios:")[0]
     text += "  peaks: {at_once: 1, factor: 2}\n"
-    chat = chat_of(run, text)
+    chat = chat_of(text)
     assert chat["binding_load"] == "its peak"
     assert [load["arrival_rate_rps"] for load in chat["loads"]] == [8.0, 16.0]
 
 
-def test_explain_refuses_an_unknown_service(run: Run) -> None:
+def test_explain_refuses_an_unknown_service() -> None:
     """One line that names the nearest."""
     code, _, err = run("explain", EXAMPLE, "chatt")
     assert code == ExitCode.SPEC_INVALID
     assert "did you mean 'chat'?" in err
 
 
-def test_what_if_plans_every_case_for_all_loads(run: Run, tmp_path: Path) -> None:
+def test_what_if_plans_every_case_for_all_loads(tmp_path: Path) -> None:
     """A case costs what `solve` says of the changed fleet, not what its usual loads would."""
     change = "uncertainty.scenarios[launch].rates_rps.chat=60"
-    found = document(run, "whatif", EXAMPLE, "--set", change)
+    found = document("whatif", EXAMPLE, "--set", change)
     text = EXAMPLE.read_text(encoding="utf-8").replace("{chat: 30}", "{chat: 60}")
     path = tmp_path / "fleet.yaml"
     path.write_text(text, encoding="utf-8")
-    solved = document(run, "solve", path)
+    solved = document("solve", path)
     case = found["cases"][0]
     assert found["base"]["total_cost_per_hour"] == 18.0
     assert case["plan"]["total_cost_per_hour"] == solved["total_cost_per_hour"] > 18.0
@@ -163,7 +162,7 @@ def test_what_if_plans_every_case_for_all_loads(run: Run, tmp_path: Path) -> Non
     assert "1 scaled" in out
 
 
-def test_repairs_and_prices_ask_about_one_load_and_say_so(run: Run) -> None:
+def test_repairs_and_prices_ask_about_one_load_and_say_so() -> None:
     """They do not answer for the usual loads as if they were all."""
     for question in ("--repair", "--prices"):
         code, _, err = run("explain", EXAMPLE, question)
@@ -171,7 +170,7 @@ def test_repairs_and_prices_ask_about_one_load_and_say_so(run: Run) -> None:
         assert "loads of this fleet are uncertain" in err
 
 
-def test_what_is_wrong_in_uncertainty_is_one_line(run: Run) -> None:
+def test_what_is_wrong_in_uncertainty_is_one_line() -> None:
     """A misspelt key and an unknown service, each with line and path."""
     text = EXAMPLE.read_text(encoding="utf-8").replace("{chat: 30}", "{chatt: 30}")
     code, _, err = run("solve", "-", stdin=text)
@@ -180,7 +179,7 @@ def test_what_is_wrong_in_uncertainty_is_one_line(run: Run) -> None:
     assert "did you mean 'chat'?" in err
 
 
-def test_plans_for_uncertain_loads_are_exported_and_compared(run: Run, tmp_path: Path) -> None:
+def test_plans_for_uncertain_loads_are_exported_and_compared(tmp_path: Path) -> None:
     """What is deployed is the costliest load's, or a named one's; what is not there is said."""
     path = tmp_path / "plan.json"
     text = EXAMPLE.read_text(encoding="utf-8") + "  replicas: adapt\n"
@@ -201,7 +200,7 @@ def test_plans_for_uncertain_loads_are_exported_and_compared(run: Run, tmp_path:
     assert "load 'launch' is not served: too few replicas of chat" in said
 
 
-def test_a_broken_plan_for_uncertain_loads_names_the_fault(run: Run) -> None:
+def test_a_broken_plan_for_uncertain_loads_names_the_fault() -> None:
     """A document that only looks like one is refused in a line."""
     code, _, said = run("export", "-", "--format", "csv", stdin='{"serve_probability": 2}')
     assert code != ExitCode.OK
