@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from optimizer.cli.exit_codes import ExitCode
-from tests.optimizer.cli.in_process import Run
+from tests.optimizer.cli.commands import run
 from tests.optimizer.fleet.fleets import service, two_types
 
 LOAD = {"arrival_rate_rps": 9.0, "input_tokens": 100, "output_tokens": 11}
@@ -66,7 +66,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], st
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_planned_together_says_what_to_try(run: Run, tmp_path: Path, name: str) -> None:
+def test_what_is_not_planned_together_says_what_to_try(tmp_path: Path, name: str) -> None:
     """The fleet's description is at fault, not the program, and the message names the remedy."""
     command, parts, own, machine, remedy = REFUSED[name]
     fleet = {**two_types(), **parts}
