@@ -73,6 +73,7 @@ def plan_following(spec: FleetSpec, decided: Sequence[Allocation]) -> FleetPlan:
             found = int(columns[problem.column_candidate[columns] < 0][0])
         else:
             found = _column_of(problem, columns, mine, None)
+            found = _scaled_to_zero(problem, columns) if found is None else found
         if found is None:
             raise PlanError(
                 f"service {entry.name!r} cannot follow its load to "
@@ -185,6 +186,13 @@ def _column_of(
         if batch is None or int(problem.table.max_batch[row]) == batch:
             return int(column)
     return None
+
+
+def _scaled_to_zero(problem: FleetProblem, columns: IntArray) -> int | None:
+    """Return the column of a service that has no requests and keeps no replica; None: it has."""
+    rows = problem.column_candidate[columns]
+    nowhere = columns[(rows >= 0) & (problem.table.accelerator[rows] < 0)]
+    return int(nowhere[0]) if len(nowhere) else None
 
 
 def _is_place(table: CandidateTable, row: int, allocation: Allocation) -> bool:

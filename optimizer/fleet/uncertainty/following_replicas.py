@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +58,10 @@ class FollowingColumns:
     def of(cls, spec: FleetSpec, problems: Sequence[FleetProblem]) -> FollowingColumns:
         """Match the candidates of problems of one fleet at several loads, see `problems_at`."""
         arrays = [problem.arrays for problem in problems if problem.arrays is not None]
-        places = [_places(problem) for problem in problems]
-        common = [key for key in places[0] if all(key in other for other in places[1:])]
-        columns = np.array([[place[key] for key in common] for place in places], dtype=np.int64)
+        places = [_Places.of(problem) for problem in problems]
+        known = dict.fromkeys(key for place in places for key in place.column)
+        common = [key for key in known if all(place.has(key) for place in places)]
+        columns = np.array([[place.at(key) for key in common] for place in places], dtype=np.int64)
         columns = columns.reshape(len(problems), len(common))
         taken = list(zip(arrays, columns, strict=True))
         first = problems[0]
@@ -76,8 +78,8 @@ class FollowingColumns:
 
     def found_in(self, problem: FleetProblem, chosen: IntArray) -> IntArray:
         """Return the columns of some candidates in the problem of another load."""
-        places = _places(problem)
-        return np.array([places[self.keys[way]] for way in chosen.tolist()], dtype=np.int64)
+        places = _Places.of(problem)
+        return np.array([places.at(self.keys[way]) for way in chosen.tolist()], dtype=np.int64)
 
     def ways(self, cost: FloatArray, usage: FloatArray, again: int = 1) -> ScenarioColumns:
         """Return columns of these costs and uses; `again` times the rows of a single load."""
@@ -177,24 +179,54 @@ def _budget(
     )
 
 
-def _places(problem: FleetProblem) -> dict[_Key, int]:
-    """Return the columns by what their configuration is, whatever its batch."""
-    table = problem.table
-    reuse, decode = table.reuse, table.decode
-    found: dict[_Key, int] = {}
-    for column in np.flatnonzero(~problem.columns.unserved).tolist():
-        row = int(problem.columns.candidate[column])
-        key = (
-            int(table.service[row]),
-            int(table.accelerator[row]),
-            int(table.performance[row]),
-            int(decode.accelerator[row]),
-            int(decode.performance[row]),
-            int(reuse.store[row]),
-            float(reuse.ratio[row]) if reuse.store[row] >= 0 else 0.0,
-            *sorted(
-                int(table.service[other]) for other in table.sharers.get(int(table.shared[row]), ())
-            ),
-        )
-        found[key] = column
-    return found
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Columns of a problem by what their configuration is, whatever its batch.
+
+    A service without requests may be scaled to zero, wherever its replicas are at other loads.
+
+    Parameters
+    ----------
+    column
+        By configuration.
+    scaled_to_zero
+        By service, where that is all there is.
+    """
+
+    column: dict[_Key, int]
+    scaled_to_zero: dict[int, int]
+
+    @classmethod
+    def of(cls, problem: FleetProblem) -> Self:
+        table = problem.table
+        reuse, decode = table.reuse, table.decode
+        found: dict[_Key, int] = {}
+        nowhere: dict[int, int] = {}
+        for column in np.flatnonzero(~problem.columns.unserved).tolist():
+            row = int(problem.columns.candidate[column])
+            key = (
+                int(table.service[row]),
+                int(table.accelerator[row]),
+                int(table.performance[row]),
+                int(decode.accelerator[row]),
+                int(decode.performance[row]),
+                int(reuse.store[row]),
+                float(reuse.ratio[row]) if reuse.store[row] >= 0 else 0.0,
+                *sorted(
+                    int(table.service[other])
+                    for other in table.sharers.get(int(table.shared[row]), ())
+                ),
+            )
+            found[key] = column
+            if table.accelerator[row] < 0:
+                nowhere[int(table.service[row])] = column
+        return cls(found, nowhere)
+
+    def has(self, key: _Key) -> bool:
+        """Whether a configuration can serve here, or its service has nothing to be served."""
+        return key in self.column or int(key[0]) in self.scaled_to_zero
+
+    def at(self, key: _Key) -> int:
+        """Return its column; that of being scaled to zero where there is none."""
+        found = self.column.get(key)
+        return self.scaled_to_zero[int(key[0])] if found is None else found

@@ -370,3 +370,19 @@ def test_purchases_are_refused_where_loads_are_not_told_apart() -> None:
     """Peaks are a budget over sets of services: what each set would buy is not known."""
     with pytest.raises(PlanError, match="purchase tiers, which is not done with peaks"):
         fo.optimize_uncertain(bought(peaks={"at_once": 1, "factor": 3}))
+
+
+@pytest.mark.parametrize(("measure", "cost"), [("expected", 7.5), ("worst", 10.0)])
+def test_a_service_without_requests_in_a_scenario_is_served_in_the_others(
+    measure: str, cost: float
+) -> None:
+    """x rests in one of two scenarios and keeps no replica then: 10 and 5 per hour."""
+    data = busy(scenarios=THREE).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for entry in data["services"]:
+        entry["replicas"] = {"min": 0}
+    scenarios = [{"name": "usual"}, {"name": "x rests", "rates_rps": {"x": 0}}]
+    data["uncertainty"] = {"scenarios": scenarios, "replicas": "adapt", "minimize": measure}
+    plan = fo.optimize_uncertain(from_data(data))
+    assert not plan.unserved
+    assert plan.total_cost_per_hour == pytest.approx(cost)
+    assert [outcome.cost_per_hour for outcome in plan.scenarios] == [10.0, 5.0]
