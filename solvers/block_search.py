@@ -64,10 +64,11 @@ def block_search(
         Of HiGHS and of neighbourhoods.
     """
     assert request.programme is not None
+    plain = without_excluded(request.programme)
+    if find_blocks(plain, request.problem.group) is None:
+        return None
     limit = request.time_limit_s
-    programme = with_rounded_rows(
-        without_excluded(request.programme), None if limit is None else _ROUNDING_SHARE * limit
-    )
+    programme = with_rounded_rows(plain, None if limit is None else _ROUNDING_SHARE * limit)
     blocks = find_blocks(programme, request.problem.group)
     if blocks is None:
         return None
