@@ -21,7 +21,7 @@ from optimizer.cli.output import show, tell, write_data, writing_to
 if TYPE_CHECKING:
     from optimizer.control.controller import Cycle
     from optimizer.control.lab import Series
-    from optimizer.control.lab.laboratory import LabProgress
+    from optimizer.control.lab.results import LabProgress
 
 __all__ = ["app"]
 

@@ -84,7 +84,7 @@ class Controller:
         self._know_fleet()
         horizon_s = spec.forecast.horizon_s
         if horizon_s is None:
-            horizon_s = longest_start_up_s(fleet) + spec.observe_s
+            horizon_s = self._start_up_s + spec.observe_s
         self._expectations = Expectations(
             spec.forecast, horizon_s, collector.window_s, collector.recent_s, self._effort
         )
@@ -158,6 +158,7 @@ class Controller:
         self._sequencer = Sequencer(lambda name: of_service.get(name, 0))
         self._variant_cards = VariantCards(fleet)
         self._efforts = Efforts(fleet)
+        self._start_up_s = longest_start_up_s(fleet)
 
     def _effort(
         self, service: str, input_tokens: float | None, output_tokens: float | None
@@ -196,7 +197,7 @@ class Controller:
         counts = self._ledger.cautious(seen_counts)
         observation = self.collector.collect(now_s, seen_counts)
         self._learn(observation, seen_counts)
-        loads, forecasts = self._expect(now_s, observation)
+        loads, forecasts = self._expect(now_s, observation, seen_counts)
         trigger = self._plan(now_s, loads, counts, seen_counts, observation)
         settled = self._settle(now_s, loads, counts)
         before = counts.wanted()
@@ -286,17 +287,23 @@ class Controller:
         return orders, self._execution.carry_out(now_s, orders, counts, lambda: self._write(now_s))
 
     def _expect(
-        self, now_s: float, observation: FleetObservation
+        self, now_s: float, observation: FleetObservation, counts: ReplicaCounts
     ) -> tuple[dict[str, PlannedLoad], dict[str, LoadForecast]]:
         self._expectations.observe(observation)
         forecasts = self._expectations.forecasts(observation)
         seen = {service.service: service for service in observation.services}
+        starting_s: dict[str, float] = {}
+        for count in counts.counts:
+            name = count.variant.service
+            starting_s[name] = max(starting_s.get(name, 0.0), count.pending_for_s)
         loads = {
             service.name: self._planned.update(
                 seen.get(service.name),
                 forecasts.get(service.name),
                 service.name,
                 self.collector.window_s,
+                now_s,
+                max(self._start_up_s - starting_s.get(service.name, 0.0), 0.0),
             )
             for service in self.fleet.services
         }

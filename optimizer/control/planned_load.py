@@ -25,10 +25,14 @@ class PlannedLoad:
         What the optimiser is given; None: nothing was ever seen of it.
     trusted
         Whether every figure that a reduction rests on is known.
+    seen_rps
+        The rate that was seen, as one of requests of the lengths that are planned for; None: not
+        known.
     """
 
     load: ExpectedLoad | None
     trusted: bool
+    seen_rps: float | None = None
 
 
 class PlannedLoads:
@@ -56,6 +60,7 @@ class PlannedLoads:
         self._spec, self._lengths = stabilization, forecast.length_tolerance
         self._effort = effort
         self._planned: dict[str, ExpectedLoad] = {}
+        self._waiting: dict[str, tuple[float, float]] = {}
 
     def __getitem__(self, service: str) -> ExpectedLoad | None:
         """Return what a service is sized for."""
@@ -67,6 +72,8 @@ class PlannedLoads:
         forecast: LoadForecast | None,
         service: str,
         window_s: float,
+        now_s: float = 0.0,
+        help_in_s: float = 0.0,
     ) -> PlannedLoad:
         """Take in what was seen of a service and what is expected.
 
@@ -76,7 +83,12 @@ class PlannedLoads:
             None: nothing.
         window_s
             Time over which the rate was counted [s].
+        now_s
+            Time [s].
+        help_in_s
+            Time until replicas that are asked for serve [s]: a backlog grows until then.
         """
+        growth = 0.0 if seen is None else self._backlog_growth(service, seen, now_s)
         before = self._planned.get(service)
         known = seen is not None and seen.arrival_rate_rps.known
         if forecast is None:
@@ -89,7 +101,7 @@ class PlannedLoads:
         expected = self._effort(service, forecast.input_tokens, forecast.output_tokens)
         wanted = rate = forecast.upper_rate_rps * expected / each
         if seen is not None:
-            wanted = rate = wanted + self._drain_rps(seen, wanted)
+            wanted = rate = wanted + self._drain_rps(seen, wanted, growth * help_in_s)
         if before is not None:
             planned = self._effort(service, before.input_tokens, before.output_tokens)
             rate = self._behind(before.rate_rps * planned / each, wanted, window_s)
@@ -97,7 +109,10 @@ class PlannedLoads:
                 rate = max(rate, before.rate_rps * planned / each)
         load = ExpectedLoad(rate, prompt, output)
         self._planned[service] = load
-        return PlannedLoad(load, trusted=known)
+        seen_rps = None if seen is None else seen.arrival_rate_rps.value
+        if seen_rps is not None:
+            seen_rps *= expected / each
+        return PlannedLoad(load, trusted=known, seen_rps=seen_rps)
 
     def _behind(self, before: float, wanted: float, window_s: float) -> float:
         if wanted >= before:
@@ -110,15 +125,31 @@ class PlannedLoads:
             return before
         return min(wanted / (1.0 - band / 2.0), before)
 
-    def _drain_rps(self, seen: ServiceObservation, rate_rps: float) -> float:
+    def _backlog_growth(self, service: str, seen: ServiceObservation, now_s: float) -> float:
+        """Return by how many requests per second more wait than when it was looked last."""
+        waiting = seen.waiting.value
+        if waiting is None:
+            self._waiting.pop(service, None)
+            return 0.0
+        before = self._waiting.get(service)
+        self._waiting[service] = now_s, waiting
+        if before is None or now_s <= before[0]:
+            return 0.0
+        return max((waiting - before[1]) / (now_s - before[0]), 0.0)
+
+    def _drain_rps(self, seen: ServiceObservation, rate_rps: float, to_come: float) -> float:
         """Return the rate at which what waits beyond a normal queue is to be worked off.
 
-        At most that at which requests come: a backlog, however long, is no load for ever.
+        Where there is a backlog, so is what it grows by until help comes: who asks for no more than
+        what comes serves late for long. At most the rate at which requests come: a backlog, however
+        long, is no load for ever.
         """
         if seen.waiting.value is None:
             return 0.0
         # What arrives in a second may wait without being a backlog.
         beyond = max(seen.waiting.value - max(rate_rps, 1.0), 0.0)
+        if beyond > 0.0:
+            beyond += to_come
         return min(beyond / self._spec.backlog_drain_s, rate_rps)
 
     def _length(self, before: float | None, now: float) -> float | None:

@@ -25,8 +25,9 @@ from optimizer.control.spec import (
 __all__ = ["Settled", "Stabilizer"]
 
 # Turns within this time that show a service to swing [s], how many of them, and how much longer its
-# down window becomes each time, at most.
+# down window becomes each time, at most. Who follows a load that changed by this share does not.
 _SWING_S = 3600.0
+_MOVED = 0.1
 _SWING_TURNS = 2
 _LONGEST = 8.0
 
@@ -54,7 +55,9 @@ class _Service:
     rising_s
         When the proposal last rose: what is seen lags behind a load that rises.
     turns
-        When its replicas changed direction.
+        When its replicas changed direction though the load did not.
+    seen_rps, changed_rps
+        The rate that was seen last, and when its replicas changed last; None: unknown.
     """
 
     since_s: float
@@ -63,6 +66,16 @@ class _Service:
     last_down_s: float = -math.inf
     rising_s: float = -math.inf
     turns: list[float] = field(default_factory=list)
+    seen_rps: float | None = None
+    changed_rps: float | None = None
+
+    def follows(self, rising: bool) -> bool:
+        """Return whether the load moved in a direction since its replicas changed last."""
+        if self.seen_rps is None or self.changed_rps is None:
+            return False
+        if rising:
+            return self.seen_rps > (1.0 + _MOVED) * self.changed_rps
+        return self.seen_rps < self.changed_rps / (1.0 + _MOVED)
 
     def within(self, now_s: float, window_s: float, variant: Variant) -> list[int]:
         """Return every number proposed for a variant during a window."""
@@ -125,6 +138,7 @@ class Stabilizer:
                 tuple(there.get(name, ())),
                 wanted.get(name, {}),
                 rate_rps=0.0 if load.load is None else load.load.rate_rps,
+                seen_rps=load.seen_rps,
                 rate_of=rate_of,
                 trusted=load.trusted and trusted,
                 contended=contended,
@@ -141,6 +155,7 @@ class Stabilizer:
         rate_rps: float,
         rate_of: Callable[[Variant], float],
         trusted: bool,
+        seen_rps: float | None = None,
         contended: frozenset[Variant] = frozenset(),
     ) -> Settled:
         """Say what a service's replicas should be now.
@@ -155,11 +170,14 @@ class Stabilizer:
             What it is sized for, and what one replica of a variant carries [requests/s].
         trusted
             Whether the figures allow a reduction.
+        seen_rps
+            The rate that was seen; None: unknown.
         contended
             Variants whose cards others wait for: these need not wait for the window to fall.
         """
         spec = self._spec
         kept = self._services.setdefault(service, _Service(since_s=now_s))
+        kept.seen_rps = seen_rps
         wishes = {variant: count for variant, count in proposed.items() if count > 0}
         if not kept.proposals or kept.proposals[-1][1] != wishes:
             if kept.proposals and _carried(wishes, rate_of) > _carried(
@@ -202,15 +220,16 @@ class Stabilizer:
     def changed(self, now_s: float, service: str, before: int, after: int) -> None:
         """Remember that orders changed a service's replicas in all."""
         kept = self._services.setdefault(service, _Service(since_s=now_s))
-        rose_last = kept.last_up_s > kept.last_down_s
+        if after == before:
+            return
+        rising, rose_last = after > before, kept.last_up_s > kept.last_down_s
         moved_before = max(kept.last_up_s, kept.last_down_s) > -math.inf
-        if after > before:
-            if moved_before and not rose_last:
-                kept.turns.append(now_s)
+        if moved_before and rising != rose_last and not kept.follows(rising):
+            kept.turns.append(now_s)
+        kept.changed_rps = kept.seen_rps
+        if rising:
             kept.last_up_s = now_s
-        elif after < before:
-            if moved_before and rose_last:
-                kept.turns.append(now_s)
+        else:
             kept.last_down_s = now_s
 
     def _caution(self, kept: _Service, now_s: float) -> float:
@@ -313,6 +332,7 @@ class Stabilizer:
                 "last_down_s": _or_none(kept.last_down_s),
                 "rising_s": _or_none(kept.rising_s),
                 "turns": kept.turns,
+                "changed_rps": kept.changed_rps,
                 "proposals": [
                     [at_s, [[v.model_dump(mode="json"), n] for v, n in proposed.items()]]
                     for at_s, proposed in kept.proposals
@@ -334,6 +354,7 @@ class Stabilizer:
                 last_down_s=_or_never(kept["last_down_s"]),
                 rising_s=_or_never(kept["rising_s"]),
                 turns=list(kept["turns"]),
+                changed_rps=kept.get("changed_rps"),
             )
             for name, kept in state.items()
         }

@@ -1,9 +1,8 @@
-"""What a load stays below while replicas start: the forecaster for scaling."""
+"""What is worth being ready for while replicas start: the forecaster for scaling."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
@@ -11,68 +10,64 @@ import numpy as np
 from optimizer.control.forecast.auto import AutoForecaster
 from optimizer.control.forecast.base import FloatArray, Forecaster, State
 from optimizer.control.forecast.errors import ForecastError
-from optimizer.control.forecast.growth import Growth
+from optimizer.control.forecast.hindsight import Hindsight
 from optimizer.control.forecast.settings import ForecastSettings
-from optimizer.control.forecast.slow_level import SlowLevelForecaster
+from optimizer.control.forecast.slow_levels import SlowLevels
 
 __all__ = ["HeadroomForecaster"]
 
-# Bounds are judged at this probability.
-_JUDGED = 0.9
-# A load above its bound is missed as a whole, and costs so many times what as much idle room does.
-_MISSED = 10.0
-# A bound counts by its cost over that of the better one, to this power.
-_SHARPNESS = 12.0
-# The level and its errors are remembered so many times as long as the errors of forecasts.
-_MEMORIES = 5.0
+# Quantiles of `auto` that are bases of bounds; the usual one is trusted from the beginning.
+_QUANTILES = (0.5, 0.9, 0.99)
+_USUAL_QUANTILE = 0.9
+# Bases: nothing, slow levels, quantiles of `auto`.
+_BASES = 1 + SlowLevels.COUNT + len(_QUANTILES)
+_USUAL = (
+    *(1 + place for place in SlowLevels.USUAL),
+    1 + SlowLevels.COUNT + _QUANTILES.index(_USUAL_QUANTILE),
+)
 
 
 @final
 class HeadroomForecaster(Forecaster):
-    """Expects what `auto` expects; its quantiles are bounds that suit who must be ready for loads.
+    """Expects what `auto` expects; its quantiles are what is worth being ready for.
 
-    Three bounds are told from the past: the quantile of `auto`, which is close where a load is
-    predictable; a slow level and how far the load strays from it, which does not go down with every
-    lull; and the last value times the quantile of its growth, which follows a burst. The first two
-    are mixed by what they would have cost lately, a missed load counting as a whole; the third is
-    never gone below. Upper quantiles are therefore not exceeded more often than they say, and where
-    bursts are, less often.
+    Who sizes replicas does not ask how often a load is exceeded, but whether being ready for more
+    is worth what it costs. A quantile p is what is best where a load that is missed, as a whole,
+    costs p / (1 - p) times what holding as much does. Many bounds are tried on what came: slow
+    levels and spreads about them, which do not go down with every lull; quantiles of `auto`, close
+    where a load is predictable; each not below some multiple of the last value, which follows
+    bursts. They are mixed by what each would have cost lately.
     """
 
     name: ClassVar[str] = "headroom"
-    summary: ClassVar[str] = "auto, with bounds for lulls and bursts: for scaling"
+    summary: ClassVar[str] = "what is worth being ready for, by hindsight: for scaling"
     source: ClassVar[str] = "Littlestone and Warmuth (1994), The weighted majority algorithm"
 
     def __init__(self, series: int = 1, settings: ForecastSettings | None = None) -> None:
-        super().__init__(series, settings)
-        self._auto = AutoForecaster(series, self.settings)
-        longer = replace(self.settings, memory_steps=self.settings.memory_steps * _MEMORIES)
-        self._level = SlowLevelForecaster(series, longer)
+        known = settings or ForecastSettings()
+        self._hindsight = Hindsight(known, _USUAL, _BASES)
+        self._levels = SlowLevels(known)
+        super().__init__(series, known)
+        self._auto = AutoForecaster(series, known)
 
     def begin(self, series: int) -> State:
-        """Return the state: last values, growth, and what the bounds were and cost."""
+        """Return the state: last values, levels, and what the bounds were and cost."""
         return {
             "last": np.full((1, series), np.nan),
-            "cost": np.zeros((2, series)),
-            # Bounds made 1, 2, ... steps ago, of as many steps ahead as are scored.
-            "bounds": np.full((self.settings.scored_steps, 2, series), np.nan),
-            **Growth.begin(self.settings, series),
+            **SlowLevels.begin(series),
+            **self._hindsight.begin(series),
         }
 
     def absorb(self, values: FloatArray) -> None:
         """Judge the bounds that were made of these values, and tell every part."""
         own = self.state
-        made, known = own["bounds"][-1], ~np.isnan(values)
-        idle = np.maximum(made - values, 0.0)
-        cost = np.where(values > made, _MISSED * values, idle)
-        fade = float(np.exp(-1.0 / (_MEMORIES * self.settings.memory_steps)))
-        judged = known & np.isfinite(made)
-        own["cost"] = np.where(judged, own["cost"] * fade + cost, own["cost"])
-        Growth(self.settings).add(own, values)
-        own["last"] = np.where(known, values, own["last"])
-        for part in (self._auto, self._level):
-            part.update(values)
-        own["bounds"] = np.concatenate([self._both(_JUDGED)[None], own["bounds"][:-1]])
+        self._hindsight.judge(own, values)
+        own["last"] = np.where(np.isnan(values), own["last"], values)
+        self._levels.add(own, values)
+        self._auto.update(values)
+        ahead = self._foreseen(self.settings.scored_steps)[:, -1]
+        bases = np.concatenate([self._slow(), ahead])
+        self._hindsight.remember(own, bases, own["last"][0])
 
     def elapse(self, steps: int) -> None:
         """Let time pass for every part; bounds of steps that are over are not judged."""
@@ -94,51 +89,47 @@ class HeadroomForecaster(Forecaster):
         self, mean: FloatArray, probabilities: Sequence[float]
     ) -> dict[float, FloatArray]:
         """Return the bounds; see `Forecaster.quantiles_of`."""
-        steps = len(mean)
-        ours = self._auto.forecast(steps, probabilities).quantiles
-        level = self._level.forecast(steps, probabilities).quantiles
-        by_auto, by_level = self.weights
-        grown = self.state["last"] * Growth.quantiles(self.state, probabilities)
-        return {
-            p: np.fmax(by_auto * ours[p] + by_level * level[p], grown[i])
-            for i, p in enumerate(probabilities)
-        }
-
-    @property
-    def weights(self) -> FloatArray:
-        """(2, series): by how much the bounds of `auto` and of the slow level count."""
-        cost = np.maximum(self.state["cost"], 1e-300)
-        odds = (cost / cost.min(axis=0)) ** -_SHARPNESS
-        return np.asarray(odds / odds.sum(axis=0))
+        last, foreseen = self.state["last"][0], self._foreseen(len(mean))
+        slow = Hindsight.floored(self._slow(), last)
+        found: dict[float, FloatArray] = {}
+        below: FloatArray | None = None
+        for probability in sorted(probabilities):
+            weights = self._hindsight.weights(self.state, probability / (1.0 - probability))
+            fixed = (weights[: len(slow)] * slow).sum(axis=(0, 1))
+            bound = np.array(
+                [
+                    fixed + (weights[len(slow) :] * Hindsight.floored(step, last)).sum(axis=(0, 1))
+                    for step in foreseen.swapaxes(0, 1)
+                ]
+            )
+            below = found[probability] = bound if below is None else np.maximum(bound, below)
+        return found
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with these series; see `Forecaster.keep`."""
         super().keep(places)
         self._auto.keep(places)
-        self._level.keep(places)
 
     def checkpoint(self) -> dict[str, Any]:
         """Return all that it knows; see `Forecaster.checkpoint`."""
-        parts = {"auto": self._auto.checkpoint(), "level": self._level.checkpoint()}
-        return super().checkpoint() | {"parts": parts}
+        return super().checkpoint() | {"auto": self._auto.checkpoint()}
 
     @classmethod
     def restore(cls, checkpoint: Mapping[str, Any]) -> Self:
         """Return a forecaster that goes on; see `Forecaster.restore`."""
         restored = super().restore(checkpoint)
         try:
-            parts = checkpoint["parts"]
-            restored._auto = AutoForecaster.restore(parts["auto"])
-            restored._level = SlowLevelForecaster.restore(parts["level"])
+            restored._auto = AutoForecaster.restore(checkpoint["auto"])
         except (KeyError, TypeError) as error:
             raise ForecastError(f"checkpoint: not readable: {error}") from error
         return restored
 
-    def _both(self, probability: float) -> FloatArray:
-        """Return the bounds of `auto` and of the slow level at the last scored step."""
-        steps = self.settings.scored_steps
-        found = [
-            part.forecast(steps, (probability,)).quantiles[probability][-1]
-            for part in (self._auto, self._level)
-        ]
-        return np.array(found)
+    def _slow(self) -> FloatArray:
+        """Return the bases that are the same for all steps ahead, (bases, series)."""
+        levels = SlowLevels.bounds(self.state)
+        return np.concatenate([np.zeros((1, levels.shape[1])), levels])
+
+    def _foreseen(self, steps: int) -> FloatArray:
+        """Return the largest quantile of `auto` up to every step, (bases, steps, series)."""
+        quantiles = self._auto.forecast(steps, _QUANTILES).quantiles
+        return np.maximum.accumulate(np.stack([quantiles[p] for p in _QUANTILES]), axis=1)

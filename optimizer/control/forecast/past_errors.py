@@ -37,7 +37,8 @@ class PastErrors:
     def __init__(self, settings: ForecastSettings, series: int) -> None:
         steps = settings.scored_steps
         self._steps = steps
-        self._decay = float(np.exp(-1 / settings.memory_steps))
+        self._memory = settings.memory_steps
+        self._decay = float(np.exp(-1 / self._memory))
         self.state: dict[str, NDArray[Any]] = {
             # Forecasts made 1, 2, ... steps ago, of 1, 2, ... steps ahead.
             "made": np.full((steps, steps, series), np.nan),
@@ -112,8 +113,11 @@ class PastErrors:
         """Keep the standardised error of one step ahead, or of the least that is known."""
         own = self.state
         spread = self.spread(self._steps)
+        # No error is more than this beside a root mean square that it is part of: one after a long
+        # time without any would else be without measure.
+        most = self._memory**0.5
         with np.errstate(divide="ignore", invalid="ignore"):
-            scaled = error / spread
+            scaled = np.clip(error / spread, -most, most)
         usable = known & np.isfinite(scaled)
         first = np.argmax(usable, axis=0)
         column = np.flatnonzero(usable.any(axis=0))

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Protocol
-
-from pydantic import Field
 
 from optimizer.control.actuators.base import Actuator
 from optimizer.control.controller import Controller
@@ -23,25 +20,21 @@ from optimizer.control.lab.baselines import (
     Surroundings,
 )
 from optimizer.control.lab.engine_fleet import EngineFleet
+from optimizer.control.lab.equal_attainment import Setting, cheapest_equal
 from optimizer.control.lab.faults import Faults
 from optimizer.control.lab.fluid_fleet import FluidFleet
 from optimizer.control.lab.ports import SimulatedActuator, SimulatedCollector
-from optimizer.control.lab.scoring import Score, Scorer
+from optimizer.control.lab.results import LabProgress, LabResult, PolicyRun, Series
+from optimizer.control.lab.scoring import Scorer
 from optimizer.control.lab.service_curves import Curves, ServiceCurves
 from optimizer.control.lab.traffic import Load, ScenarioTraffic
 from optimizer.control.planner import Moves, Planner, Proposal
 from optimizer.control.spec import FaultKind, ScenarioSpec, Simulator, Variant
-from optimizer.control.spec.document import ControlDocument
 from optimizer.errors import PlanError
-from optimizer.spec.base import SpecModel
 from optimizer.spec.fleet_spec import FleetSpec
 
-__all__ = ["LabProgress", "LabResult", "PolicyRun", "Series", "run_scenario"]
+__all__ = ["run_scenario"]
 
-
-# What the tuned horizontal autoscaler is tuned over.
-_TARGET_SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)
-_DOWN_WINDOWS_S = (60.0, 300.0)
 _SIMULATORS: Mapping[Simulator, type[FluidFleet]] = {
     Simulator.FLUID: FluidFleet,
     Simulator.ENGINE: EngineFleet,
@@ -50,59 +43,6 @@ _SIMULATORS: Mapping[Simulator, type[FluidFleet]] = {
 _POINTS = 720
 # Times that a run tells how far it is.
 _LOOKS = 50
-
-
-class Series(SpecModel):
-    """One run over time, for plots."""
-
-    time_s: tuple[float, ...] = Field(strict=False)
-    rate_rps: tuple[float, ...] = Field(strict=False, description="Of all services.")
-    cards: tuple[int, ...] = Field(strict=False, description="Held.")
-    kept: tuple[float, ...] = Field(strict=False, description="Share of requests kept.")
-
-
-LabProgress = Callable[[str, float, Series], None]
-"""Called with the name of a run, the share of it that is done, and what it was until then."""
-
-
-class PolicyRun(SpecModel):
-    """What one way to scale made of the scenario."""
-
-    policy: str
-    settings: str = Field(default="", description="What it was set to.")
-    score: Score
-    series: Series
-
-
-class LabResult(ControlDocument):
-    """A scenario's runs; the controller's is the first."""
-
-    scenario: str
-    fleet: str
-    simulator: str = Field(
-        default="fluid",
-        description="fluid: by the queue model's own curves; engine: every request and iteration.",
-    )
-    duration_s: float
-    runs: tuple[PolicyRun, ...] = Field(strict=False)
-
-    @property
-    def own(self) -> PolicyRun:
-        """The controller's run."""
-        return self.runs[0]
-
-    def run(self, policy: str) -> PolicyRun:
-        """Return a run by its policy.
-
-        Raises
-        ------
-        KeyError
-            If there is none.
-        """
-        for run in self.runs:
-            if run.policy == policy:
-                return run
-        raise KeyError(policy)
 
 
 class _Policy(Protocol):
@@ -370,18 +310,17 @@ def run_scenario(
 
 def _tuned(lab: _Laboratory, around: Surroundings, attainment: float) -> PolicyRun:
     """Return the cheapest autoscaler that keeps as much; without any, the one that keeps most."""
-    tried = []
-    for share in _TARGET_SHARES:
-        for window_s in _DOWN_WINDOWS_S:
-            for by_rate in (False, True):
-                metric = "requests per second" if by_rate else "requests in flight"
-                words = f"{share:.0%} of a replica's {metric}, down window {window_s:g} s"
-                make = partial(HorizontalBaseline, around, share, window_s, by_rate=by_rate)
-                tried.append(lab.baseline("hpa-tuned", words, make))
-    equal = [run for run in tried if run.score.attainment >= attainment]
-    if equal:
-        return min(equal, key=lambda run: run.score.gpu_hours)
-    return max(tried, key=lambda run: run.score.attainment)
+
+    def run(setting: Setting) -> PolicyRun:
+        return lab.baseline(
+            "hpa-tuned",
+            str(setting),
+            lambda: HorizontalBaseline(
+                around, setting.target_share, setting.down_window_s, by_rate=setting.by_rate
+            ),
+        )
+
+    return cheapest_equal(run, attainment)
 
 
 def _expected(loads: Mapping[str, Load]) -> dict[str, ExpectedLoad]:

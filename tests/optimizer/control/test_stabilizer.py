@@ -128,6 +128,21 @@ def test_a_swinging_service_waits_longer() -> None:
     assert settle(one, 1202.0, {A: 4}, {A: 3}).target == {A: 3}
 
 
+def test_who_follows_a_load_does_not_swing() -> None:
+    """Turns along with the load that is seen leave the down window as it is."""
+    one = Stabilizer(StabilizationSpec(down_window_s=100.0, cooldown_down_s=0.0))
+    for at_s, seen_rps, before, after in (
+        (0.0, 30.0, 3, 3),
+        (200.0, 40.0, 3, 4),
+        (400.0, 30.0, 4, 3),
+        (600.0, 40.0, 3, 4),
+        (800.0, 30.0, 4, 3),
+    ):
+        settle(one, at_s, {A: before}, {A: after}, seen_rps=seen_rps)
+        one.changed(at_s, "chat", before, after)
+    assert one.swinging == ()
+
+
 proposals = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 12), st.booleans()), min_size=1, max_size=25
 )

@@ -107,7 +107,7 @@ class HorizontalBaseline(Baseline):
     def _stabilized(self, now_s: float, service: str, wish: int, current: int) -> int:
         past = self._wished[service]
         past.append((now_s, wish))
-        while past and past[0][0] <= now_s - self._window_s:
+        while len(past) > 1 and past[0][0] <= now_s - self._window_s:
             past.popleft()
         if wish < current:
             wish = min(max(count for _, count in past), current)
