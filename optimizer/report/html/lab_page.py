@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
-from optimizer.control.lab import LabResult
+from optimizer.control.lab import LabResult, Series
 from optimizer.report.html.charts import COLOURS
 from optimizer.report.html.pages import rendered
 from optimizer.report.matplotlib_figure import inline_svg, new_figure
@@ -55,9 +56,9 @@ def _shown(result: LabResult, currency: str) -> dict[str, Any]:
 
 
 def _drawn(result: LabResult) -> str:
-    """Draw load, cards and the share of requests kept over time."""
+    """Draw load, cards and the requests that were late so far, over time."""
     figure = new_figure(*_SIZE_INCHES)
-    load, cards, kept = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 1))
+    load, cards, late = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 1))
     for place, run in enumerate(result.runs):
         own = run is result.own
         hours = [time / _S_PER_H for time in run.series.time_s]
@@ -69,14 +70,21 @@ def _drawn(result: LabResult) -> str:
         if own:
             load.plot(hours, run.series.rate_rps, color="black", linewidth=1.0)
         cards.step(hours, run.series.cards, where="post", label=run.policy, **style)
-        kept.plot(hours, [100.0 * share for share in run.series.kept], **style)
+        late.plot(hours, _late_so_far(run.series), **style)
     load.set_ylabel("requests/s")
     cards.set_ylabel("cards held")
-    kept.set_ylabel("kept [%]")
-    kept.set_xlabel("time [h]")
+    late.set_ylabel("late so far [%]")
+    late.set_xlabel("time [h]")
     cards.legend(loc="upper right", frameon=False, ncols=3)
-    for axes in (load, cards, kept):
+    for axes in (load, cards, late):
         axes.patch.set_visible(False)
         axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
-    return inline_svg(figure, "load, cards held and requests kept over time")
+    return inline_svg(figure, "load, cards held and late requests over time")
+
+
+def _late_so_far(series: Series) -> list[float]:
+    """Return the requests that were late until every time, as a share of all of the run [%]."""
+    came = sum(series.rate_rps) or 1.0
+    late = (r * (1.0 - kept) for r, kept in zip(series.rate_rps, series.kept, strict=True))
+    return [100.0 * total / came for total in accumulate(late)]
