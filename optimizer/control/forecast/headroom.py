@@ -71,9 +71,8 @@ class HeadroomForecaster(Forecaster):
 
     def elapse(self, steps: int) -> None:
         """Let time pass for every part; bounds of steps that are over are not judged."""
-        self.state["bounds"][:] = np.nan
-        for part in (self._auto, self._level):
-            part.leap(steps)
+        Hindsight.forget_bounds(self.state)
+        self._auto.leap(steps)
 
     def glimpse(self, values: FloatArray) -> None:
         """Let the last value rise to what is seen; see `Forecaster.glimpse`."""

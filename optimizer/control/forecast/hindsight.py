@@ -92,6 +92,12 @@ class Hindsight:
             state[name] = np.concatenate([now[None], state[name][:-1]])
 
     @staticmethod
+    def forget_bounds(state: dict[str, FloatArray]) -> None:
+        """Forget the last bounds, and what they led to: after a silence they are of another time."""
+        state["past_bases"][:] = state["past_last"][:] = np.nan
+        state["backlog"][:] = 0.0
+
+    @staticmethod
     def floored(bases: FloatArray, last: FloatArray) -> FloatArray:
         """Return the bounds, (bases, factors, series)."""
         return np.asarray(np.maximum(bases[:, None], _FACTORS * last))
