@@ -93,7 +93,7 @@ class Hindsight:
 
     @staticmethod
     def forget_bounds(state: dict[str, FloatArray]) -> None:
-        """Forget the last bounds, and what they led to: after a silence they are of another time."""
+        """Forget the last bounds and their backlogs: after a silence they are of another time."""
         state["past_bases"][:] = state["past_last"][:] = np.nan
         state["backlog"][:] = 0.0
 
