@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from optimizer.experiments.in_blocks import optimize_in_blocks
 from optimizer.experiments.sweep import Ending, load_sweep, map_scenarios, sweep
 from tests.optimizer.experiments.sweep import work
-from tests.optimizer.experiments.sweep.fleets import written
+from tests.optimizer.experiments.sweep.fleets import FLEET, written
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 _STARTS_WITHIN_S = 60.0
@@ -116,6 +117,12 @@ def same_as_serial(folder: Path, address: str) -> set[str]:
         return {row["worker"] for row in csv.DictReader(stream)}
 
 
+def same_plan_in_blocks(address: str) -> None:
+    """Assert that a fleet sized in blocks on a cluster gets the bytes of a serial plan."""
+    serial = optimize_in_blocks(FLEET, blocks=2)
+    assert optimize_in_blocks(FLEET, engine=address, blocks=2).to_json() == serial.to_json()
+
+
 def the_killer_is_found(address: str) -> None:
     """Assert that an item that kills its worker every time is found out, and costs no other."""
     items = {str(n): n for n in range(4)}
@@ -129,6 +136,7 @@ def test_dask_gives_the_same_bytes_by_two_workers(tmp_path: Path, dask_address: 
     workers = same_as_serial(tmp_path, dask_address)
     assert len(workers) == 2
     assert f"{socket.gethostname()}:{os.getpid()}" not in workers
+    same_plan_in_blocks(dask_address)
 
 
 @pytest.mark.slow
@@ -141,4 +149,5 @@ def test_dask_workers_may_die(dask_address: str) -> None:
 def test_ray_gives_the_same_bytes_by_two_workers(tmp_path: Path, ray_address: str) -> None:
     """And workers may die: the item that kills them is known in the end."""
     assert len(same_as_serial(tmp_path, ray_address)) == 2
+    same_plan_in_blocks(ray_address)
     the_killer_is_found(ray_address)
