@@ -88,7 +88,7 @@ def test_objects_become_replicas_and_all_is_told(operator: Operator, cluster: Cl
 
 def test_where_nothing_changes_nothing_is_written(operator: Operator, cluster: Cluster) -> None:
     """Ten looks at a steady fleet write its state once a plan, the Lease, and nothing else."""
-    operator.look(3)
+    operator.look(12)
     assert eventually(lambda: bool(cluster.writes("operator")))
     before = len(cluster.writes("operator"))
     operator.look(10)
