@@ -26,9 +26,14 @@ class MovePace:
         self._moved_s = self._forced_s = -math.inf
 
     def moves(self, now_s: float, *, first: bool) -> Moves:
-        """Say whether services may change place in a plan made now; in the first they may."""
+        """Say whether services may change place in a plan made now.
+
+        The first one rests on a look at little: what runs stays where that serves everyone.
+        """
+        if first:
+            return Moves.IF_NEEDED
         wait_s = self._spec.move_every_s
-        if first or now_s - self._moved_s >= wait_s:
+        if now_s - self._moved_s >= wait_s:
             return Moves.ALLOWED
         if now_s - self._forced_s >= min(wait_s, self._spec.down_window_s):
             return Moves.IF_NEEDED
@@ -36,7 +41,7 @@ class MovePace:
 
     def made(self, now_s: float, moves: Moves, proposal: Proposal) -> None:
         """Remember a plan that was made."""
-        if moves is Moves.ALLOWED:
+        if moves is Moves.ALLOWED or self._moved_s == -math.inf:
             self._moved_s = now_s
         if moves is Moves.IF_NEEDED and (proposal.unserved or proposal.moves_allowed):
             self._forced_s = now_s

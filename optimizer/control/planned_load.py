@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optimizer.control.expected_load import ExpectedLoad
 from optimizer.control.spec import ForecastSpec, LoadForecast, ServiceObservation, StabilizationSpec
@@ -28,11 +28,14 @@ class PlannedLoad:
     seen_rps
         The rate that was seen, as one of requests of the lengths that are planned for; None: not
         known.
+    lasting
+        The load without a backlog that is worked off.
     """
 
     load: ExpectedLoad | None
     trusted: bool
     seen_rps: float | None = None
+    lasting: ExpectedLoad | None = None
 
 
 class PlannedLoads:
@@ -92,16 +95,16 @@ class PlannedLoads:
         before = self._planned.get(service)
         known = seen is not None and seen.arrival_rate_rps.known
         if forecast is None:
-            return PlannedLoad(before, trusted=False)
+            return PlannedLoad(before, trusted=False, lasting=before)
         was = before or ExpectedLoad(0.0)
         prompt = self._length(was.input_tokens, forecast.input_tokens)
         output = self._length(was.output_tokens, forecast.output_tokens)
         # Rates are compared as rates of requests of these lengths.
         each = self._effort(service, prompt, output)
         expected = self._effort(service, forecast.input_tokens, forecast.output_tokens)
-        wanted = rate = forecast.upper_rate_rps * expected / each
+        coming = wanted = rate = forecast.upper_rate_rps * expected / each
         if seen is not None:
-            wanted = rate = wanted + self._drain_rps(seen, wanted, growth * help_in_s)
+            wanted = rate = coming + self._drain_rps(seen, coming, growth * help_in_s)
         if before is not None:
             planned = self._effort(service, before.input_tokens, before.output_tokens)
             rate = self._behind(before.rate_rps * planned / each, wanted, window_s)
@@ -112,7 +115,10 @@ class PlannedLoads:
         seen_rps = None if seen is None else seen.arrival_rate_rps.value
         if seen_rps is not None:
             seen_rps *= expected / each
-        return PlannedLoad(load, trusted=known, seen_rps=seen_rps)
+        lasting = load
+        if wanted > coming and known:
+            lasting = replace(load, rate_rps=min(coming, rate))
+        return PlannedLoad(load, trusted=known, seen_rps=seen_rps, lasting=lasting)
 
     def _behind(self, before: float, wanted: float, window_s: float) -> float:
         if wanted >= before:

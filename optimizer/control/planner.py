@@ -27,7 +27,8 @@ from optimizer.fleet.sizing import build_candidates
 from optimizer.fleet.split_services import by_counts
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.model import PerformanceSpec
-from optimizer.spec.options import SaturationPolicy, UnservedPolicy
+from optimizer.spec.objective import TransitionSpec
+from optimizer.spec.options import PriorityMode, SaturationPolicy, UnservedPolicy
 from optimizer.spec.overriding import with_options
 from solvers import AllocationProblem, SolveResult, check, saturate, solve
 
@@ -39,8 +40,11 @@ IntArray = NDArray[np.int64]
 _DESIGN_RPS = 0.01
 # Moves that are needed are made where they carry so many times as much.
 _WORTH_MOVING = 1.05
+# Share of the penalty of leaving a service unserved that a move counts for at most.
+_OF_PENALTY = 0.5
 # A service keeps its place where what runs carries this share of its load.
 _KEEPS_PLACE = 0.5
+_S_PER_H = 3600.0
 
 
 class Planner:
@@ -76,6 +80,7 @@ class Planner:
             options["solver"] = control.solver
         self._capacities = fleet.capacities
         self._margin = control.margin
+        self._moves_every_h = control.stabilization.move_every_s / _S_PER_H
         spec = with_options(fleet, **options)
         self._table = resized(_design(spec), spec)
         self._variants = _variants(self._table)
@@ -142,6 +147,7 @@ class Planner:
         *,
         moves: Moves = Moves.IF_NEEDED,
         cards: Mapping[str, int] | None = None,
+        lasting: Mapping[str, ExpectedLoad] | None = None,
     ) -> Proposal:
         """Optimise.
 
@@ -155,12 +161,33 @@ class Planner:
             Whether services may change place.
         cards
             Cards that can be used per type, where that is not as the fleet says.
+        lasting
+            The loads without backlogs that are worked off. Places are chosen for these, since
+            backlogs will be gone when a move is done; and nobody gives up what serves such a load
+            for the backlog of another.
 
         Raises
         ------
         solvers.SolverError, PlanError
             If the solver fails, finds nothing, or its answer fails the independent check.
         """
+        if lasting is None or lasting == loads:
+            return self._planned(loads, running, moves, cards)
+        placed = self._planned(lasting, running, moves, cards)
+        whole = self._planned(loads, placed.replicas, Moves.NEVER, cards)
+        if all(name in placed.unserved or loads[name] != lasting[name] for name in whole.unserved):
+            return dataclasses.replace(whole, moves_allowed=placed.moves_allowed)
+        behind = {*placed.unserved, *(n for n in loads if loads[n] != lasting.get(n))}
+        names = tuple(s.name for s in self._table.spec.services if s.name in behind)
+        return dataclasses.replace(placed, unserved=names)
+
+    def _planned(
+        self,
+        loads: Mapping[str, ExpectedLoad],
+        running: Mapping[Variant, int],
+        moves: Moves,
+        cards: Mapping[str, int] | None,
+    ) -> Proposal:
         spec = self._table.spec
         if cards is not None or spec.capacities is not self._capacities:
             spec = spec.model_copy(update={"capacities": self._capacities})
@@ -181,14 +208,24 @@ class Planner:
         self, table: CandidateTable, running: Mapping[Variant, int], moves: Moves
     ) -> Proposal:
         if moves is Moves.ALLOWED:
-            return self._solved(table, moves_allowed=True)
+            return self._solved(self._worth_moving(table), moves_allowed=True)
         pinned = self._solved(self._pinned(table, running, moves), moves_allowed=False)
         if moves is Moves.IF_NEEDED and pinned.unserved:
-            moved = self._solved(table, moves_allowed=True)
+            moved = self._solved(_moving_few(table), moves_allowed=True)
             fewer = len(moved.unserved) < len(pinned.unserved)
             if fewer or self._carried(moved) > _WORTH_MOVING * self._carried(pinned):
                 return moved
         return pinned
+
+    def _worth_moving(self, table: CandidateTable) -> CandidateTable:
+        """Return the table with a price on what is started: it is paid while it starts up.
+
+        It has to pay until services may move again. What the fleet itself says of changes counts.
+        """
+        said = table.spec.optimizer.transition
+        if said != TransitionSpec(start_up_s=said.start_up_s):
+            return table
+        return _with_transition(table, said.model_copy(update={"horizon_h": self._moves_every_h}))
 
     def _within_reach(self, table: CandidateTable) -> tuple[CandidateTable, tuple[str, ...]]:
         """Return the table with no load beyond what all of a type would carry, and whose was.
@@ -305,6 +342,30 @@ class Planner:
                 raise PlanError(f"the solver's answer fails the independent check: {words}")
             self._last = {columns: result}
         return result
+
+
+def _moving_few(table: CandidateTable) -> CandidateTable:
+    """Return the table with moves so dear that as few services move as serve everyone.
+
+    Each counts as much as the dearest service does; less than leaving anyone unserved, where that
+    is weighed against money.
+    """
+    options = table.spec.optimizer
+    cheapest = np.full(len(table.spec.services), np.inf)
+    rows = table.possible
+    np.minimum.at(cheapest, table.service[rows], table.cost_per_hour[rows])
+    dearest = float(cheapest[np.isfinite(cheapest)].max(initial=0.0))
+    if options.priorities is PriorityMode.WEIGHTED:
+        penalties = [c.unserved_penalty_per_hour for c in table.spec.classes]
+        known = [options.unserved_penalty_per_hour if p is None else p for p in penalties]
+        dearest = min([dearest, *(_OF_PENALTY * p for p in known if p)])
+    price = max(dearest * options.transition.horizon_h, options.transition.cost_per_move)
+    return _with_transition(table, options.transition.model_copy(update={"cost_per_move": price}))
+
+
+def _with_transition(table: CandidateTable, transition: TransitionSpec) -> CandidateTable:
+    options = table.spec.optimizer.model_copy(update={"transition": transition})
+    return dataclasses.replace(table, spec=table.spec.model_copy(update={"optimizer": options}))
 
 
 def _design(spec: FleetSpec) -> CandidateTable:

@@ -100,9 +100,18 @@ class Planning:
         wanted: dict[str, ExpectedLoad] = {
             name: planned.load for name, planned in loads.items() if planned.load is not None
         }
+        lasting = {
+            name: planned.lasting or wanted[name]
+            for name, planned in loads.items()
+            if name in wanted
+        }
         try:
             proposal = planner.plan(
-                wanted, counts.wanted(), moves=moves, cards=self._triggers.cards or None
+                wanted,
+                counts.wanted(),
+                moves=moves,
+                cards=self._triggers.cards or None,
+                lasting=lasting,
             )
         except PLANNING_FAILURES as error:
             self.failures += 1

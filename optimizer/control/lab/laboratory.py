@@ -68,11 +68,12 @@ class _FaultyPlanner(Planner):
         *,
         moves: Moves = Moves.IF_NEEDED,
         cards: Mapping[str, int] | None = None,
+        lasting: Mapping[str, ExpectedLoad] | None = None,
     ) -> Proposal:
         """Optimise, or fail where a fault is on."""
         if self._faults.active(FaultKind.SOLVER_FAILS, self.now_s):
             raise PlanError("fault solver-fails")
-        return super().plan(loads, running, moves=moves, cards=cards)
+        return super().plan(loads, running, moves=moves, cards=cards, lasting=lasting)
 
 
 class _Controlled:

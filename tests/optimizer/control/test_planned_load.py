@@ -47,6 +47,18 @@ def test_a_backlog_is_worked_off() -> None:
     assert planned(fresh(), 0.0, 210.0) == pytest.approx(12.0)
 
 
+def test_what_lasts_is_without_the_backlog() -> None:
+    """10 requests/s come; the 2 that are worked off beside them will be gone."""
+    seen = ServiceObservation(
+        service="chat", arrival_rate_rps=Reading.of(10.0), waiting=Reading.of(210.0)
+    )
+    found = fresh().update(seen, FORECAST, "chat", 60.0)
+    assert found.load is not None
+    assert found.lasting is not None
+    assert found.load.rate_rps == pytest.approx(12.0)
+    assert found.lasting.rate_rps == pytest.approx(10.0)
+
+
 def test_a_backlog_counts_as_it_will_be_when_help_comes() -> None:
     """One that grows by 2 requests/s for 120 s more is 240 larger by then."""
     loads = fresh()

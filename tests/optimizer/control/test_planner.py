@@ -7,7 +7,7 @@ import pytest
 from optimizer.control.errors import ControlError
 from optimizer.control.expected_load import ExpectedLoad
 from optimizer.control.planner import Moves, Planner
-from optimizer.control.spec import ControlSpec
+from optimizer.control.spec import ControlSpec, StabilizationSpec
 from optimizer.fleet import optimize
 from optimizer.spec import FleetSpec, load
 from tests.conftest import REPOSITORY
@@ -52,6 +52,50 @@ def test_a_service_that_slept_wakes_up_where_it_is_best(planner: Planner) -> Non
     most = {variant("chat", "A100", 32): 8}
     stays = planner.plan(loads, most, moves=Moves.IF_NEEDED)
     assert [v.accelerator for v in stays.replicas if v.service == "chat"] == ["A100"]
+
+
+def test_places_are_chosen_for_loads_that_last(planner: Planner) -> None:
+    """A backlog that the variant's cards cannot work off at once is no reason to leave them."""
+    here = {variant("chat", "A100", 32): 12}
+    backlog = {"chat": ExpectedLoad(200.0), "tags": ExpectedLoad(1.0)}
+    assert planner.plan(backlog, here, moves=Moves.IF_NEEDED).unserved == ()
+    lasting = {**backlog, "chat": ExpectedLoad(40.0)}
+    stays = planner.plan(backlog, here, moves=Moves.IF_NEEDED, lasting=lasting)
+    assert stays.unserved == ("chat",)
+    assert {v.accelerator for v in stays.replicas if v.service == "chat"} == {"A100"}
+
+
+def test_nobody_gives_up_a_lasting_load_for_a_backlog(planner: Planner) -> None:
+    """The 12 H100 are full: 12 for `chat` with its backlog would leave none to `tags` after it."""
+    lasting = {"chat": ExpectedLoad(250.0), "tags": ExpectedLoad(60.0)}
+    backlog = {**lasting, "chat": ExpectedLoad(350.0)}
+    here = {variant("chat"): 9, variant("tags"): 3}
+    assert "tags" in planner.plan(backlog, here, moves=Moves.NEVER).unserved
+    plan = planner.plan(backlog, here, moves=Moves.NEVER, lasting=lasting)
+    assert plan.unserved == ("chat",)
+    assert plan.replicas == {variant("chat"): 9, variant("tags"): 2}
+
+
+def test_as_few_move_as_serve_everyone(planner: Planner) -> None:
+    """Both would be cheaper on H100; the 12 A100 are one too few, and so one service goes."""
+    loads = {"chat": ExpectedLoad(100.0), "tags": ExpectedLoad(20.0)}
+    here = {variant("chat", "A100", 32): 11, variant("tags", "A100"): 1}
+    cheapest = planner.plan(loads, here, moves=Moves.ALLOWED)
+    assert {v.accelerator for v in cheapest.replicas} == {"H100"}
+    needed = planner.plan(loads, here, moves=Moves.IF_NEEDED)
+    assert needed.unserved == ()
+    assert {v.accelerator for v in needed.replicas} == {"A100", "H100"}
+
+
+def test_moves_pay_for_their_start_up(fleet: FleetSpec) -> None:
+    """4 H100 (18/h) for 11 A100 (40.37/h) pay for the minute in which they start up in 49 s."""
+    loads = {"chat": ExpectedLoad(100.0), "tags": ExpectedLoad(0.0)}
+    here = {variant("chat", "A100", 32): 11}
+    for every_s, place in ((55.0, "H100"), (45.0, "A100")):
+        stabilization = StabilizationSpec(move_every_s=every_s)
+        planner = Planner(fleet, ControlSpec(fleet="fleet.yaml", stabilization=stabilization))
+        plan = planner.plan(loads, here, moves=Moves.ALLOWED)
+        assert {v.accelerator for v in plan.replicas if v.service == "chat"} == {place}
 
 
 def test_what_cannot_be_served_whole_gets_what_there_is(planner: Planner) -> None:
