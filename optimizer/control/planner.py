@@ -175,9 +175,10 @@ class Planner:
             return self._planned(loads, running, moves, cards)
         placed = self._planned(lasting, running, moves, cards)
         whole = self._planned(loads, placed.replicas, Moves.NEVER, cards)
-        if all(name in placed.unserved or loads[name] != lasting[name] for name in whole.unserved):
+        late = {name for name, load in loads.items() if load != lasting.get(name)}
+        behind = {*placed.unserved, *late}
+        if behind.issuperset(whole.unserved):
             return dataclasses.replace(whole, moves_allowed=placed.moves_allowed)
-        behind = {*placed.unserved, *(n for n in loads if loads[n] != lasting.get(n))}
         names = tuple(s.name for s in self._table.spec.services if s.name in behind)
         return dataclasses.replace(placed, unserved=names)
 

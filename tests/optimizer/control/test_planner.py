@@ -76,6 +76,23 @@ def test_nobody_gives_up_a_lasting_load_for_a_backlog(planner: Planner) -> None:
     assert plan.replicas == {variant("chat"): 9, variant("tags"): 2}
 
 
+def test_a_backlog_beside_a_service_that_was_never_seen(fleet: FleetSpec) -> None:
+    """Who is left out of the loads keeps what it was sized for last, and gives up nothing."""
+    services = tuple(
+        s.model_copy(update={"load": s.load.model_copy(update={"arrival_rate_rps": 60.0})})
+        if s.name == "tags"
+        else s
+        for s in fleet.services
+    )
+    known = fleet.model_copy(update={"services": services})
+    planner = Planner(known, ControlSpec(fleet="fleet.yaml"))
+    here = {variant("chat"): 9, variant("tags"): 3}
+    lasting, backlog = {"chat": ExpectedLoad(250.0)}, {"chat": ExpectedLoad(350.0)}
+    plan = planner.plan(backlog, here, moves=Moves.NEVER, lasting=lasting)
+    assert plan.unserved == ("chat",)
+    assert plan.replicas == {variant("chat"): 9, variant("tags"): 2}
+
+
 def test_as_few_move_as_serve_everyone(planner: Planner) -> None:
     """Both would be cheaper on H100; the 12 A100 are one too few, and so one service goes."""
     loads = {"chat": ExpectedLoad(100.0), "tags": ExpectedLoad(20.0)}
