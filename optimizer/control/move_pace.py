@@ -34,16 +34,16 @@ class MovePace:
             return Moves.IF_NEEDED
         wait_s = self._spec.move_every_s
         if now_s - self._moved_s >= wait_s:
-            return Moves.ALLOWED
+            return Moves.WORTHWHILE
         if now_s - self._forced_s >= min(wait_s, self._spec.down_window_s):
             return Moves.IF_NEEDED
         return Moves.NEVER
 
     def made(self, now_s: float, moves: Moves, proposal: Proposal) -> None:
         """Remember a plan that was made."""
-        if moves is Moves.ALLOWED or self._moved_s == -math.inf:
+        if moves is Moves.WORTHWHILE or self._moved_s == -math.inf:
             self._moved_s = now_s
-        if moves is Moves.IF_NEEDED and (proposal.unserved or proposal.moves_allowed):
+        if moves is not Moves.NEVER and (proposal.unserved or proposal.moves_allowed):
             self._forced_s = now_s
 
     def state(self) -> dict[str, float | None]:

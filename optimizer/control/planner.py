@@ -19,6 +19,12 @@ from optimizer.control.expected_load import ExpectedLoad, fleet_with
 from optimizer.control.proposal import Moves, Proposal
 from optimizer.control.quotas import QuotaRow, price_of_one, quotas_of
 from optimizer.control.spec import ControlSpec, Variant
+from optimizer.control.worthwhile_moves import (
+    fits_beside,
+    moving_few,
+    paying_for_starts,
+    with_room_beside,
+)
 from optimizer.errors import PlanError
 from optimizer.fleet.candidates import CandidateTable, Verdict
 from optimizer.fleet.problem import FleetProblem, problem_of
@@ -27,8 +33,7 @@ from optimizer.fleet.sizing import build_candidates
 from optimizer.fleet.split_services import by_counts
 from optimizer.spec.fleet_spec import FleetSpec
 from optimizer.spec.model import PerformanceSpec
-from optimizer.spec.objective import TransitionSpec
-from optimizer.spec.options import PriorityMode, SaturationPolicy, UnservedPolicy
+from optimizer.spec.options import SaturationPolicy, UnservedPolicy
 from optimizer.spec.overriding import with_options
 from solvers import AllocationProblem, SolveResult, check, saturate, solve
 
@@ -40,8 +45,6 @@ IntArray = NDArray[np.int64]
 _DESIGN_RPS = 0.01
 # Moves that are needed are made where they carry so many times as much.
 _WORTH_MOVING = 1.05
-# Share of the penalty of leaving a service unserved that a move counts for at most.
-_OF_PENALTY = 0.5
 # A service keeps its place where what runs carries this share of its load.
 _KEEPS_PLACE = 0.5
 _S_PER_H = 3600.0
@@ -209,24 +212,19 @@ class Planner:
         self, table: CandidateTable, running: Mapping[Variant, int], moves: Moves
     ) -> Proposal:
         if moves is Moves.ALLOWED:
-            return self._solved(self._worth_moving(table), moves_allowed=True)
+            return self._solved(table, moves_allowed=True)
+        if moves is Moves.WORTHWHILE:
+            beside = with_room_beside(table, self.quotas(), self._row_of, running)
+            moved = self._solved(paying_for_starts(beside, self._moves_every_h), moves_allowed=True)
+            if not moved.unserved and fits_beside(self.quotas(), moved.replicas, running):
+                return moved
         pinned = self._solved(self._pinned(table, running, moves), moves_allowed=False)
-        if moves is Moves.IF_NEEDED and pinned.unserved:
-            moved = self._solved(_moving_few(table), moves_allowed=True)
+        if moves is not Moves.NEVER and pinned.unserved:
+            moved = self._solved(moving_few(table), moves_allowed=True)
             fewer = len(moved.unserved) < len(pinned.unserved)
             if fewer or self._carried(moved) > _WORTH_MOVING * self._carried(pinned):
                 return moved
         return pinned
-
-    def _worth_moving(self, table: CandidateTable) -> CandidateTable:
-        """Return the table with a price on what is started: it is paid while it starts up.
-
-        It has to pay until services may move again. What the fleet itself says of changes counts.
-        """
-        said = table.spec.optimizer.transition
-        if said != TransitionSpec(start_up_s=said.start_up_s):
-            return table
-        return _with_transition(table, said.model_copy(update={"horizon_h": self._moves_every_h}))
 
     def _within_reach(self, table: CandidateTable) -> tuple[CandidateTable, tuple[str, ...]]:
         """Return the table with no load beyond what all of a type would carry, and whose was.
@@ -343,30 +341,6 @@ class Planner:
                 raise PlanError(f"the solver's answer fails the independent check: {words}")
             self._last = {columns: result}
         return result
-
-
-def _moving_few(table: CandidateTable) -> CandidateTable:
-    """Return the table with moves so dear that as few services move as serve everyone.
-
-    Each counts as much as the dearest service does; less than leaving anyone unserved, where that
-    is weighed against money.
-    """
-    options = table.spec.optimizer
-    cheapest = np.full(len(table.spec.services), np.inf)
-    rows = table.possible
-    np.minimum.at(cheapest, table.service[rows], table.cost_per_hour[rows])
-    dearest = float(cheapest[np.isfinite(cheapest)].max(initial=0.0))
-    if options.priorities is PriorityMode.WEIGHTED:
-        penalties = [c.unserved_penalty_per_hour for c in table.spec.classes]
-        known = [options.unserved_penalty_per_hour if p is None else p for p in penalties]
-        dearest = min([dearest, *(_OF_PENALTY * p for p in known if p)])
-    price = max(dearest * options.transition.horizon_h, options.transition.cost_per_move)
-    return _with_transition(table, options.transition.model_copy(update={"cost_per_move": price}))
-
-
-def _with_transition(table: CandidateTable, transition: TransitionSpec) -> CandidateTable:
-    options = table.spec.optimizer.model_copy(update={"transition": transition})
-    return dataclasses.replace(table, spec=table.spec.model_copy(update={"optimizer": options}))
 
 
 def _design(spec: FleetSpec) -> CandidateTable:

@@ -19,7 +19,8 @@ class Moves(StrEnum):
 
     NEVER = "never"
     IF_NEEDED = "if-needed"  # where otherwise fewer are served whole or less load, or most is new
-    ALLOWED = "allowed"
+    WORTHWHILE = "worthwhile"  # and where they pay, and there is room beside what runs
+    ALLOWED = "allowed"  # wherever it is cheapest
 
 
 @dataclass(frozen=True, slots=True)

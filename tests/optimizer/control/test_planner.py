@@ -111,8 +111,28 @@ def test_moves_pay_for_their_start_up(fleet: FleetSpec) -> None:
     for every_s, place in ((55.0, "H100"), (45.0, "A100")):
         stabilization = StabilizationSpec(move_every_s=every_s)
         planner = Planner(fleet, ControlSpec(fleet="fleet.yaml", stabilization=stabilization))
-        plan = planner.plan(loads, here, moves=Moves.ALLOWED)
+        plan = planner.plan(loads, here, moves=Moves.WORTHWHILE)
         assert {v.accelerator for v in plan.replicas if v.service == "chat"} == {place}
+
+
+def test_moves_that_pay_have_room_beside_what_runs(planner: Planner) -> None:
+    """4 H100 could replace 11 A100, but 2 are free until `tags` has given up 6."""
+    loads = {"chat": ExpectedLoad(100.0), "tags": ExpectedLoad(120.0)}
+    here = {variant("chat", "A100", 32): 11, variant("tags"): 10}
+    stays = planner.plan(loads, here, moves=Moves.WORTHWHILE)
+    assert stays.replicas == {variant("chat", "A100", 32): 11, variant("tags"): 4}
+    goes = planner.plan(loads, stays.replicas, moves=Moves.WORTHWHILE)
+    assert goes.replicas == {variant("chat"): 4, variant("tags"): 4}
+
+
+def test_moves_that_pay_are_not_made_all_at_once_for_the_same_cards(planner: Planner) -> None:
+    """There is room for either on the 4 H100 that are left, and not for both of them."""
+    loads = {"chat": ExpectedLoad(100.0), "tags": ExpectedLoad(10.0)}
+    here = {variant("chat", "A100", 32): 11, variant("tags", "A100"): 1}
+    plan = planner.plan(loads, here, moves=Moves.WORTHWHILE, cards={"H100": 4})
+    moved = {v.service for v in plan.replicas if v.accelerator == "H100"}
+    assert plan.unserved == ()
+    assert len(moved) <= 1
 
 
 def test_what_cannot_be_served_whole_gets_what_there_is(planner: Planner) -> None:
