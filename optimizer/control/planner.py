@@ -167,7 +167,7 @@ class Planner:
         lasting
             The loads without backlogs that are worked off. Places are chosen for these, since
             backlogs will be gone when a move is done; and nobody gives up what serves such a load
-            for the backlog of another.
+            for a backlog, that of another or its own.
 
         Raises
         ------
@@ -177,13 +177,33 @@ class Planner:
         if lasting is None or lasting == loads:
             return self._planned(loads, running, moves, cards)
         placed = self._planned(lasting, running, moves, cards)
+        late = {name for name, load in lasting.items() if loads.get(name, load) != load}
         whole = self._planned(loads, placed.replicas, Moves.NEVER, cards)
-        late = {name for name, load in loads.items() if load != lasting.get(name)}
+        short = late.intersection(self._short(placed, whole, lasting))
+        if short:
+            rest = {**loads, **{name: lasting[name] for name in short}}
+            whole = self._planned(rest, placed.replicas, Moves.NEVER, cards)
         behind = {*placed.unserved, *late}
-        if behind.issuperset(whole.unserved):
-            return dataclasses.replace(whole, moves_allowed=placed.moves_allowed)
+        if behind.issuperset(whole.unserved) and not self._short(placed, whole, lasting):
+            chosen, behind = whole, {*whole.unserved, *short}
+        else:
+            chosen = placed
         names = tuple(s.name for s in self._table.spec.services if s.name in behind)
-        return dataclasses.replace(placed, unserved=names)
+        return dataclasses.replace(chosen, unserved=names, moves_allowed=placed.moves_allowed)
+
+    def _short(
+        self, placed: Proposal, whole: Proposal, lasting: Mapping[str, ExpectedLoad]
+    ) -> set[str]:
+        """Return who is served whole in the one plan, and in the other not even what lasts.
+
+        A service that splits and cannot be served whole gets nothing, for a backlog of its own too.
+        """
+        carried = self._carried_by_service(whole.replicas)
+        return {
+            name
+            for name in set(whole.unserved).difference(placed.unserved)
+            if name in lasting and carried.get(name, 0.0) < (1.0 - 1e-9) * lasting[name].rate_rps
+        }
 
     def _planned(
         self,
@@ -257,14 +277,20 @@ class Planner:
 
     def _carried(self, proposal: Proposal) -> float:
         """Return the load that a proposal carries within all objectives [requests/s]."""
-        carried: dict[str, float] = {}
-        for variant, count in proposal.replicas.items():
-            rate = count * self.rate_rps(variant)
-            carried[variant.service] = carried.get(variant.service, 0.0) + rate
+        carried = self._carried_by_service(proposal.replicas)
         return sum(
             min(carried.get(service.name, 0.0), service.load.arrival_rate_rps)
             for service in self._table.spec.services
         )
+
+    def _carried_by_service(self, replicas: Mapping[Variant, int]) -> dict[str, float]:
+        """Return what replicas carry of each service that has some [requests/s]."""
+        carried: dict[str, float] = {}
+        for variant, count in replicas.items():
+            if count > 0:
+                rate = count * self.rate_rps(variant)
+                carried[variant.service] = carried.get(variant.service, 0.0) + rate
+        return carried
 
     def _pinned(
         self, table: CandidateTable, running: Mapping[Variant, int], moves: Moves
@@ -276,12 +302,7 @@ class Planner:
         """
         verdict = table.verdict.copy()
         loads = {s.name: s.load.arrival_rate_rps for s in table.spec.services}
-        carried: dict[str, float] = {}
-        for variant, count in running.items():
-            if count > 0:
-                rate = count * self.rate_rps(variant)
-                carried[variant.service] = carried.get(variant.service, 0.0) + rate
-        for service, rate in carried.items():
+        for service, rate in self._carried_by_service(running).items():
             if moves is not Moves.NEVER and rate < _KEEPS_PLACE * loads.get(service, 0.0):
                 continue
             for variant in self._of_service.get(service, ()):

@@ -10,6 +10,7 @@ from optimizer.control.planner import Moves, Planner
 from optimizer.control.spec import ControlSpec, StabilizationSpec
 from optimizer.fleet import optimize
 from optimizer.spec import FleetSpec, load
+from optimizer.spec.options import AllocationMode
 from tests.conftest import REPOSITORY
 from tests.optimizer.control.fleets import variant
 
@@ -74,6 +75,24 @@ def test_nobody_gives_up_a_lasting_load_for_a_backlog(planner: Planner) -> None:
     plan = planner.plan(backlog, here, moves=Moves.NEVER, lasting=lasting)
     assert plan.unserved == ("chat",)
     assert plan.replicas == {variant("chat"): 9, variant("tags"): 2}
+
+
+def test_nobody_gives_up_a_lasting_load_for_a_backlog_of_its_own(fleet: FleetSpec) -> None:
+    """A service that splits gets all or nothing: with a backlog too large, what lasts is served.
+
+    Whoever else has a backlog that fits still works it off.
+    """
+    split = [s.model_copy(update={"allocation": AllocationMode.SPLIT}) for s in fleet.services]
+    both = fleet.model_copy(update={"services": tuple(split)})
+    planner = Planner(both, ControlSpec(fleet="fleet.yaml"))
+    lasting = {"chat": ExpectedLoad(250.0), "tags": ExpectedLoad(60.0)}
+    here = {variant("chat"): 9, variant("tags"): 2}
+    own = {**lasting, "tags": ExpectedLoad(300.0)}
+    assert planner.plan(own, here).replicas == {variant("chat"): 9}
+    both_late = {**own, "chat": ExpectedLoad(290.0)}
+    plan = planner.plan(both_late, here, lasting=lasting)
+    assert plan.unserved == ("tags",)
+    assert plan.replicas == {variant("chat"): 10, variant("tags"): 2}
 
 
 def test_a_backlog_beside_a_service_that_was_never_seen(fleet: FleetSpec) -> None:
