@@ -63,9 +63,9 @@ def solve_components(
         share = None if left is None else left * float(weight[number] / weight[number:].sum())
         known = None if start is None or start.x is None else Start(start.x[part.columns])
         results.append(solve_part(part.problem, _part_params(params, share), known))
-        if results[-1].x is None:
+        if _hopeless(results[-1]):
             break
-    if results[-1].x is not None:
+    if not _hopeless(results[-1]):
         _go_on(parts, results, params, began, solve_part)
     return _together(problem, parts, results, params, began)
 
@@ -77,7 +77,10 @@ def _go_on(
     began: float,
     solve_part: PartSolve,
 ) -> None:
-    """Share the time that is left among those still open, the widest open one first."""
+    """Share the time that is left among those still open, the widest open one first.
+
+    Those without a solution come before all others: without theirs there is none of the whole.
+    """
     if params.time_limit_s is None:
         return
     open_parts = [n for n, r in enumerate(results) if r.termination.reason is not Reason.OPTIMAL]
@@ -87,13 +90,19 @@ def _go_on(
         if params.cancelled or left is None or left < _LEAST_SHARE * params.time_limit_s:
             return
         known = results[number]
-        assert known.x is not None
         again = solve_part(
             parts[number].problem,
             _part_params(params, left / (len(open_parts) - place)),
-            Start(known.x.copy()),
+            None if known.x is None else Start(known.x.copy()),
         )
-        results[number] = _better(known, again)
+        results[number] = again if known.x is None else _better(known, again)
+        if _hopeless(again):
+            return
+
+
+def _hopeless(result: SolveResult) -> bool:
+    """Whether more time would give no solution, and so none of the whole."""
+    return result.x is None and result.termination.limit is not Limit.TIME
 
 
 def _better(known: SolveResult, again: SolveResult) -> SolveResult:
@@ -134,16 +143,16 @@ def _together(
     params: SolveParams,
     began: float,
 ) -> SolveResult:
-    """Join the answers; the first that has no solution speaks for all."""
+    """Join the answers; one that has no solution speaks for all."""
     statistics = _statistics(results, len(parts), time.perf_counter() - began)
-    last = results[-1]
-    if last.x is None:
+    lost = [result for result in results if result.x is None]
+    if lost:
+        for result in lost:
+            if result.termination.reason is Reason.INFEASIBLE:
+                return dataclasses.replace(result, statistics=statistics)
         known = len(results) == len(parts) and not priority_levels(problem)
-        infeasible = last.termination.reason is Reason.INFEASIBLE
         bound = math.fsum(result.dual_bound for result in results) if known else -math.inf
-        return dataclasses.replace(
-            last, dual_bound=math.inf if infeasible else bound, statistics=statistics
-        )
+        return dataclasses.replace(lost[0], dual_bound=bound, statistics=statistics)
     x = np.zeros(problem.columns, dtype=np.int64)
     rates = None if problem.split is None else np.zeros(problem.split.edges)
     z = None if problem.links is None else np.zeros(problem.links.columns)
@@ -157,15 +166,16 @@ def _together(
     stages = _stages(problem, results)
     gap = relative_gap(value, bound)
     closed = gap <= max(params.relative_gap, GAP_TOLERANCE)
+    detail = results[-1].termination.detail
     proven = closed and all(stage.optimal for stage in stages)
     for stage in stages:
         series = ProgressSeries(params.progress, priority=stage.priority, began=began)
         series.update(incumbent=stage.value, bound=stage.dual_bound)
     ProgressSeries(params.progress, began=began).update(incumbent=value, bound=bound)
     return SolveResult(
-        termination=Termination(Reason.OPTIMAL, detail=last.termination.detail)
+        termination=Termination(Reason.OPTIMAL, detail=detail)
         if proven
-        else Termination(Reason.FEASIBLE, _limit(results), last.termination.detail),
+        else Termination(Reason.FEASIBLE, _limit(results), detail),
         primal_bound=value,
         dual_bound=bound,
         x=x,

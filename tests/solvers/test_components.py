@@ -215,6 +215,37 @@ def test_time_that_is_left_goes_to_what_is_open(again: str) -> None:
     assert result.x.tolist() == ([1, 0, 1, 0] if again == "better" else [1, 0, 0, 1])
 
 
+@pytest.mark.parametrize("other", ["solved", "impossible"])
+def test_a_component_without_a_solution_gets_the_time_that_is_left(other: str) -> None:
+    """Its share was too short: the others are solved, it is asked again; one lost ends it all."""
+    one = AllocationProblem([2.0, 5.0], np.ones((1, 2)), [9.0], [0, 0])
+    parts = [Component(one, np.array([k, k + 1]), np.arange(0), np.arange(0)) for k in (0, 2)]
+    asked: list[bool] = []
+
+    def solve_part(
+        problem: AllocationProblem, params: SolveParams, start: Start | None
+    ) -> SolveResult:
+        asked.append(start is None)
+        if len(asked) == 1:
+            return SolveResult(termination=Termination(Reason.NO_SOLUTION_FOUND, Limit.TIME))
+        if len(asked) == 2 and other == "impossible":
+            return SolveResult(termination=Termination(Reason.INFEASIBLE), dual_bound=np.inf)
+        return _found([1, 0], 2.0, 2.0)
+
+    whole = AllocationProblem(
+        np.tile(one.cost, 2), np.kron(np.eye(2), np.ones((1, 2))), [9.0, 9.0], [0, 0, 1, 1]
+    )
+    result = solve_components(whole, parts, SolveParams(time_limit_s=60.0), None, solve_part)
+    if other == "impossible":
+        assert asked == [True, True]
+        assert result.termination.reason is Reason.INFEASIBLE
+        assert result.dual_bound == np.inf
+        return
+    assert asked == [True, True, True]
+    assert result.termination.reason is Reason.OPTIMAL
+    assert result.primal_bound == result.dual_bound == 4.0
+
+
 def _found(x: list[int], value: float, bound: float) -> SolveResult:
     proven = value == bound
     return SolveResult(
