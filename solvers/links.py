@@ -46,7 +46,8 @@ class Links:
     row_lower, row_upper
         (rows,), `-inf` and `inf` allowed.
     of_x
-        (rows, n), numpy array or any scipy sparse form, of any sign, finite.
+        (rows, n), numpy array or any scipy sparse form, of any sign, finite. Entries of the same
+        place are added up, here and in the other matrices.
     of_z
         (rows, k), likewise; without it there are no further columns.
     of_rates

@@ -110,16 +110,22 @@ class SparseColumns:
         columns: ArrayLike,
         values: ArrayLike,
     ) -> SparseColumns:
-        """Build from coordinates in any order; each (row, column) must occur once."""
+        """Build from coordinates in any order; entries of the same place are added up."""
         row = np.asarray(rows, dtype=np.int64)
         column = np.asarray(columns, dtype=np.int64)
         value = np.asarray(values, dtype=np.float64)
         kept = value != 0  # keeps NaN, which validation then reports
         row, column, value = row[kept], column[kept], value[kept]
         order = np.lexsort((row, column))
+        row, column, value = row[order], column[order], value[order]
+        first = np.append(True, (row[1:] != row[:-1]) | (column[1:] != column[:-1]))[: len(row)]
+        if not first.all():
+            value = np.add.reduceat(value, np.flatnonzero(first))
+            row, column = row[first][value != 0], column[first][value != 0]
+            value = value[value != 0]
         counts = np.bincount(column, minlength=shape[1])
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        arrays = (indptr, row[order], value[order])
+        arrays = (indptr, row, value)
         for array in arrays:
             array.flags.writeable = False
         return cls((int(shape[0]), int(shape[1])), *arrays)

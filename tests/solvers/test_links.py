@@ -28,6 +28,7 @@ from solvers import (
 )
 from solvers.enumeration import brute_force
 from solvers.link_cases import golden_link_problems, random_link_problem
+from solvers.sparse_columns import SparseColumns
 
 _GOLDEN = {name: (problem, optimum) for name, problem, optimum in golden_link_problems()}
 _KINDS = ("choose", "strict choose", "whole", "penalty", "strict")
@@ -321,3 +322,22 @@ def test_written_models_have_the_same_optimum(ending: str, tmp_path: Path) -> No
         highs.readModel(str(path))
         highs.run()
         assert highs.getInfo().objective_function_value == pytest.approx(optimum[-1])
+
+
+@pytest.mark.parametrize("solver", ["highs", "milp", "lagrangian"])
+def test_entries_of_the_same_place_are_added_up(solver: str) -> None:
+    """A row that must reach 2, and a column given in it twice with 1: the cheap column does."""
+    of_x = SparseColumns.from_triplets(
+        (1, 4), rows=[0, 0, 0, 0, 0], columns=[3, 1, 2, 1, 3], values=[2.0, 1.0, 1.0, 1.0, -2.0]
+    )
+    assert of_x.to_dense().tolist() == [[0.0, 2.0, 1.0, 0.0]]
+    assert len(of_x.values) == 2
+    links = Links([2.0], [np.inf], of_x)
+    problem = AllocationProblem(
+        [0.0, 1.0, 2.0, 0.5], np.ones((1, 4)), [9.0], [0, 0, 0, 0], links=links
+    )
+    assert links == Links([2.0], [np.inf], [[0.0, 2.0, 1.0, 0.0]])
+    assert brute_force(problem) == (1.0,)
+    result = solve(problem, solver)
+    assert result.termination.reason is Reason.OPTIMAL
+    assert result.primal_bound == 1.0
