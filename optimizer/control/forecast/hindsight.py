@@ -74,7 +74,7 @@ class Hindsight:
         for ago in range(1, self._lag):
             serving = np.minimum(serving, self.floored(bases[ago], last[ago]))
         backlog, spare = state["backlog"], np.maximum(_FLAT_OUT * serving - values, 1e-300)
-        late = np.where(values > serving, 1.0, np.minimum(backlog / spare, 1.0))
+        late = np.where(values > serving, 1.0, np.minimum(backlog, spare) / spare)
         backlog = np.maximum(backlog + values - _FLAT_OUT * serving, 0.0)
         state["backlog"] = np.where(known, backlog, state["backlog"])
         fade = np.where(known, self._fade, 1.0)

@@ -113,3 +113,15 @@ def test_a_glimpse_raises_and_is_forgotten() -> None:
     assert forecaster.forecast(3, (0.9,)).quantiles[0.9][-1, 0] > 29.0
     forecaster.update([10.0])
     assert forecaster.forecast(3, (0.9,)).quantiles[0.9][-1, 0] == pytest.approx(before, rel=0.05)
+
+
+def test_units_do_not_matter() -> None:
+    """A load in units so small that its figures are huge is bounded like any other."""
+    bursts = [9.0 if step % 4 == 0 else 0.5 for step in range(60)]
+    found = []
+    for unit in (1.0, 1e12):
+        forecaster = HeadroomForecaster()
+        for value in bursts:
+            forecaster.update([value * unit])
+        found.append(forecaster.forecast(3, (0.9,)).quantiles[0.9] / unit)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
