@@ -35,6 +35,8 @@ _STEADY = 0.2
 _LEAST_ACCEPTED, _MOST_LOG_SD = 5, 0.25
 # Replicas are not thought to be more than so many times faster or slower than described.
 _FURTHEST = 5.0
+# Factor between standard deviations from which on a coefficient is known otherwise than before.
+_OTHERWISE = 1.5
 
 _Figures = tuple[float | None, ...]
 
@@ -135,7 +137,8 @@ class Tuning:
     def entries(self) -> tuple[PerformanceSpec, ...] | None:
         """Return the fleet's performance data with what is learnt; None where nothing is new.
 
-        New is what differs from what was returned last by more than `least_change`.
+        New is what differs from what was returned last by more than `least_change`, or is known
+        much better or worse: plans are made with times that are slower by what is not known.
         """
         found: dict[int, tuple[int, PerformanceSpec]] = {}
         for variant, tuner in self._tuners.items():
@@ -163,7 +166,9 @@ class Tuning:
         for place, (_, entry) in found.items():
             before = self._used.get(place, self._fleet.performance[place])
             services = (s for s in self._services.values() if s.model == entry.model)
-            if any(abs(_ratio(s, entry, before) - 1) > self._spec.least_change for s in services):
+            least = self._spec.least_change
+            moved = any(abs(_ratio(s, entry, before) - 1) > least for s in services)
+            if moved or _known_otherwise(entry, before, least):
                 self._used[place], changed = entry, True
         if not changed:
             return None
@@ -252,3 +257,19 @@ def _ratio(service: ServiceSpec, entry: PerformanceSpec, other: PerformanceSpec)
     """Return how many times longer a request of a service takes by one entry than by another."""
     lengths = service.load.mean_input_tokens, service.load.mean_output_tokens
     return full_batch_ms(entry, *lengths) / max(full_batch_ms(other, *lengths), 1e-9)
+
+
+def _known_otherwise(entry: PerformanceSpec, before: PerformanceSpec, least: float) -> bool:
+    """Whether some coefficient of a learnt entry is much better or worse known, and that counts.
+
+    Parameters
+    ----------
+    entry, before
+        What is learnt now, and what is planned with: as described, or as it was learnt.
+    least
+        Standard deviations of a logarithm below this count for nothing.
+    """
+    if entry.uncertainty is None or before.uncertainty is None:
+        return False
+    pairs = zip(entry.uncertainty.log_sd, before.uncertainty.log_sd, strict=True)
+    return any(max(pair) > max(least, _OTHERWISE * min(pair)) for pair in pairs)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from optimizer.control.effort import full_batch_ms
 from optimizer.control.lab import run_scenario
 from optimizer.control.planner import Planner
 from optimizer.control.spec import (
@@ -112,6 +113,33 @@ def test_what_is_learnt_survives_a_restart(fleet: FleetSpec) -> None:
     tuning, again = taught(fleet), Tuning(ON, fleet, WINDOW_S)
     again.restore(json.loads(json.dumps(tuning.state())))
     assert again.entries() == tuning.entries()
+
+
+def test_what_is_known_better_is_planned_with_anew(fleet: FleetSpec) -> None:
+    """Full batches leave open what an empty one takes; light loads tell, and the margin shrinks."""
+    spec = ON.model_copy(update={"least_change": 0.1})
+    tuning = Tuning(spec, fleet, WINDOW_S)
+
+    def teach(looks: range, least_rps: float) -> None:
+        for look in looks:
+            now_s = LOOK_S * look
+            tuning.learn(seen(now_s, least_rps + look % 5, 2.0), counts(now_s))
+
+    teach(range(40), 18.0)
+    before = tuning.entries()
+    assert before is not None
+    teach(range(40, 160), 1.0)
+    after = tuning.entries()
+    assert after is not None
+    known = [entries[1].uncertainty for entries in (before, after)]
+    assert known[0] is not None
+    assert known[1] is not None
+    assert known[1].log_sd[0] < known[0].log_sd[0] / 1.5
+    of_chat = fleet.services[0].load
+    lengths = of_chat.mean_input_tokens, of_chat.mean_output_tokens
+    assert full_batch_ms(after[1], *lengths) == pytest.approx(
+        full_batch_ms(before[1], *lengths), rel=spec.least_change
+    )
 
 
 def test_what_is_uncertain_is_planned_with_a_margin(fleet: FleetSpec) -> None:
