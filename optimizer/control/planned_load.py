@@ -12,7 +12,7 @@ from optimizer.control.spec import ForecastSpec, LoadForecast, ServiceObservatio
 __all__ = ["PlannedLoad", "PlannedLoads"]
 
 # Standard deviations of a count of requests that the hysteresis spans.
-_NOISE_SD = 2.0
+_NOISE_SD = 4.0
 
 
 @dataclass(frozen=True, slots=True)
