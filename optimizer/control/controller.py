@@ -155,7 +155,8 @@ class Controller:
             self.planner.keep_to(deployable)
         priority = {c.name: c.priority for c in fleet.classes}
         of_service = {s.name: priority[s.service_class] for s in fleet.services}
-        self._sequencer = Sequencer(lambda name: of_service.get(name, 0))
+        last = max(priority.values(), default=0) + 1
+        self._sequencer = Sequencer(lambda name: of_service.get(name, last))
         self._variant_cards = VariantCards(fleet)
         self._efforts = Efforts(fleet)
         self._start_up_s = longest_start_up_s(fleet)

@@ -29,7 +29,7 @@ class Orders:
     waiting
         Replicas by variant that wait for others to be gone.
     contended
-        Variants that hold what is waited for.
+        Variants that hold what is waited for by services that come no later than theirs.
     """
 
     orders: tuple[Order, ...]
@@ -137,7 +137,8 @@ class Sequencer:
             key=lambda v: (self._priority_of(v.service), now.get(v, 0) > 0, str(v)),
         )
         free = {row.name: row.capacity - held(row, counts.counts) for row in quotas}
-        grants, waiting, scarce = [], {}, set()
+        grants, waiting = [], {}
+        scarce: dict[str, int] = {}  # and the priority of the first who waits for it
         for variant in rises:
             before, counted = seen.get(variant, 0), now.get(variant, 0)
             wanted = max(targets[variant] - counted, 0)
@@ -147,7 +148,7 @@ class Sequencer:
                 if each > 0:
                     fits = int((free[row.name] + _TOLERANCE * max(row.capacity, 1.0)) // each)
                     if fits < wanted:
-                        scarce.add(row.name)
+                        scarce.setdefault(row.name, self._priority_of(variant.service))
                     given = max(min(given, fits), least)
             for row in quotas:
                 # What is not given again may have been carried out unseen: it stays counted.
@@ -162,7 +163,7 @@ class Sequencer:
             for row in quotas
             if row.name in scarce
             for variant in row.per_replica
-            if now.get(variant, 0) > 0
+            if now.get(variant, 0) > 0 and self._priority_of(variant.service) >= scarce[row.name]
         )
         return Orders((*releases, *grants), waiting, contended)
 

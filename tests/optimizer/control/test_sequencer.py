@@ -165,6 +165,23 @@ def test_what_stops_is_not_free_yet() -> None:
     assert [str(order) for order in then.orders] == [f"{b}: 0 -> 1"]
 
 
+def test_who_comes_first_is_not_hurried_for_who_comes_later() -> None:
+    """Both want each other's place: only the later one lets go before its new replica serves."""
+    first, later = VARIANTS[0], VARIANTS[3]
+    full = ReplicaCounts(
+        at_s=0.0,
+        counts=tuple(ReplicaCount(variant=v, wanted=1, ready=1) for v in (first, later)),
+    )
+    quotas = tuple(
+        QuotaRow(kind, 1.0, {v: 1.0 for v in VARIANTS if v.accelerator == kind})
+        for kind in ("H100", "A100")
+    )
+    swap = {first: 1, later: 1, VARIANTS[1]: 1, VARIANTS[2]: 1}
+    orders = Sequencer({"s0": 1, "s1": 2, "s2": 2}.__getitem__).orders(swap, full, quotas, 1)
+    assert orders.waiting == {VARIANTS[1]: 1, VARIANTS[2]: 1}
+    assert orders.contended == {later}
+
+
 def test_what_somebody_else_took_back_is_granted_again_only_where_it_fits() -> None:
     """A grant unmade by another counts as given, and is not given beside what it still holds."""
     a = VARIANTS[0]
