@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -86,7 +87,6 @@ def serve(
     shown = f"[{address}]" if ":" in address else address
     who = "those with the token may act" if token else "without a token nobody may act"
     tell(f"fleetopt: controlling {control.spec.name} at http://{shown}:{taken}; {who}")
-    try:
+    with suppress(KeyboardInterrupt):  # it may end of itself by then
         serve_app(create_app(services, token, limits), listening, lambda: None)
-    except KeyboardInterrupt:
-        tell("fleetopt: ended; the replicas stay as they are")
+    tell("fleetopt: ended; the replicas stay as they are")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.util import find_spec
@@ -438,8 +439,8 @@ def _serve(
         f"{config.max_model_len:,} tokens; {one.source}"
     )
     try:
-        serve_app(create_app(emulator, settings), listening, emulator.end_all)
-    except KeyboardInterrupt:
+        with suppress(KeyboardInterrupt):  # it may end of itself by then
+            serve_app(create_app(emulator, settings), listening, emulator.end_all)
         tell("fleetopt: ended")
     finally:
         if recording is not None and server.record is not None:
